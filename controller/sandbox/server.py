@@ -1,0 +1,132 @@
+"""The sandbox's HTTP server: `Sandbox` in a thread of a test or a demo, `run` as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+
+from aiohttp import web
+
+from controller.sandbox.client import SandboxClient
+from controller.sandbox.clock import Clock
+from controller.sandbox.control import Control
+from controller.sandbox.service import Service
+from controller.sandbox.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from types import TracebackType
+
+
+def application(service: Service) -> web.Application:
+    """AWS at `/`, the control endpoint beside it."""
+
+    async def answer(http: web.Request) -> web.Response:
+        request = service.open(http.headers, await http.read(), time.time())
+        fault = service.obstruct(request)
+        if delay := service.delay(request, fault):
+            await asyncio.sleep(delay)
+        mode = fault.mode if fault else None
+        if mode == "drop_before":
+            service.record(request, 0, mode)
+            return _hang_up(http)
+        reply = service.answer(request, fault, time.time())
+        if mode == "drop_after":
+            service.record(request, 0, mode)
+            return _hang_up(http)
+        service.record(request, reply.status, reply.code)
+        headers = {"x-amzn-RequestId": request.id, "Content-Type": reply.content_type}
+        return web.Response(status=reply.status, body=reply.body, headers=headers)
+
+    app = web.Application()
+    app.add_routes([web.post("/", answer), *Control(service).routes()])
+    return app
+
+
+def _hang_up(http: web.Request) -> web.Response:
+    if http.transport is not None:
+        http.transport.close()
+    return web.Response()  # written to nobody
+
+
+@contextlib.asynccontextmanager
+async def serving(host: str, port: int, settings: Settings, speed: float) -> AsyncIterator[str]:
+    """Listen; yields the URL."""
+    wall = time.time()
+    service = Service(settings, Clock(wall, wall, speed))
+    runner = web.AppRunner(application(service), access_log=None, shutdown_timeout=0.2)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        address = runner.addresses[0]
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104  an address to print, not to bind
+        yield f"http://{shown}:{address[1]}"
+    finally:
+        await runner.cleanup()
+
+
+class Sandbox(SandboxClient):
+    """A sandbox in a background thread of this process, for as long as the `with` block lasts."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        speed: float = 1.0,
+    ) -> None:
+        super().__init__("")
+        self._arguments = (host, port, settings or Settings(), speed)
+        self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._over: asyncio.Event | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        if not self.url:
+            self._thread.join()
+            raise OSError(f"the sandbox could not listen on {self._arguments[0]}:{self._arguments[1]}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._loop is not None and self._over is not None:
+            self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):  # __enter__ reports it
+            asyncio.run(self._serve())
+        self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        async with serving(*self._arguments) as self.url:
+            self._ready.set()
+            await self._over.wait()
+
+
+def run(host: str, port: int, settings: Settings, speed: float = 1.0) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    asyncio.run(_run(host, port, settings, speed))
+
+
+async def _run(host: str, port: int, settings: Settings, speed: float) -> None:
+    over = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, over.set)
+    async with serving(host, port, settings, speed) as url:
+        print(  # noqa: T201  what the command is for
+            f"SageMaker sandbox on {url}, control endpoint on {url}/_sandbox/\n"
+            f"export AWS_ENDPOINT_URL_SAGEMAKER={url} AWS_ENDPOINT_URL_STS={url}",
+            flush=True,
+        )
+        await over.wait()
