@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from controller.sandbox.settings import Settings
     from controller.sandbox.state import Place, World
 
-    Result = dict[str, Any]
     Operation = Callable[["Call", dict[str, Any]], "Result | None"]
+
+Result = dict[str, Any]
 
 
 @dataclass(frozen=True)

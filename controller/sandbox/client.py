@@ -7,7 +7,7 @@ from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from controller.sandbox.control import PREFIX
+PREFIX = "/_sandbox"
 
 
 class SandboxClient:

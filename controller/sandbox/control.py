@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from controller.sandbox.calls import Call
+from controller.sandbox.client import PREFIX
 from controller.sandbox.clock import Clock
 from controller.sandbox.faults import Fault, Faults, Throttle
 from controller.sandbox.identity import DEFAULT_ACCOUNT
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from controller.sandbox.service import Service
     from controller.sandbox.state import Place
-
-PREFIX = "/_sandbox"
 
 
 class Control:

@@ -163,7 +163,7 @@ class Service:
         caller, operation = request.caller, request.operation
         parameters = self.wire.parse(operation, request.parameters)
         place = self.world.place(caller.account, caller.region, caller.partition)
-        call = Call(self.world, place, self.settings, self.clock.now(wall))
+        call = Call(self.world, place, self.settings, round(self.clock.now(wall), 3))  # AWS's times have milliseconds
         return self.wire.render(operation, OPERATIONS[operation](call, parameters) or {})
 
     def _error_of(self, fault: Fault, request: Request) -> ApiError:

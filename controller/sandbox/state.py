@@ -120,7 +120,7 @@ class Plan:
         moments = [stage.changed(now) for stage in self.stages]
         if settings.last_modified_with_devices:
             moments += [stage.attempt.last_answer(now) for stage in self.stages if stage.attempt is not None]
-        return max(self.modified, *(moment for moment in moments if moment <= now), self.created)
+        return round(max([self.modified, *(moment for moment in moments if moment <= now)]), 3)
 
 
 def _select(selection: dict[str, Any], fleet: dict[str, Device], taken: set[str]) -> Sequence[str]:
