@@ -75,7 +75,8 @@ def _build_one(go: str, program: Program, programs: Sequence[Program], into: Pat
             return _run([go, *arguments], program.pins, environment, scratch, on_line)
 
         try:
-            run("version", on_line=lambda _line: None)
+            # The cheapest command that reads go.mod, and so says whether this Go is new enough for it.
+            run("list", "-m", on_line=lambda line: progress.count(0, detail=line))
         except BuildFailedError as error:
             raise GoMissingError(programs, f"its Go cannot be used: {error}") from None
 
