@@ -1,0 +1,165 @@
+"""EdgeDeploymentPlan objects through the official client's asyncio half: status, finalizer, events, existence.
+
+Every write names the uid, so that an object that was deleted and made anew under the same name is never written to.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from kubernetes.aio import client, config
+from kubernetes.aio.client.exceptions import ApiException
+
+from controller.domain.events import Event
+from controller.domain.resource import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, Key, Plan, parse
+from controller.domain.status import EdgeDeploymentPlanStatus
+from controller.ports import ObjectChanged, ObjectError, ObjectGone
+
+logger = logging.getLogger(__name__)
+
+_VERSION = API_VERSION.partition("/")[2]
+_CONTROLLER = f"{GROUP}/controller"
+_NOT_FOUND, _CONFLICT, _UNPROCESSABLE, _FORBIDDEN = 404, 409, 422, 403
+_LONGEST_NOTE = 1024  # events.k8s.io/v1 refuses more
+
+
+async def connect(connections: int) -> client.ApiClient:
+    """A client from the pod's service account, or else from KUBECONFIG.
+
+    Raises:
+        ObjectError: neither is there.
+
+    """
+    settings = client.Configuration()
+    try:
+        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+    except config.ConfigException:
+        try:
+            await config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        except config.ConfigException as error:
+            raise ObjectError(f"no way to reach a cluster: not in a pod, and {error}") from error
+    settings.connection_pool_maxsize = connections
+    api = client.ApiClient(settings)
+    api.user_agent = "edgeplan"
+    return api
+
+
+async def cluster_uid(api: client.ApiClient) -> str:
+    """The uid of the kube-system namespace, which the field uses as the cluster's identity."""
+    try:
+        namespace = await client.CoreV1Api(api).read_namespace("kube-system")
+    except ApiException as error:
+        raise ObjectError(f"cannot read namespace kube-system ({error.reason}): give --cluster-id") from error
+    if namespace.metadata is None or namespace.metadata.uid is None:
+        raise ObjectError("namespace kube-system has no uid: give --cluster-id")
+    return namespace.metadata.uid
+
+
+class KubernetesObjects:
+    """The objects of one cluster."""
+
+    def __init__(self, api: client.ApiClient, clock: Callable[[], datetime], reporter: str) -> None:
+        self._objects = client.CustomObjectsApi(api)
+        self._events = client.EventsV1Api(api)
+        self._definitions = client.ApiextensionsV1Api(api)
+        self._clock = clock
+        self._reporter = reporter
+
+    async def write_status(self, plan: Plan, status: EdgeDeploymentPlanStatus) -> Plan:
+        """Write the status; the object as it is then."""
+        before, after = plan.status.wire(), status.wire()
+        # A merge patch keeps what it does not mention: what went must be named.
+        body = {"metadata": {"uid": plan.uid}, "status": after | dict.fromkeys(before.keys() - after.keys())}
+        return parse(await self._patch(self._objects.patch_namespaced_custom_object_status, plan, body))
+
+    async def hold(self, plan: Plan) -> Plan:
+        """Put the finalizer on; the object as it is then."""
+        return parse(await self._finalizers(plan, [*plan.finalizers, FINALIZER]))
+
+    async def release(self, plan: Plan) -> Plan | None:
+        """Take the finalizer off; the object as it is then, or None when it went."""
+        try:
+            body = await self._finalizers(plan, [name for name in plan.finalizers if name != FINALIZER])
+        except ObjectGone:
+            return None
+        return parse(body) if body["metadata"].get("finalizers") or not plan.deleting else None
+
+    async def exists(self, key: Key, uid: str) -> bool:
+        """Whether the object of that uid is there, asked at the API server."""
+        try:
+            body: Any = await self._objects.get_namespaced_custom_object(
+                GROUP, _VERSION, key.namespace, PLURAL, key.name
+            )
+        except ApiException as error:
+            if error.status == _NOT_FOUND:
+                return False
+            # Not allowed to look: as good as there, for whoever would take its plan.
+            if error.status == _FORBIDDEN:
+                return True
+            raise ObjectError(f"cannot read {key}: {error.status} {error.reason}") from error
+        return bool(body["metadata"]["uid"] == uid)
+
+    async def definition_going(self) -> bool:
+        """Whether the CustomResourceDefinition itself is being deleted."""
+        try:
+            found = await self._definitions.read_custom_resource_definition(f"{PLURAL}.{GROUP}")
+        except ApiException as error:
+            if error.status == _NOT_FOUND:
+                return True
+            raise ObjectError(f"cannot read the CustomResourceDefinition: {error.status} {error.reason}") from error
+        return found.metadata is not None and found.metadata.deletion_timestamp is not None
+
+    async def publish(self, plan: Plan, event: Event) -> None:
+        """Publish an event about the object; a failure is logged, not raised."""
+        moment = self._clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        body: Any = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{plan.key.name[:200]}.", "namespace": plan.key.namespace},
+            "eventTime": moment,
+            "type": event.type,
+            "reason": event.reason,
+            "action": event.action,
+            "note": event.note[:_LONGEST_NOTE],
+            "reportingController": _CONTROLLER,
+            "reportingInstance": self._reporter,
+            "regarding": {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "namespace": plan.key.namespace,
+                "name": plan.key.name,
+                "uid": plan.uid,
+                "resourceVersion": plan.resource_version,
+            },
+        }
+        try:
+            await self._events.create_namespaced_event(plan.key.namespace, body)
+        except (ApiException, OSError, TimeoutError) as error:
+            logger.info("%s: event %s not published: %s", plan.key, event.reason, getattr(error, "reason", error))
+
+    async def _finalizers(self, plan: Plan, finalizers: list[str]) -> Any:
+        # The resourceVersion guards the finalizers of others: a merge patch replaces the whole list.
+        metadata = {"uid": plan.uid, "resourceVersion": plan.resource_version, "finalizers": finalizers}
+        return await self._patch(self._objects.patch_namespaced_custom_object, plan, {"metadata": metadata})
+
+    async def _patch(self, call: Any, plan: Plan, body: Mapping[str, Any]) -> Any:
+        try:
+            return await call(
+                GROUP,
+                _VERSION,
+                plan.key.namespace,
+                PLURAL,
+                plan.key.name,
+                body,
+                _content_type="application/merge-patch+json",
+            )
+        except ApiException as error:
+            text = f"{plan.key}: {error.status} {error.reason}: {error.body}"
+            if error.status == _NOT_FOUND:
+                raise ObjectGone(text) from error
+            if error.status == _CONFLICT:
+                raise ObjectChanged(text) from error
+            raise ObjectError(text) from error
+        except (OSError, TimeoutError) as error:
+            raise ObjectError(f"{plan.key}: the Kubernetes API cannot be reached: {error}") from error

@@ -1,0 +1,62 @@
+"""What AWS holds, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Self
+
+from controller.domain.spec import DeploymentConfig, DeviceSelectionConfig, ModelConfig
+from controller.domain.status import StageStatus
+
+ACTIVE: frozenset[StageStatus] = frozenset({"CREATING", "STARTING", "INPROGRESS", "STOPPING"})
+
+
+@dataclass(frozen=True)
+class ObservedStage:
+    """One stage of the plan at AWS."""
+
+    name: str
+    selection: DeviceSelectionConfig
+    deployment: DeploymentConfig | None
+    status: StageStatus
+    succeeded: int = 0
+    pending: int = 0
+    failed: int = 0
+    started: datetime | None = None
+    message: str | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether AWS refuses to delete the stage now (`ResourceInUse`)."""
+        return self.status in ACTIVE
+
+
+@dataclass(frozen=True)
+class ObservedPlan:
+    """The plan at AWS; `tags` is None where they were not asked for."""
+
+    arn: str
+    name: str
+    fleet: str
+    models: tuple[ModelConfig, ...]
+    stages: tuple[ObservedStage, ...] = ()
+    tags: Mapping[str, str] | None = None
+    created: datetime | None = None
+    modified: datetime | None = field(default=None)
+
+    def stage(self, name: str) -> ObservedStage | None:
+        """The stage of that name, if AWS has it."""
+        return next((stage for stage in self.stages if stage.name == name), None)
+
+    def with_tags(self, tags: Mapping[str, str]) -> Self:
+        """The same plan with its tags known."""
+        return replace(self, tags=tags)
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """One row of ListEdgeDeploymentPlans."""
+
+    name: str
+    arn: str
+    modified: datetime | None

@@ -1,0 +1,81 @@
+"""Whose an AWS plan is: the ownership tag, and how a plan found at AWS relates to our object."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from hashlib import sha256
+from typing import Self
+
+from controller.domain.observed import ObservedPlan
+from controller.domain.resource import Key
+from controller.domain.spec import OWNED_TAG_PREFIX
+from controller.domain.status import EdgeDeploymentPlanStatus
+
+OWNER_TAG = f"{OWNED_TAG_PREFIX}owner"
+_LONGEST_NAME = 80  # cluster id (63), namespace (63), uid (36) and three slashes leave 91 of a tag value's 256
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The object that an AWS plan belongs to, as its ownership tag names it."""
+
+    cluster: str
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def tag_value(self) -> str:
+        """The value of the ownership tag: `cluster/namespace/name/uid`, long names cut and made unique by a hash."""
+        return "/".join((self.cluster, self.namespace, self._short_name, self.uid))
+
+    @property
+    def _short_name(self) -> str:
+        if len(self.name) <= _LONGEST_NAME:
+            return self.name
+        return f"{self.name[:_LONGEST_NAME]}.{sha256(self.name.encode()).hexdigest()[:8]}"
+
+    @classmethod
+    def parse(cls, value: str) -> Self | None:
+        """The owner that a tag value names, or None for a value that is not of that form."""
+        parts = value.split("/")
+        return cls(*parts) if len(parts) == len(("cluster", "namespace", "name", "uid")) else None
+
+    def same_object(self, other: "Owner") -> bool:
+        """Whether both name one object. A name is unique at a time, so an older uid is a former life of it."""
+        return (self.cluster, self.namespace, self._short_name) == (other.cluster, other.namespace, other._short_name)
+
+    @property
+    def key(self) -> Key:
+        """Namespace and name of the object."""
+        return Key(self.namespace, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name} (cluster {self.cluster}, uid {self.uid})"
+
+
+class Relation(Enum):
+    """How a plan found at AWS relates to our object."""
+
+    OURS = auto()
+    OURS_TO_TAG = auto()  # ours, but the tag is gone or names a former life of the object
+    UNOWNED = auto()  # nobody's: made by hand, say
+    FOREIGN = auto()  # another object's
+
+
+def relation(observed: ObservedPlan, owner: Owner, status: EdgeDeploymentPlanStatus) -> Relation:
+    """Whose the observed plan is. Tags that were not fetched raise no doubt.
+
+    A plan without the tag is ours only if we tagged that ARN before and it was not created anew since.
+    """
+    if observed.tags is None:
+        return Relation.OURS
+    value = observed.tags.get(OWNER_TAG)
+    if value is None:
+        tagged_before = OWNER_TAG in (status.applied_tag_keys or ())  # not so for what was only observed
+        known = status.edge_deployment_plan_arn == observed.arn and tagged_before
+        reborn = status.creation_time is not None and status.creation_time != observed.created
+        return Relation.OURS_TO_TAG if known and not reborn else Relation.UNOWNED
+    other = Owner.parse(value)
+    if other is None or not owner.same_object(other):
+        return Relation.FOREIGN
+    return Relation.OURS if other.uid == owner.uid else Relation.OURS_TO_TAG

@@ -1,0 +1,146 @@
+"""What the controller reports: the status of an EdgeDeploymentPlan and its conditions, as kstatus reads them.
+
+Only `summarize.py` makes these; everything else reads.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field, PlainSerializer
+
+from controller.domain.base import Model
+
+ConditionType = Literal["Ready", "Reconciling", "Stalled", "ResourceLimitExceeded"]
+Truth = Literal["True", "False", "Unknown"]
+StageStatus = Literal[
+    "CREATING", "READYTODEPLOY", "STARTING", "INPROGRESS", "DEPLOYED", "FAILED", "STOPPING", "STOPPED"
+]
+
+
+def _rfc3339(moment: datetime) -> str:
+    """Kubernetes' `metav1.Time`: UTC, whole seconds."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _rfc3339_micro(moment: datetime) -> str:
+    """Kubernetes' `metav1.MicroTime`, where order within a second matters."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+Time = Annotated[AwareDatetime, PlainSerializer(_rfc3339, when_used="json")]
+MicroTime = Annotated[AwareDatetime, PlainSerializer(_rfc3339_micro, when_used="json")]
+
+
+class Condition(Model):
+    """One condition, as in the Kubernetes API conventions."""
+
+    type: ConditionType
+    """What is said: Ready, Reconciling, Stalled or ResourceLimitExceeded."""
+    status: Truth
+    """True, False or Unknown."""
+    reason: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
+    """Why, as one CamelCase word."""
+    message: Annotated[str, Field(max_length=32768)]
+    """Why, for people; AWS's own words where AWS refused."""
+    observed_generation: int
+    """metadata.generation that this was said about."""
+    last_transition_time: Time
+    """When `status` last changed."""
+
+
+class StageState(Model):
+    """One stage at AWS."""
+
+    stage_name: str
+    """Name of the stage."""
+    status: StageStatus
+    """Status at AWS."""
+    devices_succeeded: int = 0
+    """Devices of the stage that have the models."""
+    devices_pending: int = 0
+    """Devices of the stage that wait or are under way."""
+    devices_failed: int = 0
+    """Devices of the stage that failed."""
+    start_time: Time | None = None
+    """When AWS started the stage."""
+    deployed_time: Time | None = None
+    """When the controller first saw the stage DEPLOYED (AWS does not tell); bakeTime counts from here."""
+    message: str | None = None
+    """AWS's message about the stage."""
+
+
+class Devices(Model):
+    """Sums over the stages."""
+
+    succeeded: int = 0
+    """Devices that have the models."""
+    pending: int = 0
+    """Devices that wait or are under way."""
+    failed: int = 0
+    """Devices that failed."""
+
+
+class LastError(Model):
+    """The last refusal or failure of an AWS call."""
+
+    code: str
+    """AWS's error code, or the kind of failure where no answer came."""
+    message: str
+    """AWS's own words."""
+    request_id: str | None = None
+    """AWS's request id, for a support case."""
+
+
+class Retry(Model):
+    """The retry that is due, kept over restarts of the operator."""
+
+    attempts: int
+    """Consecutive failures, 1 or more; throttled calls are not counted."""
+    next_attempt_time: MicroTime
+    """When the next attempt is due."""
+    last_error: LastError
+    """Why the last attempt failed."""
+
+
+class EdgeDeploymentPlanStatus(Model):
+    """What AWS holds and what the controller does about it."""
+
+    observed_generation: int = -1
+    """metadata.generation that this status describes; -1 before the first reconcile."""
+    edge_deployment_plan_arn: str | None = None
+    """ARN of the plan at AWS."""
+    edge_deployment_plan_name: str | None = None
+    """Name of the plan at AWS."""
+    conditions: tuple[Condition, ...] = ()
+    """Ready, Reconciling, Stalled and ResourceLimitExceeded; Reconciling and Stalled only while they are True."""
+    stages: tuple[StageState, ...] | None = None
+    """The stages at AWS, in AWS's order."""
+    devices: Devices | None = None
+    """Sums of the stages' device counts."""
+    stages_deployed: str | None = None
+    """Stages that are DEPLOYED of all stages, such as 2/5."""
+    retry: Retry | None = None
+    """The retry that is due, if any."""
+    pending_changes: tuple[str, ...] | None = None
+    """Under policy.management Observe: the AWS calls that Manage would make, in order."""
+    last_handled_reconcile_at: str | None = None
+    """Value of the annotation edgeplan.dev/reconcile-requested-at that was last acted upon."""
+    last_modified_time: MicroTime | None = None
+    """AWS's LastModifiedTime of the state that this status describes; tells a later drift sweep what changed."""
+    creation_time: MicroTime | None = None
+    """AWS's CreationTime of the plan; another one means that somebody deleted the plan and created it anew."""
+    applied_tag_keys: tuple[str, ...] | None = None
+    """Tag keys that the controller has put on the plan; of these alone it removes what the spec no longer has."""
+
+    def condition(self, kind: ConditionType) -> Condition | None:
+        """The condition of that type, if it is in the list."""
+        return next((condition for condition in self.conditions if condition.type == kind), None)
+
+    def is_true(self, kind: ConditionType) -> bool:
+        """Whether that condition is there and True."""
+        condition = self.condition(kind)
+        return condition is not None and condition.status == "True"
+
+    def stage(self, name: str) -> StageState | None:
+        """The stage of that name, if AWS had it."""
+        return next((stage for stage in self.stages or () if stage.stage_name == name), None)

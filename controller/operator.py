@@ -1,0 +1,114 @@
+"""The running operator: the parts put together, without Kopf. `handlers.py` feeds it, `cli.py` starts it."""
+
+import asyncio
+import logging
+import random
+import socket
+from datetime import UTC, datetime
+
+from controller.adapters.kubernetes import KubernetesObjects, cluster_uid, connect
+from controller.adapters.sessions import Sites, read_accounts
+from controller.domain.agenda import Wake
+from controller.domain.resource import InvalidSpec, Key, Plan
+from controller.index import Index
+from controller.ports import TargetRefused
+from controller.quotas import Quotas
+from controller.reconciler import Reconciler
+from controller.settings import Settings
+from controller.sweeper import Sweeper
+from controller.workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+class Operator:
+    """Index, queue, reconciler and sweeper of one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.index = Index()
+        self.last_event = utc_now()
+
+    async def start(self) -> None:
+        """Connect to the cluster and begin to work.
+
+        Raises:
+            ObjectError: the cluster cannot be reached.
+            ValueError: the accounts file is not of the form.
+
+        """
+        settings = self.settings
+        self._api = await connect(settings.concurrency + 4)
+        cluster = settings.cluster_id or await cluster_uid(self._api)
+        self._sites = Sites(
+            region=settings.aws_region,
+            accounts=read_accounts(settings.accounts_file),
+            threads=settings.concurrency,
+            timeout=settings.aws_timeout.total_seconds(),
+            endpoint_url=settings.aws_endpoint_url,
+        )
+        self._quotas = Quotas(self._wake)
+        reconciler = Reconciler(
+            objects=KubernetesObjects(self._api, utc_now, socket.gethostname()),
+            sites=self._sites,
+            index=self.index,
+            quotas=self._quotas,
+            cluster=cluster,
+            clock=utc_now,
+            dice=random.random,
+            wake=self._wake,
+        )
+        self.queue = WorkQueue(reconciler.reconcile, concurrency=settings.concurrency)
+        sweeper = Sweeper(
+            index=self.index,
+            sites=self._sites,
+            quotas=self._quotas,
+            wake=self._wake,
+            interval=settings.sweep_interval,
+            audit_interval=settings.audit_interval,
+        )
+        self._sweeping = asyncio.create_task(sweeper.run(), name="drift sweeper")
+        logger.info("cluster %s, region %s", cluster, settings.aws_region or "of each plan's target")
+
+    async def stop(self) -> None:
+        """Let AWS calls under way finish and their results be written, then let go of everything."""
+        self._sweeping.cancel()
+        if not await self.queue.drain(self.settings.shutdown_patience):
+            logger.warning(
+                "AWS calls were still under way after %s; the next start takes them up", self.settings.shutdown_patience
+            )
+        self._sites.close()
+        await self._api.close()  # type: ignore[no-untyped-call]
+
+    def _wake(self, key: Key, wake: Wake) -> None:
+        self.queue.wake(key, wake)
+
+    def seen(self, plan: Plan) -> None:
+        """A watch event brought this version of an object."""
+        self.last_event = utc_now()
+        if not self.index.put(plan):
+            return
+        if not isinstance(plan.spec, InvalidSpec):
+            try:
+                scope = self._sites.site(plan.key.namespace, plan.spec.target).scope
+            except TargetRefused:
+                pass  # the reconciler tells the user
+            else:
+                self.index.place(plan, scope)
+                self._quotas.resume(scope, plan)
+        self.queue.wake(plan.key)
+
+    def gone(self, plan: Plan) -> None:
+        """A watch event said that the object is gone: its plan's name and its place in the queue are free."""
+        self.last_event = utc_now()
+        scope = self.index.scope(plan.key)
+        if not self.index.remove(plan.key, plan.uid):
+            return
+        self._quotas.leave(plan.key)
+        for key in self.index.namesakes(plan.plan_name, scope):
+            self.queue.wake(key, Wake.NAME)
