@@ -137,7 +137,7 @@ class LocalCluster(Cluster):
                     raise ClusterError(f"{name} ended with code {process.returncode}:\n{self.log(name)}")
             if waited > _START_DEADLINE:
                 raise ClusterError(f"kube-apiserver is not ready after {waited:.0f} s:\n{self.log('kube-apiserver')}")
-            progress.count(int(waited))
+            progress.count(0)
             time.sleep(0.05)
         files.write_private(self.kubeconfig, files.kubeconfig(self.url, self.authority, ADMIN, self._token))
         progress.say(f"Kubernetes: ready after {time.monotonic() - began:.1f} s at {self.url}")

@@ -6,7 +6,7 @@ import time
 from typing import Final, Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
 _PLAIN_INTERVAL: Final = 15.0
@@ -47,13 +47,13 @@ class TerminalProgress:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[counted]}"),
             TimeElapsedColumn(),
             TextColumn("[dim]{task.fields[detail]}"),
             console=console,
             transient=True,
         )
-        self._task = self._bar.add_task("", total=None, detail="", visible=False)
+        self._task = self._bar.add_task("", total=None, counted="", detail="", visible=False)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -64,11 +64,11 @@ class TerminalProgress:
 
     def step(self, text: str) -> None:
         """Begin a step."""
-        self._bar.reset(self._task, description=text, total=None, visible=True, detail="")
+        self._bar.reset(self._task, description=text, total=None, visible=True, counted="", detail="")
 
     def count(self, done: int, total: int | None = None, detail: str = "") -> None:
         """Tell how far the step has come."""
-        self._bar.update(self._task, completed=done, total=total, detail=detail[-60:])
+        self._bar.update(self._task, completed=done, total=total, counted=_counted(done, total), detail=detail[-60:])
 
     def say(self, text: str) -> None:
         """Leave a line that stays."""
@@ -101,9 +101,14 @@ class PlainProgress:
         now = time.monotonic()
         if now - self._said >= _PLAIN_INTERVAL:
             self._said = now
-            of = f" of {total}" if total else ""
-            self.say(f"{self._text}: {done}{of}, {now - self._began:.0f} s")
+            self.say(f"{self._text}: {_counted(done, total)} {now - self._began:.0f} s")
 
     def say(self, text: str) -> None:
         """Leave a line that stays."""
         self._console.print(text, soft_wrap=True)
+
+
+def _counted(done: int, total: int | None) -> str:
+    if total:
+        return f"{done} of {total}"
+    return str(done) if done else ""
