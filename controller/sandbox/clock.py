@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+def later(now: float, seconds: float) -> float:
+    """A moment to the millisecond, as AWS has it, so that moments reckoned in different ways compare equal."""
+    return round(now + seconds, 3)
+
+
 @dataclass
 class Clock:
     """A line through (`wall`, `epoch`) with slope `speed`; speed 0 is the manual clock."""
@@ -20,7 +25,7 @@ class Clock:
 
     def now(self, wall: float) -> float:
         """Seconds since the epoch, as the sandbox sees them."""
-        return self.epoch + (wall - self.wall) * self.speed
+        return later(self.epoch, (wall - self.wall) * self.speed)
 
     def set_speed(self, speed: float, wall: float) -> None:
         """Go on from now at another pace, without a jump."""

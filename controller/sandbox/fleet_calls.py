@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from controller.sandbox.calls import Call, Result, operation, tags_of
+from controller.sandbox.clock import later
 from controller.sandbox.errors import ApiError, in_use, not_found
 from controller.sandbox.paging import between, page
 from controller.sandbox.state import Device, Fleet, Job
@@ -112,7 +113,7 @@ def create_edge_packaging_job(call: Call, wanted: dict[str, Any]) -> None:
     name = wanted["EdgePackagingJobName"]
     if name in call.place.jobs:
         raise in_use(f"Edge packaging job {name} already exists.")
-    ends, arn = call.now + call.settings.packaging_duration, call.place.arn("edge-packaging-job", name)
+    ends, arn = later(call.now, call.settings.packaging_duration), call.place.arn("edge-packaging-job", name)
     call.place.jobs[name] = Job(name, arn, call.now, ends, wanted, tags_of(wanted.get("Tags"), call.settings))
 
 

@@ -33,7 +33,8 @@ def page(
             ordered = [item for item in ordered if (key(item) < after if descending else key(item) > after)]
         except TypeError:  # a token of another operation or order
             raise invalid("Invalid NextToken.") from None
-    size = max(1, min(parameters.get("MaxResults") or size, cap or size, 100))
+    size = parameters.get("MaxResults") or size
+    size = max(1, min(size, cap or size))
     found = ordered[:size]
     return found, _encode(key(found[-1])) if len(ordered) > size else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,6 +32,12 @@ SUBJECTS = {
     "EdgePackagingJobName": "edge-packaging-job",
     "DeviceFleetName": "device-fleet",
 }
+
+
+@functools.cache
+def codec() -> wire.Wire:
+    """The codec of all operations; compiling the model takes a moment, so a process does it once."""
+    return wire.Wire(OPERATIONS)
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ class Service:
     throttle: Throttle = field(default_factory=Throttle)
     counts: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=LOG_LENGTH))
-    wire: wire.Wire = field(default_factory=lambda: wire.Wire(OPERATIONS))
+    wire: wire.Wire = field(default_factory=codec)
 
     def open(self, headers: Mapping[str, str], body: bytes, wall: float) -> Request:
         """Find out what is asked for and by whom. Never raises: a refusal is counted like any other call."""
@@ -163,7 +170,7 @@ class Service:
         caller, operation = request.caller, request.operation
         parameters = self.wire.parse(operation, request.parameters)
         place = self.world.place(caller.account, caller.region, caller.partition)
-        call = Call(self.world, place, self.settings, round(self.clock.now(wall), 3))  # AWS's times have milliseconds
+        call = Call(self.world, place, self.settings, self.clock.now(wall))
         return self.wire.render(operation, OPERATIONS[operation](call, parameters) or {})
 
     def _error_of(self, fault: Fault, request: Request) -> ApiError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from controller.sandbox.clock import later
 from controller.sandbox.errors import in_use, invalid
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Attempt:
             return 0
         if now >= self.ends:
             return self.total
-        return int(self.total * (now - self.begins) / (self.ends - self.begins))
+        # Rounded first: 4.999999 answers are five that floating point cut short.
+        return int(round(self.total * (now - self.begins) / (self.ends - self.begins), 4))
 
     def _failed_together(self, now: float) -> bool:
         return self.fail_at is not None and (now >= self.fail_at or now >= self.ends)
@@ -107,7 +109,7 @@ class Stage:
     def create(cls, wanted: dict[str, Any], now: float, settings: Settings) -> Stage:
         """A new stage. AWS documents ROLLBACK_ON_FAILURE as "by default turned on"."""
         policy = wanted.get("DeploymentConfig", {}).get("FailureHandlingPolicy", "ROLLBACK_ON_FAILURE")
-        timeline = [(now, "CREATING"), (now + settings.create_duration, "READYTODEPLOY")]
+        timeline = [(now, "CREATING"), (later(now, settings.create_duration), "READYTODEPLOY")]
         return cls(wanted["StageName"], wanted["DeviceSelectionConfig"], policy, timeline)
 
     def status(self, now: float) -> str:
@@ -160,10 +162,10 @@ class Stage:
             deployed = frozenset(done)
             devices, offset = [*done, *(name for name in devices if name not in deployed)], len(done)
         total = len(devices) - offset
-        begins = now + settings.start_duration
-        ends = begins + settings.deploy_duration_per_stage
+        begins = later(now, settings.start_duration)
+        ends = later(begins, settings.deploy_duration_per_stage)
         failing = failure.of(total)
-        fail_at = None if failure.after is None else begins + failure.after
+        fail_at = None if failure.after is None else later(begins, failure.after)
         on_failure = "FAILED" if self.policy == "ROLLBACK_ON_FAILURE" else settings.do_nothing_ends_as
         self.devices, self.failure, self.started = devices, failure, now
         self.attempt = Attempt(offset, total, begins, ends, failing, fail_at)
@@ -176,7 +178,7 @@ class Stage:
             raise invalid(f"Stage {self.name} cannot be stopped while its status is {status}.")
         if self.attempt is not None:
             self.attempt.halted = now
-        self.timeline = [(now, "STOPPING"), (now + settings.stop_duration, "STOPPED")]
+        self.timeline = [(now, "STOPPING"), (later(now, settings.stop_duration), "STOPPED")]
 
     def require_inactive(self, now: float) -> None:
         """Refuse what AWS allows "if and only if" a stage is inactive."""

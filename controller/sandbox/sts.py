@@ -23,7 +23,7 @@ CONTENT_TYPE = "text/xml"
 NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 OPERATIONS = frozenset({"GetCallerIdentity", "AssumeRole"})
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/(.+)")
-MODEL = botocore.session.get_session().get_service_model("sts")
+CHECK = parser(botocore.session.get_session().get_service_model("sts").operation_model("AssumeRole").input_shape)
 SCALARS = ("RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId", "Policy")
 
 # The query protocol's names of errors that AWS JSON calls otherwise, with the status that STS gives them.
@@ -64,7 +64,7 @@ def _assume_role(form: Mapping[str, str], wall: float) -> str:
     if form.get("DurationSeconds", "").isdigit():
         wanted["DurationSeconds"] = int(form["DurationSeconds"])
     violations: list[str] = []
-    parser(MODEL.operation_model("AssumeRole").input_shape)(wanted, "", violations)
+    CHECK(wanted, "", violations)
     if violations:
         raise constraints(violations)
     role = ROLE.fullmatch(form["RoleArn"])
