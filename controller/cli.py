@@ -69,7 +69,9 @@ def _run(parsed: argparse.Namespace) -> int:
 
     chosen = settings.from_arguments(parsed)
     kopf.configure(verbose=chosen.verbose, log_format=kopf.LogFormat.JSON if chosen.json_log else kopf.LogFormat.FULL)
-    logging.getLogger("kopf").setLevel(logging.DEBUG if chosen.verbose else logging.INFO)
+    if not chosen.verbose:  # a line per watch event, and where credentials come from with each client
+        for chatter in ("kopf.objects", "botocore.credentials", "botocore.configprovider"):
+            logging.getLogger(chatter).setLevel(logging.WARNING)
     registry = kopf.OperatorRegistry()
     register(registry, Operator(chosen))
     kopf.run(

@@ -28,6 +28,11 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
         settings.networking.error_backoffs = (1, 2, 3, 5, 8, 13, 21)
         await operator.start()
 
+    @kopf.on.login(registry=registry)
+    def log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        # The client library knows every kind of kubeconfig (exec plugins, say) but costs memory that a pod can spare.
+        return kopf.login_with_service_account(**kwargs) or kopf.login_via_client(**kwargs)
+
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
         await operator.stop()

@@ -116,7 +116,7 @@ class KubernetesObjects:
         body: Any = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{plan.key.name[:200]}.", "namespace": plan.key.namespace},
+            "metadata": {"generateName": f"{plan.key.name[:200].rstrip("-.")}-", "namespace": plan.key.namespace},
             "eventTime": moment,
             "type": event.type,
             "reason": event.reason,
@@ -136,7 +136,7 @@ class KubernetesObjects:
         try:
             await self._events.create_namespaced_event(plan.key.namespace, body)
         except (ApiException, OSError, TimeoutError) as error:
-            logger.info("%s: event %s not published: %s", plan.key, event.reason, getattr(error, "reason", error))
+            logger.info("%s: event %s not published: %s", plan.key, event.reason, getattr(error, "body", error))
 
     async def _finalizers(self, plan: Plan, finalizers: list[str]) -> Any:
         # The resourceVersion guards the finalizers of others: a merge patch replaces the whole list.

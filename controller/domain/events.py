@@ -62,6 +62,6 @@ def transitions(
         if then is None or then.status != "True" or then.reason != now.reason:
             events.append(Event("Warning", now.reason, "Reconciling", now.message))
     ready, was = after.condition("Ready"), before.condition("Ready")
-    if ready is not None and ready.status == "True" and (was is None or was.reason != ready.reason):
+    if not done and ready is not None and ready.status == "True" and (was is None or was.reason != ready.reason):
         events.append(Event("Normal", ready.reason, "Reconciling", ready.message))
     return tuple(events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Self
@@ -20,6 +21,8 @@ from controller.sandbox.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from types import TracebackType
+
+MAX_BODY = 16 * 2**20  # ten thousand devices in one RegisterDevices
 
 
 def application(service: Service) -> web.Application:
@@ -42,7 +45,7 @@ def application(service: Service) -> web.Application:
         headers = {"x-amzn-RequestId": request.id, "Content-Type": reply.content_type}
         return web.Response(status=reply.status, body=reply.body, headers=headers)
 
-    app = web.Application()
+    app = web.Application(client_max_size=MAX_BODY)
     app.add_routes([web.post("/", answer), *Control(service).routes()])
     return app
 
@@ -61,12 +64,24 @@ async def serving(host: str, port: int, settings: Settings, speed: float) -> Asy
     runner = web.AppRunner(application(service), access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
-        address = runner.addresses[0]
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=512)
+        await web.SockSite(runner, listener).start()
         shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104  an address to print, not to bind
-        yield f"http://{shown}:{address[1]}"
+        yield f"http://{shown}:{listener.getsockname()[1]}"
+        # Accept no more, and let what was accepted become known to the runner before it closes all that it knows:
+        # asyncio leaks a connection whose server is closed between the two.
+        asyncio.get_running_loop().remove_reader(listener)
+        await _turns()
     finally:
         await runner.cleanup()
+        await _turns()  # closed connections let go of their sockets
+
+
+async def _turns(count: int = 5) -> None:
+    """Let the event loop get to what it has already scheduled."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 class Sandbox(SandboxClient):
@@ -84,15 +99,16 @@ class Sandbox(SandboxClient):
         self._arguments = (host, port, settings or Settings(), speed)
         self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
         self._ready = threading.Event()
+        self._failure: Exception | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over: asyncio.Event | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
         self._ready.wait()
-        if not self.url:
+        if self._failure is not None:
             self._thread.join()
-            raise OSError(f"the sandbox could not listen on {self._arguments[0]}:{self._arguments[1]}")
+            raise self._failure
         return self
 
     def __exit__(
@@ -103,9 +119,12 @@ class Sandbox(SandboxClient):
         self._thread.join()
 
     def _run(self) -> None:
-        with contextlib.suppress(OSError):  # __enter__ reports it
+        try:
             asyncio.run(self._serve())
-        self._ready.set()
+        except Exception as error:  # noqa: BLE001  raised again in the thread that waits for the sandbox
+            self._failure = error
+        finally:
+            self._ready.set()
 
     async def _serve(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()

@@ -17,6 +17,7 @@ from controller.sandbox.demo.world import QUOTA, PlanView, Snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_MESSAGE: Final = 180  # the place in the queue and the first half of what AWS says
 _NOTHING: Final = Snapshot((), (), {})
 _READY_STYLE: Final = {"True": "green", "False": "red"}
 
@@ -102,11 +103,7 @@ class View:
             f"ARN, or what it waits for ({len(self._seen.at_aws)} of {QUOTA} places taken at AWS)", ratio=1
         )
         for plan in self._seen.plans:
-            detail = (
-                Text(plan.arn, style="green")
-                if plan.ready == "True"
-                else Text(shorten(plan.message, 180, placeholder=" …"), style="yellow")
-            )
+            detail = Text(plan.arn, style="green") if plan.ready == "True" else Text(_waits_for(plan), style="yellow")
             reason = Text(plan.reason, style="yellow" if plan.limited else "")
             table.add_row(plan.name, Text(plan.ready, style=_READY_STYLE.get(plan.ready, "dim")), reason, detail)
         return table
@@ -114,9 +111,11 @@ class View:
 
 def _line(plan: PlanView) -> str:
     limited = " ResourceLimitExceeded=True" if plan.limited else ""
-    return (
-        f"{plan.name}: Ready={plan.ready} {plan.reason}{limited} {plan.arn if plan.ready == 'True' else plan.message}"
-    )
+    return f"{plan.name}: Ready={plan.ready} {plan.reason}{limited} {plan.arn if plan.ready == 'True' else _waits_for(plan)}"
+
+
+def _waits_for(plan: PlanView) -> str:
+    return shorten(plan.message, _MESSAGE, placeholder=" …")
 
 
 def _calls(seen: Snapshot) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import yaml
 
-from controller.sandbox.cluster import LocalCluster
+from controller.sandbox.cluster import ApiError, LocalCluster
 from controller.sandbox.programs.process import spawn, stop
 from controller.sandbox.server import Sandbox
 from controller.sandbox.settings import Settings
@@ -133,8 +133,11 @@ class World:
 
     def defined(self) -> bool:
         """Tell whether Kubernetes serves the resource."""
-        names = (resource["name"] for resource in self._get(_GROUP).get("resources", ()))
-        return "edgedeploymentplans" in names
+        try:
+            resources = self.cluster.client.request("GET", _GROUP)["resources"]
+        except ApiError:  # 404: not yet
+            return False
+        return any(resource["name"] == "edgedeploymentplans" for resource in resources)
 
     def make_namespace(self) -> None:
         """Make the namespace of the demo."""
@@ -159,11 +162,6 @@ class World:
             at_aws=tuple(self.sandbox.plans()),
             calls=self.sandbox.counts(),
         )
-
-    def _get(self, path: str) -> dict[str, Any]:
-        with contextlib.suppress(LookupError):
-            return dict(self.cluster.client.request("GET", path))
-        return {}
 
     def _apply(self, manifest: Path, collection: str, *flags: str) -> None:
         if self.cluster.has_kubectl():

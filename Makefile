@@ -1,0 +1,53 @@
+# The two commands that matter: `make demo` and `make test`. Each sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format generate bench soak lock clean
+
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@echo "Installing the locked dependencies into $(VENV) (about a minute) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(STAMP) ## see it all work on this machine (ARGS=--keep leaves it running)
+	@$(BIN)/edgeplan demo $(ARGS)
+
+test: $(STAMP) ## run all tests (ARGS="-k quota" for some)
+	@$(BIN)/python -m controller.sandbox.programs etcd kube-apiserver kubectl kube-controller-manager
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: $(STAMP) ## ruff, mypy --strict, generated files in step
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/edgeplan crd crds --check
+
+format: $(STAMP) ## format and fix what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+generate: $(STAMP) ## regenerate what is generated from the models
+	$(BIN)/edgeplan crd crds
+
+bench: $(STAMP) ## measure the operator on this machine
+	@$(BIN)/python -m controller.sandbox.programs etcd kube-apiserver kubectl
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+soak: $(STAMP) ## 50,000 random steps against the whole life of a plan
+	@$(BIN)/python -m pytest tests/life --hypothesis-profile=soak -p no:xdist --timeout=0 $(ARGS)
+
+lock: ## renew the dependency locks
+	uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 pyproject.toml -o requirements.lock
+	uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+
+clean: ## remove what was built here
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
