@@ -1,0 +1,116 @@
+"""The demo, played as a user plays it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import pytest
+
+from controller.sandbox import demo
+from controller.sandbox.demo.world import World
+from controller.sandbox.programs import find_or_build
+from controller.sandbox.programs.process import spawn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-m", "controller.cli", "demo")
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs() -> None:
+    find_or_build(["etcd", "kube-apiserver", "kubectl"])
+
+
+def test_demo_keeps_its_promises_and_leaves_nothing() -> None:
+    before = clusters()
+    played = subprocess.run(COMMAND, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
+    assert played.returncode == 0, played.stdout
+    told = [line.rsplit("  ", 1)[0] for line in played.stdout.splitlines() if line.startswith("✓")]
+    assert told == [
+        "✓ Kubernetes serves EdgeDeploymentPlan",
+        "✓ store-cameras is Ready and carries the ARN that AWS gave it",
+        "✓ self-checkout is Ready, with three stages at AWS",
+        "✓ shelf-scanners got the last place",
+        "✓ freezer-monitors is refused: ResourceLimitExceeded",
+        "✓ parking-counters waits behind it",
+        told[6],
+        "✓ store-cameras is gone, in Kubernetes and at AWS",
+        "✓ freezer-monitors got its place",
+        "✓ parking-counters still waits, now first in line",
+        "✓ no object is left in Kubernetes and no plan at AWS",
+    ]
+    assert "waiting for quota behind 1 plan" in played.stdout
+    assert clusters() <= before
+
+
+def test_kept_demo_can_be_used_until_interrupted() -> None:
+    with subprocess.Popen([*COMMAND, "--keep"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as playing:
+        assert playing.stdout is not None
+        exported = dict(part.split("=", 1) for part in wait_for(playing.stdout, "export ").split()[1:])
+        kubectl = find_or_build(["kubectl"])["kubectl"]
+        wide = [str(kubectl), "get", "edp", "-nretail", "-owide", "--cache-dir=" + exported["KUBECONFIG"] + "-cache"]
+        seen = subprocess.run(wide, env={**os.environ, **exported}, capture_output=True, text=True, check=True).stdout
+        assert re.search(r"freezer-monitors +True .* arn:aws:sagemaker:eu-west-1:\d{12}:edge-deployment/freezer", seen)
+        playing.send_signal(signal.SIGINT)
+        assert playing.wait(timeout=30) == 0
+    assert not Path(exported["KUBECONFIG"]).exists()
+
+
+def test_interrupted_demo_cleans_up() -> None:
+    before = clusters()
+    with subprocess.Popen(COMMAND, cwd=ROOT, stdout=subprocess.PIPE, text=True) as playing:
+        assert playing.stdout is not None
+        wait_for(playing.stdout, "$ kubectl apply")
+        playing.send_signal(signal.SIGINT)
+        assert playing.wait(timeout=30) == 130
+    assert clusters() <= before
+
+
+def test_broken_promise_fails_the_demo_and_shows_the_operators_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def start_operator(self: World) -> None:
+        with (self.cluster.folder / "operator.log").open("wb") as log:
+            self._operator = spawn(["sh", "-c", "echo cannot find my shoes; exit 7"], stdout=log, stderr=log)
+
+    monkeypatch.setattr(World, "start_operator", start_operator)
+    assert demo.run(keep=False, embedded=False) == 1
+    told = capsys.readouterr().out
+    assert "✗ the operator ended with code 7" in told
+    assert "cannot find my shoes" in told
+
+
+def test_embedded_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert demo.run(keep=False, embedded=True) == 2
+    told = capsys.readouterr().out
+    assert "There is no embedded Kubernetes" in told
+    assert "KUBEBUILDER_ASSETS" in told
+
+
+def clusters() -> set[Path]:
+    return {path for folder in ("/dev/shm", "/tmp") for path in Path(folder).glob("edgeplan-cluster-*")}  # noqa: S108
+
+
+def wait_for(output: IO[str], beginning: str) -> str:
+    deadline = time.monotonic() + 120
+    for line in lines(output):
+        if line.startswith(beginning):
+            return line.strip()
+        assert time.monotonic() < deadline
+    raise AssertionError(f"ended without {beginning!r}")
+
+
+def lines(output: IO[str]) -> Iterator[str]:
+    while line := output.readline():
+        yield line
