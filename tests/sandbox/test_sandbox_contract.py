@@ -165,7 +165,8 @@ def test_the_wrong_type_is_a_serialization_exception(sandbox: Sandbox, body: byt
 
 def test_members_that_the_model_does_not_know_are_ignored(sandbox: Sandbox) -> None:
     body = json.dumps({"ResourceArn": PLAN_ARN, "Surprise": 1}).encode()
-    assert post(sandbox.url, body)[1]["__type"] == "ResourceNotFound"
+    answer = {"__type": "ResourceNotFound", "Message": f"Resource {PLAN_ARN} does not exist."}
+    assert post(sandbox.url, body) == (400, answer)
 
 
 def test_other_operations_are_unknown(sandbox: Sandbox) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from botocore.exceptions import ClientError
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -14,7 +15,7 @@ from controller.sandbox.calls import OPERATIONS, Call
 from controller.sandbox.clock import later
 from controller.sandbox.errors import ApiError
 from controller.sandbox.settings import Settings
-from controller.sandbox.stages import ACTIVE, STARTABLE, STOPPABLE, Failure
+from controller.sandbox.stages import Failure
 from controller.sandbox.state import World, device_names
 
 if TYPE_CHECKING:
@@ -212,6 +213,9 @@ class StageMachine(RuleBasedStateMachine):
         "INPROGRESS": {"DEPLOYED", "FAILED"},
         "STOPPING": {"STOPPED"},
     }
+    STARTABLE: ClassVar = {"READYTODEPLOY", "STOPPED", "FAILED"}
+    STOPPABLE: ClassVar = {"STARTING", "INPROGRESS"}
+    ACTIVE: ClassVar = {"CREATING", "STARTING", "INPROGRESS", "STOPPING"}
     NAMES = st.sampled_from(["a", "b", "c"])
     SECONDS = st.floats(0, 20)
 
@@ -283,7 +287,7 @@ class StageMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def start(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.before)))
-        allowed = self.before[name][0] in STARTABLE
+        allowed = self.before[name][0] in self.STARTABLE
         self.attempt("StartEdgeDeploymentStage", allowed, "ValidationException", StageName=name)
         if allowed:
             now = self.stages()[name]
@@ -295,7 +299,7 @@ class StageMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def stop(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.before)))
-        allowed = self.before[name][0] in STOPPABLE
+        allowed = self.before[name][0] in self.STOPPABLE
         self.attempt("StopEdgeDeploymentStage", allowed, "ValidationException", StageName=name)
         if allowed:
             assert self.stages()[name]["StageStatus"] in {"STOPPING", "STOPPED"}
@@ -305,14 +309,14 @@ class StageMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def delete_stage(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.before)))
-        allowed = self.before[name][0] not in ACTIVE
+        allowed = self.before[name][0] not in self.ACTIVE
         self.attempt("DeleteEdgeDeploymentStage", allowed, "ResourceInUse", StageName=name)
         assert (name in self.stages()) is not allowed
         self.remember()
 
     @rule()
     def delete_plan(self) -> None:
-        allowed = not any(status in ACTIVE for status, _ in self.before.values())
+        allowed = not any(status in self.ACTIVE for status, _ in self.before.values())
         self.attempt("DeleteEdgeDeploymentPlan", allowed, "ResourceInUse")
         if allowed:
             self.create_plan()
@@ -346,5 +350,7 @@ class StageMachine(RuleBasedStateMachine):
         assert plan["CreationTime"] <= plan["LastModifiedTime"] <= self.now
 
 
-StageMachine.TestCase.settings = hypothesis_settings(max_examples=100, stateful_step_count=30, deadline=None)
+StageMachine.TestCase.settings = hypothesis_settings(
+    max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 TestStageMachine = StageMachine.TestCase

@@ -9,16 +9,21 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
-from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from controller.sandbox.client import SandboxClient
 from controller.sandbox.clock import Clock
-from controller.sandbox.faults import Throttle
+from controller.sandbox.faults import Fault, Throttle
 from controller.sandbox.identity import Session, identify
 from controller.sandbox.server import Sandbox
+from controller.sandbox.service import Service
 from controller.sandbox.settings import Settings
 
 if TYPE_CHECKING:
@@ -125,24 +130,53 @@ def test_a_slow_call_waits_and_then_works(sandbox: Sandbox, create: Create) -> N
     assert sandbox.plans() == ["plan"]
 
 
-def test_latency_holds_for_all_operations_or_for_one(sandbox: Sandbox, sagemaker: Any, create: Create) -> None:
-    sandbox.settings(latency=0.05, latencies={CREATE: 0})
-    began = time.perf_counter()
-    create()
-    middle = time.perf_counter()
-    sagemaker.list_edge_deployment_plans()
-    assert time.perf_counter() - middle >= 0.05 > middle - began
+def test_latency_holds_for_all_operations_or_for_one() -> None:
+    service = Service(Settings(latency=2, latencies={CREATE: 0.5}), Clock.real(0))
+    waits = [
+        service.delay(service.open({"X-Amz-Target": f"SageMaker.{operation}"}, b"{}", 0), fault)
+        for operation in (CREATE, "ListTags")
+        for fault in (None, Fault(mode="slow", seconds=1))
+    ]
+    assert waits == [0.5, 1.5, 2, 3]
 
 
 def test_slow_calls_do_not_hold_up_others(sandbox: Sandbox, sagemaker: Any) -> None:
-    sandbox.settings(latency=0.1)
+    sandbox.settings(latency=0.2)
     threads = [threading.Thread(target=sagemaker.list_edge_deployment_plans) for _ in range(8)]
     began = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert time.perf_counter() - began < 0.6
+    assert 0.2 <= time.perf_counter() - began < 1.2
+
+
+def test_a_client_that_gives_up_waiting_leaves_the_work_to_be_done(sandbox: Sandbox, create: Create) -> None:
+    sandbox.fault(CREATE, mode="slow", seconds=0.2)
+    impatient = boto3.client(
+        "sagemaker",
+        region_name="eu-west-1",
+        endpoint_url=sandbox.url,
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",  # noqa: S106
+        config=Config(read_timeout=0.05, retries={"total_max_attempts": 1}),
+    )
+    with closing(impatient), pytest.raises(ReadTimeoutError):
+        create(client=impatient)
+    deadline = time.monotonic() + 10
+    while not sandbox.counts() and time.monotonic() < deadline:
+        pass
+    assert sandbox.plans() == ["plan"]
+
+
+def test_a_sandbox_stops_without_waiting_for_slow_calls() -> None:
+    with Sandbox(Settings(latency=60)) as sandbox:
+        url = sandbox.url
+        connection = HTTPConnection(url.removeprefix("http://"))
+        connection.request("POST", "/", b"{}", {"X-Amz-Target": "SageMaker.ListTags"})
+        began = time.perf_counter()
+    assert time.perf_counter() - began < 10
+    connection.close()
 
 
 def test_calls_beyond_the_rate_are_throttled_per_account(sandbox: Sandbox, connect: Connect, create: Create) -> None:
@@ -313,7 +347,7 @@ def test_a_reset_goes_back_to_the_beginning(sandbox: Sandbox, create: Create) ->
 
 def test_a_port_that_is_taken_is_reported(sandbox: Sandbox) -> None:
     port = int(sandbox.url.rsplit(":", 1)[1])
-    with pytest.raises(OSError, match=f"could not listen on 127.0.0.1:{port}"), Sandbox(port=port):
+    with pytest.raises(OSError, match="Address already in use"), Sandbox(port=port):
         pass
 
 
