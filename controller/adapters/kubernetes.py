@@ -116,7 +116,7 @@ class KubernetesObjects:
         body: Any = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{plan.key.name[:200].rstrip("-.")}-", "namespace": plan.key.namespace},
+            "metadata": {"generateName": f"{plan.key.name[:200].rstrip('-.')}-", "namespace": plan.key.namespace},
             "eventTime": moment,
             "type": event.type,
             "reason": event.reason,
