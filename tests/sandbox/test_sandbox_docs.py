@@ -1,0 +1,41 @@
+"""docs/sandbox.md lists every setting, fault field and operation as the code has it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from controller.sandbox.calls import OPERATIONS
+from controller.sandbox.client import PREFIX
+from controller.sandbox.clock import Clock
+from controller.sandbox.control import Control
+from controller.sandbox.faults import Fault
+from controller.sandbox.service import Service
+from controller.sandbox.settings import Settings
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+DOCS = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("values", [Settings(), Fault()], ids=["settings", "faults"])
+def test_every_field_is_documented_with_its_default(values: BaseModel) -> None:
+    defaults = values.model_dump(by_alias=True)
+    for field in type(values).model_fields.values():
+        row = f"| `{field.alias}` | `{json.dumps(defaults[str(field.alias)])}` | {field.description} |"
+        assert row in DOCS
+
+
+def test_every_route_is_documented() -> None:
+    for route in Control(Service(Settings(), Clock.real(0))).routes():
+        path = route.path.removeprefix(PREFIX).replace("{name}", "<name>").replace("{id:[0-9]+}", "<id>")
+        row = next(line for line in DOCS.splitlines() if line.startswith("|") and f"`{path}`" in line.split("|")[1])
+        assert route.method in row
+
+
+def test_every_operation_is_documented() -> None:
+    assert [operation for operation in OPERATIONS if f"`{operation}`" not in DOCS] == []
