@@ -7,6 +7,7 @@ import time
 from textwrap import shorten
 from typing import TYPE_CHECKING, Final
 
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -17,7 +18,7 @@ from controller.sandbox.demo.world import QUOTA, PlanView, Snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MESSAGE: Final = 180  # the place in the queue and the first half of what AWS says
+_MESSAGE: Final = 100  # the place in the queue and the beginning of what AWS says
 _NOTHING: Final = Snapshot((), (), {})
 _READY_STYLE: Final = {"True": "green", "False": "red"}
 
@@ -95,13 +96,13 @@ class View:
         return Group(waiting, self._table()) if self._doing else Group(self._table())
 
     def _table(self) -> Table:
-        table = Table(caption=_calls(self._seen), caption_justify="left", expand=True, border_style="dim")
+        table = Table(
+            caption=_calls(self._seen), caption_justify="left", expand=True, border_style="dim", box=box.ROUNDED
+        )
         table.add_column("Plan", no_wrap=True)
         table.add_column("Ready", no_wrap=True)
         table.add_column("Reason", no_wrap=True)
-        table.add_column(
-            f"ARN, or what it waits for ({len(self._seen.at_aws)} of {QUOTA} places taken at AWS)", ratio=1
-        )
+        table.add_column("ARN, or what it waits for", ratio=1, overflow="fold")
         for plan in self._seen.plans:
             detail = Text(plan.arn, style="green") if plan.ready == "True" else Text(_waits_for(plan), style="yellow")
             reason = Text(plan.reason, style="yellow" if plan.limited else "")
@@ -120,4 +121,4 @@ def _waits_for(plan: PlanView) -> str:
 
 def _calls(seen: Snapshot) -> str:
     counted = " · ".join(f"{operation} {count}" for operation, count in sorted(seen.calls.items()) if count)
-    return f"AWS calls so far: {counted or 'none'}"
+    return f"{len(seen.at_aws)} of {QUOTA} places taken at AWS. Calls so far: {counted or 'none'}"
