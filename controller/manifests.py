@@ -136,4 +136,17 @@ def check_one(manifest: Manifest) -> list[Problem]:
     except ValidationError as error:
         for detail in error.errors():
             add(["spec", *detail["loc"]], *problem(detail))
+    refused = {found.field for found in problems}
+    for path in _nulls(spec):
+        field = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+        if field not in refused:
+            add(["spec", *path], field, 'Invalid value: "null": leave the field out instead')
     return problems
+
+
+def _nulls(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where a spec has null, which the models take for absent and the API server refuses."""
+    if node is None:
+        yield path
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        yield from _nulls(value, (*path, key))
