@@ -131,17 +131,25 @@ def check_one(manifest: Manifest) -> list[Problem]:
         return problems
     if "edgeDeploymentPlanName" not in spec and name is not None and not re.match(ENTITY_NAME_PATTERN, str(name)):
         add(["spec"], "spec", f"Invalid value: {NAME_NEEDED}")
+    for path, field, text in _check_spec(spec):
+        add(path, field, text)
+    return problems
+
+
+def _check_spec(spec: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    """Path, field and text of each problem: what the models refuse, and nulls."""
+    refused = set()
     try:
         EdgeDeploymentPlanSpec.model_validate(spec)
     except ValidationError as error:
         for detail in error.errors():
-            add(["spec", *detail["loc"]], *problem(detail))
-    refused = {found.field for found in problems}
+            field, text = problem(detail)
+            refused.add(field)
+            yield ("spec", *detail["loc"]), field, text
     for path in _nulls(spec):
         field = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
         if field not in refused:
-            add(["spec", *path], field, 'Invalid value: "null": leave the field out instead')
-    return problems
+            yield ("spec", *path), field, 'Invalid value: "null": leave the field out instead'
 
 
 def _nulls(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
