@@ -20,12 +20,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.sandbox.cluster import Cluster, LocalCluster
-from controller.sandbox.programs import find_or_build
+from controller.sandbox.programs import BuildFailedError, GoMissingError, find_or_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what is missing before the first test: some minutes must not count into a test's timeout, nor be silent."""
+    if session.config.option.collectonly or not any(
+        "cluster" in getattr(item, "fixturenames", ()) for item in session.items
+    ):
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled(), contextlib.suppress(GoMissingError, BuildFailedError):
+        find_or_build(PROGRAMS)  # what cannot be built fails the tests that need it
 
 
 @pytest.fixture(scope="session")

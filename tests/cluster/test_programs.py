@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from rich.console import Console
 
 from controller.sandbox.programs import (
     ASSETS_VARIABLE,
@@ -22,7 +24,9 @@ from controller.sandbox.programs import (
     cache_folder,
     find,
     find_or_build,
+    progress_for,
 )
+from controller.sandbox.programs.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -187,6 +191,19 @@ def test_two_at_once_build_once(go_log: Path) -> None:
     assert any(line.startswith("waiting for another process") for line in heard[0].lines + heard[1].lines)
 
 
+def test_command_prints_paths_and_refuses_unknown_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    etcd = program(tmp_path / "assets" / "etcd")
+    monkeypatch.setenv(ASSETS_VARIABLE, str(etcd.parent))
+    assert main(["etcd"]) == 0
+    assert capsys.readouterr().out == f"{etcd}\n"
+    assert main(["etdc"]) == 2
+    assert "unknown: etdc; known: etcd, kube-apiserver" in capsys.readouterr().err
+    assert main(["kube-apiserver"]) == 1
+    assert "error: kube-apiserver: not on this machine" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_interrupted_build_stops_at_once_and_the_next_one_ends_well(
     number: signal.Signals, go_log: Path, monkeypatch: pytest.MonkeyPatch
@@ -206,3 +223,26 @@ def test_interrupted_build_stops_at_once_and_the_next_one_ends_well(
     monkeypatch.setenv("GO_SLOW", "")
     find_or_build(["etcd"], progress=Heard())
     assert in_cache() == [".lock", "etcd"]
+
+
+def test_terminal_shows_counts_and_can_be_used_twice() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    progress = progress_for(console)
+    for _ in range(2):
+        with progress:
+            progress.step("etcd: compiling")
+            progress.count(3, 565, "net/http")
+    assert isinstance(console.file, io.StringIO)
+    assert "3 of 565" in console.file.getvalue()
+
+
+def test_without_a_terminal_long_steps_say_that_they_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), width=100)
+    progress = progress_for(console)
+    now = time.monotonic()
+    progress.step("etcd: compiling")
+    progress.count(1, 565)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 20)
+    progress.count(200, 565)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == "etcd: compiling ...\netcd: compiling: 200 of 565, 20 s\n"
