@@ -54,9 +54,11 @@ def build(programs: Sequence[Program], *, into: Path, progress: Progress) -> Map
         raise GoMissingError(programs, "there is no Go to build it with (no `go` on PATH).")
     into.mkdir(parents=True, exist_ok=True)
     with progress, _lock(into, progress):
-        for program in programs:
-            if not (into / program.name).exists():
-                _build_one(go, program, programs, into, progress)
+        missing = [program for program in programs if not (into / program.name).exists()]
+        if missing:
+            progress.say(_announcement(missing, into))
+        for program in missing:
+            _build_one(go, program, programs, into, progress)
     return {program.name: into / program.name for program in programs}
 
 
@@ -157,6 +159,13 @@ def _lock(folder: Path, progress: Progress) -> Iterator[None]:
         for leftover in folder.glob(f"{_SCRATCH}*"):
             shutil.rmtree(leftover, ignore_errors=True)
         yield
+
+
+def _announcement(programs: Sequence[Program], into: Path) -> str:
+    return (
+        f"Building {', '.join(program.name for program in programs)} from pinned source, this once, into {into}.\n"
+        "That takes some minutes. Ctrl-C is safe at any time: the next run goes on where this one stopped."
+    )
 
 
 def _cache_hint() -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 KUBERNETES: Final = "v1.37.2"
+_HELM: Final = "v4.3.1"
 
 # What `kube-apiserver --version` and the discovery documents say; a plain `go build` leaves them empty
 # and clients such as Helm then refuse to compare versions.
@@ -49,5 +50,12 @@ PROGRAMS: Final[dict[str, Program]] = {
             "kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", variables=_KUBERNETES_VERSION
         ),
         Program("kubectl", "k8s.io/kubernetes/cmd/kubectl", variables=_KUBERNETES_VERSION, on_path=True),
+        Program(
+            "helm",
+            "helm.sh/helm/v4/cmd/helm",
+            module="helm",
+            variables={"helm.sh/helm/v4/internal/version.version": _HELM},
+            on_path=True,
+        ),
     )
 }
