@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from controller import settings
+from controller.commands.arguments import add_diff_and_export
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,6 +37,8 @@ def _parser() -> argparse.ArgumentParser:
         "files", nargs="+", type=Path, metavar="FILE", help="manifest, folder of them, or - for stdin"
     )
     validate.set_defaults(run=_validate)
+
+    add_diff_and_export(commands)
 
     crd = commands.add_parser("crd", help="generate the CustomResourceDefinition from the models")
     crd.add_argument("folder", nargs="?", type=Path, help="write it there (default: print it)")

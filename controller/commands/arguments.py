@@ -1,0 +1,64 @@
+"""The subparsers of `edgeplan diff` and `edgeplan export`; what they run is imported when it runs."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+
+def add_diff_and_export(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add both subparsers."""
+    diff = commands.add_parser(
+        "diff",
+        help="show what the controller would do to AWS for manifests",
+        description="Show what the controller would do to AWS for each manifest, in the order it would do it. Writes "
+        "nothing. Exit code 0: no difference, 1: a difference or a refusal, 2: an error.",
+    )
+    diff.add_argument("files", nargs="+", type=Path, metavar="FILE", help="manifest, folder of them, or - for stdin")
+    diff.add_argument("--namespace", default="default", help="namespace of manifests without one (default: default)")
+    diff.add_argument(
+        "--cluster-id",
+        default=os.environ.get("EDGEPLAN_CLUSTER_ID") or None,
+        help="the operator's --cluster-id (default: uid of kube-system of the cluster in KUBECONFIG)",
+    )
+    _add_flags(diff)
+    diff.set_defaults(run=_diff)
+
+    export = commands.add_parser(
+        "export",
+        help="write the manifest of a plan that exists at AWS",
+        description="Write the manifests of plans that exist at AWS, ready to be adopted without a change to them. "
+        "Exit code 0: all written, 1: a plan is not there or cannot be adopted as it is, 2: an error.",
+    )
+    which = export.add_mutually_exclusive_group(required=True)
+    which.add_argument("names", nargs="*", default=[], metavar="NAME", help="name of a plan at AWS")
+    which.add_argument("--all", action="store_true", help="all plans of the account and region")
+    export.add_argument("--namespace", help="metadata.namespace of the manifests (default: none)")
+    export.add_argument("--account", help="account of the accounts file to look in; becomes spec.target.account")
+    _add_flags(export)
+    export.set_defaults(run=_export)
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--aws-region", help="region of plans that name none (default: as for the AWS CLI)")
+    parser.add_argument(
+        "--aws-endpoint-url", help="SageMaker endpoint (default: AWS_ENDPOINT_URL_SAGEMAKER, else AWS's own)"
+    )
+    parser.add_argument(
+        "--accounts-file", type=Path, help="YAML file of the accounts that spec.target.account may name"
+    )
+
+
+def _diff(parsed: argparse.Namespace) -> int:
+    from controller.commands.diff import run  # noqa: PLC0415 - see cli.py
+
+    return run(parsed)
+
+
+def _export(parsed: argparse.Namespace) -> int:
+    from controller.commands.export import run  # noqa: PLC0415 - see cli.py
+
+    return run(parsed)

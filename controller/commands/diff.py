@@ -1,0 +1,152 @@
+"""`edgeplan diff FILE...`: what the controller would do to AWS for each manifest, in the order it would do it."""
+
+import argparse
+import asyncio
+import sys
+from datetime import UTC, datetime
+
+from controller.adapters.sessions import Sites
+from controller.commands.cluster import Cluster, reach
+from controller.commands.forecast import Difference, End, differs, forecast
+from controller.commands.places import sites
+from controller.domain.decide import Circumstances
+from controller.domain.desired import Desired
+from controller.domain.observed import ObservedPlan
+from controller.domain.outcomes import Stalled
+from controller.domain.ownership import OWNER_TAG, Owner
+from controller.domain.resource import Key, Plan, Scope
+from controller.domain.spec import EdgeDeploymentPlanSpec
+from controller.domain.status import EdgeDeploymentPlanStatus
+from controller.domain.summarize import explain
+from controller.manifests import Manifest, Problem, check_one, read
+from controller.ports import AwsError, EdgePlanError, EdgePlans
+
+SAME, DIFFERENT, TROUBLE = 0, 1, 2  # as kubectl diff
+_AT_A_TIME = 8
+_Asked = tuple[Key, Manifest]
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Print what the controller would do to AWS. Exit code 0: nothing, 1: something, 2: it could not be found out."""
+    from controller.commands.show import show  # noqa: PLC0415 - rich is not needed to refuse a bad manifest
+
+    asked, problems = _read(parsed)
+    if problems:
+        sys.stdout.writelines(f"{problem}\n" for problem in problems)
+        return TROUBLE
+    try:
+        places = sites(parsed)
+    except ValueError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return TROUBLE
+    try:
+        results = asyncio.run(_compare(asked, places, parsed.cluster_id))
+    finally:
+        places.close()
+    code = SAME
+    for (key, manifest), result in zip(asked, results, strict=True):
+        source = f"{manifest.file}:{manifest.line([])}"
+        if isinstance(result, Difference):
+            show(key, source, result)
+            code = max(code, DIFFERENT if differs(result.steps) else SAME)
+        else:
+            text = explain(result.failure) if isinstance(result, AwsError) else str(result)
+            sys.stdout.flush()
+            sys.stderr.write(f"error: {key} ({source}): {text}\n")
+            code = TROUBLE
+    return code
+
+
+def _read(parsed: argparse.Namespace) -> tuple[list[_Asked], list[Problem]]:
+    asked: list[_Asked] = []
+    problems: list[Problem] = []
+    for path in parsed.files:
+        for found in read(path):
+            if isinstance(found, Problem):
+                problems.append(found)
+                continue
+            wrong = check_one(found)
+            metadata = found.body.get("metadata") or {}
+            if not wrong and metadata.get("name") is None:
+                line = found.line(["metadata", "generateName"])
+                wrong = [Problem(found.file, line, "metadata.name", "Required value: a generated name has no plan yet")]
+            problems += wrong
+            if not wrong:
+                asked.append((Key(metadata.get("namespace") or parsed.namespace, str(metadata["name"])), found))
+    return asked, problems
+
+
+async def _compare(asked: list[_Asked], places: Sites, cluster_id: str | None) -> list[Difference | EdgePlanError]:
+    turns = asyncio.Semaphore(_AT_A_TIME)
+    holders: dict[tuple[Scope, str], Key] = {}
+
+    async with reach(cluster_id) as cluster:
+        if cluster.trouble:
+            sys.stderr.write(
+                f"note: {cluster.trouble}\nnote: so a plan tagged for the same namespace and name counts as this "
+                "object's, and tags that the controller set earlier are not known\n"
+            )
+
+        async def one(key: Key, manifest: Manifest) -> Difference | EdgePlanError:
+            spec = EdgeDeploymentPlanSpec.model_validate(manifest.body["spec"])
+            try:
+                site = places.site(key.namespace, spec.target)
+                name = spec.edge_deployment_plan_name or key.name
+                holder = holders.setdefault((site.scope, name), key) if spec.manages else key
+                async with turns:
+                    return await _difference(key, spec, site, cluster, holder)
+            except EdgePlanError as error:
+                return error
+
+        return list(await asyncio.gather(*(one(*each) for each in asked)))
+
+
+async def _difference(
+    key: Key, spec: EdgeDeploymentPlanSpec, site: EdgePlans, cluster: Cluster, holder: Key
+) -> Difference:
+    live = await cluster.find(key)
+    name = spec.edge_deployment_plan_name or key.name
+    observed = await site.describe(name, with_tags=True)
+    desired = Desired(name, spec, _owner(key, live, cluster, observed))
+    if holder != key:
+        conflict = Stalled("NameConflict", f"the AWS plan {name} is that of {holder} too, in the same files")
+        return Difference(site.scope, desired, observed, (End(conflict),))
+    other = _tagged(observed)
+    given = Circumstances(
+        status=live.status if live else EdgeDeploymentPlanStatus(),
+        now=datetime.now(UTC),
+        asked=live is not None and live.asked,
+        edited=live is None or live.spec != spec or live.generation != live.status.observed_generation,
+        other_owner_lives=other is None or await cluster.lives(other),
+    )
+    steps = forecast(desired, observed, given)
+    devices = await _count_devices(site, observed) if observed and differs(steps) else {}
+    return Difference(site.scope, desired, observed, steps, devices)
+
+
+def _tagged(observed: ObservedPlan | None) -> Owner | None:
+    return Owner.parse((observed.tags or {}).get(OWNER_TAG, "")) if observed else None
+
+
+def _owner(key: Key, live: Plan | None, cluster: Cluster, observed: ObservedPlan | None) -> Owner:
+    """The owner that the controller would tag the plan with, as far as it can be known from here.
+
+    What is not known is taken from a tag that names the same namespace and name: it is then ours.
+    """
+    tagged = _tagged(observed)
+    same = tagged if tagged and Owner(tagged.cluster, *key, tagged.uid).same_object(tagged) else None
+    cluster_id = cluster.id or (same.cluster if same else "<cluster>")
+    uid = live.uid if live else same.uid if same and not cluster.reached else "<uid>"
+    return Owner(cluster_id, key.namespace, key.name, uid)
+
+
+async def _count_devices(site: EdgePlans, observed: ObservedPlan) -> dict[str, str]:
+    """The devices that each stage selects, `?` where AWS does not say: nothing depends on them."""
+    devices = {}
+    for stage in observed.stages:
+        try:
+            devices[stage.name] = str(await site.count_devices(observed.name, stage.name))
+        except AwsError as error:
+            sys.stderr.write(f"note: devices of stage {stage.name} of {observed.name}: {explain(error.failure)}\n")
+            devices[stage.name] = "?"
+    return devices

@@ -1,0 +1,125 @@
+"""`edgeplan export NAME...`: the manifest of a plan that exists at AWS, ready to be adopted as it is."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from controller.adapters.sessions import OWN_ACCOUNT
+from controller.commands.places import sites
+from controller.domain.observed import ObservedPlan, ObservedStage
+from controller.domain.ownership import OWNER_TAG
+from controller.domain.resource import API_VERSION, KIND, describe
+from controller.domain.spec import OWNED_TAG_PREFIX, EdgeDeploymentPlanSpec, Target
+from controller.domain.summarize import explain
+from controller.ports import AwsError, EdgePlans, TargetRefused
+
+DONE, MISSING, TROUBLE = 0, 1, 2
+_AWS_TAGS = "aws:"
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Print manifests. Exit code 0: all of them, 1: a plan is not there or cannot be adopted, 2: AWS did not answer."""
+    try:
+        places = sites(parsed)
+    except ValueError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return TROUBLE
+    try:
+        target = Target(account=parsed.account) if parsed.account else None
+        site = places.site(parsed.namespace or "default", target)
+        plans, missing = asyncio.run(_fetch(site, parsed.names, everything=parsed.all))
+    except TargetRefused as refusal:
+        sys.stderr.write(f"error: {refusal}\n")
+        return TROUBLE
+    except AwsError as error:
+        sys.stderr.write(f"error: {explain(error.failure)}\n")
+        return TROUBLE
+    finally:
+        places.close()
+    for name in missing:
+        sys.stderr.write(f"error: there is no edge deployment plan {name} in {_place(site)}\n")
+    names = object_names([plan.name for plan in plans])
+    # An explicit region is part of where the plan is: applied elsewhere, the manifest must not create another.
+    where = {"account": parsed.account, "region": parsed.aws_region}
+    documents, doubts = [], []
+    for plan in plans:
+        body = manifest(plan, names[plan.name], namespace=parsed.namespace, target=where)
+        documents.append(yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=120))
+        doubts += _doubts(plan, body["spec"])
+    sys.stdout.write("---\n".join(documents))
+    sys.stderr.writelines(f"error: {doubt}\n" for doubt in doubts)
+    for plan in plans:
+        if OWNER_TAG in (plan.tags or {}):
+            sys.stderr.write(
+                f"note: {plan.name} belongs to {(plan.tags or {})[OWNER_TAG]}, which keeps it while it lives\n"
+            )
+    return MISSING if missing or doubts else DONE
+
+
+async def _fetch(site: EdgePlans, names: Sequence[str], *, everything: bool) -> tuple[list[ObservedPlan], list[str]]:
+    wanted = sorted(await site.list_plans()) if everything else list(dict.fromkeys(names))
+    found = [await site.describe(name, with_tags=True) for name in wanted]
+    missing = [name for name, plan in zip(wanted, found, strict=True) if plan is None]
+    return [plan for plan in found if plan is not None], [] if everything else missing
+
+
+def object_names(plans: Sequence[str]) -> Mapping[str, str]:
+    """A valid object name for each plan: the plan's in lowercase; plans that differ in nothing else get a hash."""
+    names: dict[str, str] = {}
+    for plan in sorted(plans, key=lambda name: (name != name.lower(), name)):
+        name = plan.lower()
+        names[plan] = f"{name}-{sha256(plan.encode()).hexdigest()[:8]}" if name in names.values() else name
+    return names
+
+
+def manifest(
+    plan: ObservedPlan, name: str, *, namespace: str | None, target: Mapping[str, str | None]
+) -> dict[str, Any]:
+    """The manifest that describes the plan as it is, with nothing in it that would change it."""
+    spec: dict[str, Any] = {}
+    if plan.name != name:
+        spec["edgeDeploymentPlanName"] = plan.name
+    spec["modelConfigs"] = [model.wire() for model in plan.models]
+    spec["deviceFleetName"] = plan.fleet
+    if plan.stages:
+        spec["stages"] = [_stage(stage) for stage in plan.stages]
+    tags = [
+        {"key": key, "value": value}
+        for key, value in sorted((plan.tags or {}).items())
+        if not key.startswith((_AWS_TAGS, OWNED_TAG_PREFIX))
+    ]
+    if tags:
+        spec["tags"] = tags
+    spec["policy"] = {"adoption": "Adopt"}
+    chosen = {key: value for key, value in target.items() if value}
+    if chosen:
+        spec["target"] = chosen
+    metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
+
+
+def _stage(stage: ObservedStage) -> dict[str, Any]:
+    body: dict[str, Any] = {"stageName": stage.name, "deviceSelectionConfig": stage.selection.wire()}
+    if stage.deployment is not None:
+        body["deploymentConfig"] = stage.deployment.wire()
+    return body
+
+
+def _doubts(plan: ObservedPlan, spec: Mapping[str, Any]) -> list[str]:
+    """Why the manifest would be refused, if so: AWS may hold what cannot be managed, 50 tags for one."""
+    try:
+        EdgeDeploymentPlanSpec.model_validate(spec)
+    except ValidationError as error:
+        return [f"{plan.name} cannot be adopted as it is: {describe(error)}"]
+    return []
+
+
+def _place(site: EdgePlans) -> str:
+    account, region = site.scope
+    return region if account == OWN_ACCOUNT else f"account {account}, {region}"

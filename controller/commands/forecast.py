@@ -1,0 +1,203 @@
+"""What the controller would do, call by call: `decide` asked again and again, each answer taken as done.
+
+Pure. The forecast is the good case: AWS does what it is asked, every stage that is under way ends DEPLOYED.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import assert_never
+
+from controller.domain.actions import (
+    Action,
+    AddTags,
+    CreatePlan,
+    CreateStages,
+    DeletePlan,
+    DeleteStage,
+    DeleteTags,
+    StartStage,
+    StopStage,
+)
+from controller.domain.decide import Circumstances, decide
+from controller.domain.desired import Desired
+from controller.domain.observed import ObservedPlan, ObservedStage
+from controller.domain.outcomes import Outcome, Pending, Stalled, Suspended, Waiting
+from controller.domain.resource import Scope
+from controller.domain.spec import Stage
+from controller.domain.status import EdgeDeploymentPlanStatus, StageState, StageStatus
+
+# Ten stages, each created, started, deployed and baked, after a replacement: well under this.
+_MOST_STEPS = 64
+_SETTLED: dict[StageStatus, StageStatus] = {
+    "CREATING": "READYTODEPLOY",
+    "STARTING": "DEPLOYED",
+    "INPROGRESS": "DEPLOYED",
+    "STOPPING": "STOPPED",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call to AWS."""
+
+    action: Action
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The controller waits for something before it goes on."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class End:
+    """How it ends."""
+
+    outcome: Outcome
+
+
+Step = Call | Wait | End
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a manifest would lead to."""
+
+    scope: Scope
+    desired: Desired
+    observed: ObservedPlan | None
+    steps: tuple[Step, ...]
+    devices: Mapping[str, str] = field(default_factory=dict)
+    """Devices of each stage that AWS has: a number, or `?` where it would not say."""
+
+
+def differs(steps: tuple[Step, ...]) -> bool:
+    """Whether AWS is not as the spec says: there are calls to make, or calls that cannot be made."""
+    return any(
+        isinstance(step, Call) or (isinstance(step, End) and isinstance(step.outcome, Stalled)) for step in steps
+    )
+
+
+def forecast(desired: Desired, observed: ObservedPlan | None, given: Circumstances) -> tuple[Step, ...]:
+    """Every step from here to the end, in order."""
+    return tuple(_steps(desired, observed, given))
+
+
+def _steps(desired: Desired, observed: ObservedPlan | None, given: Circumstances) -> Iterator[Step]:
+    if desired.spec.suspend:
+        yield End(Suspended())
+        return
+    for _ in range(_MOST_STEPS):
+        given = replace(given, status=_remember(given.status, observed, given.now))
+        decision = decide(desired, observed, given)
+        outcome = decision.outcome
+        actions = outcome.actions if isinstance(outcome, Pending) else decision.actions
+        for action in actions:
+            yield Call(action)
+            observed = _after(observed, action, given.now)
+        if not isinstance(outcome, Waiting):
+            yield End(outcome)
+            return
+        # As the reconciler does: one request by annotation is one more start.
+        given = replace(given, asked=False, now=given.now + outcome.after)
+        if not outcome.after:
+            if outcome.reason == "Recreating":
+                yield Wait(outcome.message)
+            continue
+        observed, changed = _settle(observed)
+        if changed:
+            yield Wait(f"until {', '.join(changed)}")
+        elif outcome.reason == "Baking":
+            yield Wait(outcome.message)
+        elif not actions:  # nothing that we can foresee moves
+            yield End(outcome)
+            return
+
+
+def _remember(
+    status: EdgeDeploymentPlanStatus, observed: ObservedPlan | None, now: datetime
+) -> EdgeDeploymentPlanStatus:
+    """The status with the moment at which each DEPLOYED stage was first seen so: bakeTime counts from there."""
+    states = []
+    for stage in observed.stages if observed else ():
+        before = status.stage(stage.name)
+        seen = before.deployed_time if before is not None and before.status == "DEPLOYED" else None
+        deployed = (seen or now) if stage.status == "DEPLOYED" else None
+        states.append(StageState(stage_name=stage.name, status=stage.status, deployed_time=deployed))
+    return status.model_copy(update={"stages": tuple(states)})
+
+
+def _settle(observed: ObservedPlan | None) -> tuple[ObservedPlan | None, tuple[str, ...]]:
+    """What is under way has ended; and what changed by it, in words."""
+    if observed is None:
+        return None, ()
+    stages, changed = [], []
+    for stage in observed.stages:
+        status = _SETTLED.get(stage.status)
+        if status is None:
+            stages.append(stage)
+            continue
+        changed.append(f"{stage.name} is {status}")
+        done = stage.pending if status == "DEPLOYED" else 0
+        stages.append(
+            replace(stage, status=status, succeeded=stage.succeeded + done, pending=stage.pending - done),
+        )
+    return replace(observed, stages=tuple(stages)), tuple(changed)
+
+
+def _after(observed: ObservedPlan | None, action: Action, now: datetime) -> ObservedPlan | None:
+    """The plan once AWS has done as asked."""
+    if isinstance(action, CreatePlan):
+        return ObservedPlan(
+            arn="",
+            name=action.name,
+            fleet=action.fleet,
+            models=action.models,
+            stages=tuple(map(_created, action.stages)),
+            tags=action.tags,
+            created=now,
+        )
+    if observed is None or isinstance(action, DeletePlan):
+        return None
+    return _changed(observed, action, now)
+
+
+def _changed(
+    observed: ObservedPlan,
+    action: CreateStages | DeleteStage | StartStage | StopStage | AddTags | DeleteTags,
+    now: datetime,
+) -> ObservedPlan:
+    tags = observed.tags or {}
+    match action:
+        case CreateStages(_, stages):
+            return replace(observed, stages=observed.stages + tuple(map(_created, stages)))
+        case DeleteStage(_, name):
+            return replace(observed, stages=tuple(stage for stage in observed.stages if stage.name != name))
+        case StartStage(_, name):
+            return _with_status(observed, name, "INPROGRESS", started=now)
+        case StopStage(_, name):
+            return _with_status(observed, name, "STOPPING")
+        case AddTags(_, added):
+            return observed.with_tags({**tags, **added})
+        case DeleteTags(_, keys):
+            return observed.with_tags({key: value for key, value in tags.items() if key not in keys})
+        case _:
+            assert_never(action)
+
+
+def _created(stage: Stage) -> ObservedStage:
+    return ObservedStage(stage.stage_name, stage.device_selection_config, stage.deployment_config, "READYTODEPLOY")
+
+
+def _with_status(
+    observed: ObservedPlan, name: str, status: StageStatus, started: datetime | None = None
+) -> ObservedPlan:
+    return replace(
+        observed,
+        stages=tuple(
+            replace(stage, status=status, started=started or stage.started) if stage.name == name else stage
+            for stage in observed.stages
+        ),
+    )
