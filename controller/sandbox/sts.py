@@ -51,7 +51,7 @@ def answer(operation: str, caller: Caller, form: Mapping[str, str], request_id: 
 def error(failure: ApiError, request_id: str) -> tuple[int, bytes]:
     """HTTP status and XML of a refusal."""
     code, status = NAMES.get(failure.code, (failure.code, failure.status))
-    if failure.code not in NAMES or failure.status >= 500:  # noqa: PLR2004  server errors keep their status
+    if failure.status != 400:  # noqa: PLR2004  somebody chose it
         status = failure.status
     kind = "Receiver" if status >= 500 else "Sender"  # noqa: PLR2004
     fields = _elements({"Type": kind, "Code": code, "Message": failure.message})

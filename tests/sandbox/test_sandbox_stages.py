@@ -217,7 +217,8 @@ class StageMachine(RuleBasedStateMachine):
     STOPPABLE: ClassVar = {"STARTING", "INPROGRESS"}
     ACTIVE: ClassVar = {"CREATING", "STARTING", "INPROGRESS", "STOPPING"}
     NAMES = st.sampled_from(["a", "b", "c"])
-    SECONDS = st.floats(0, 20)
+    SECONDS = st.sampled_from([0, 0.5, 3, 7, 20])
+    EACH: ClassVar = {"StartEdgeDeploymentStage": STARTABLE, "StopEdgeDeploymentStage": STOPPABLE}
 
     @initialize(
         create=SECONDS,
@@ -226,8 +227,11 @@ class StageMachine(RuleBasedStateMachine):
         stop=SECONDS,
         devices=st.integers(0, 25),
         ends_as=st.sampled_from(["FAILED", "DEPLOYED"]),
+        failing=st.sampled_from([0, 1, 30]),
     )
-    def begin(self, *, create: float, start: float, deploy: float, stop: float, devices: int, ends_as: str) -> None:
+    def begin(
+        self, *, create: float, start: float, deploy: float, stop: float, devices: int, ends_as: str, failing: int
+    ) -> None:
         self.settings = Settings().changed(
             {
                 "create_duration": create,
@@ -238,6 +242,7 @@ class StageMachine(RuleBasedStateMachine):
             }
         )
         self.now, self.world = 1_000.0, World()
+        self.world.failures.append(("*", "*", Failure(devices=failing)))
         self.place = self.world.place("1", "r")
         self.place.seed("fleet", device_names("fleet", devices), self.now)
         self.create_plan()
@@ -250,6 +255,8 @@ class StageMachine(RuleBasedStateMachine):
         model = {"ModelHandle": "m", "EdgePackagingJobName": "j"}
         self.call("CreateEdgeDeploymentPlan", DeviceFleetName="fleet", ModelConfigs=[model])
         self.before: dict[str, tuple[str, int]] = {}
+        self.add_stage("a", 40, "ROLLBACK_ON_FAILURE")
+        self.add_stage("b", 100, "DO_NOTHING")
 
     def stages(self) -> dict[str, dict[str, Any]]:
         described = self.call("DescribeEdgeDeploymentPlan")["Stages"]
@@ -283,26 +290,30 @@ class StageMachine(RuleBasedStateMachine):
     def break_devices(self, name: str, devices: int, after: float | None) -> None:
         self.world.failures.append(("*", name, Failure(devices=devices, after=after)))
 
-    @precondition(lambda self: self.before)
-    @rule(data=st.data())
-    def start(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(sorted(self.before)))
-        allowed = self.before[name][0] in self.STARTABLE
-        self.attempt("StartEdgeDeploymentStage", allowed, "ValidationException", StageName=name)
-        if allowed:
-            now = self.stages()[name]
-            assert now["StageStatus"] in {"STARTING", "INPROGRESS", "DEPLOYED", "FAILED"}
-            assert now["EdgeDeploymentSuccessInStage"] >= self.before[name][1]
-        self.remember()
+    @rule(name=NAMES, operation=st.sampled_from(sorted(EACH)))
+    def start_or_stop(self, name: str, operation: str) -> None:
+        self.change(name, operation)
 
-    @precondition(lambda self: self.before)
-    @rule(data=st.data())
-    def stop(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(sorted(self.before)))
-        allowed = self.before[name][0] in self.STOPPABLE
-        self.attempt("StopEdgeDeploymentStage", allowed, "ValidationException", StageName=name)
-        if allowed:
-            assert self.stages()[name]["StageStatus"] in {"STOPPING", "STOPPED"}
+    @rule(name=NAMES, first=SECONDS, second=SECONDS)
+    def start_stop_and_start_again(self, name: str, first: float, second: float) -> None:
+        self.change(name, "StartEdgeDeploymentStage")
+        self.time_passes(first)
+        self.change(name, "StopEdgeDeploymentStage")
+        self.time_passes(second)
+        self.change(name, "StartEdgeDeploymentStage")
+
+    def change(self, name: str, operation: str) -> None:
+        if name not in self.before:
+            self.attempt(operation, allowed=False, refusal="ResourceNotFound", StageName=name)
+            return
+        was, succeeded = self.before[name]
+        allowed = was in self.EACH[operation]
+        self.attempt(operation, allowed, "ValidationException", StageName=name)
+        now = self.stages()[name]
+        starting = operation.startswith("Start")
+        reached = {"STARTING", "INPROGRESS", "DEPLOYED", "FAILED"} if starting else {"STOPPING", "STOPPED"}
+        assert now["StageStatus"] in (reached if allowed else {was})
+        assert now["EdgeDeploymentSuccessInStage"] >= succeeded
         self.remember()
 
     @precondition(lambda self: self.before)
@@ -351,6 +362,6 @@ class StageMachine(RuleBasedStateMachine):
 
 
 StageMachine.TestCase.settings = hypothesis_settings(
-    max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=100, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestStageMachine = StageMachine.TestCase

@@ -251,9 +251,11 @@ def test_assuming_a_role_can_be_refused(sandbox: Sandbox, connect: Connect) -> N
     assert error(sts.get_session_token)[0] == "InvalidAction"
 
 
-def test_a_server_error_of_sts_keeps_its_status(sandbox: Sandbox, connect: Connect) -> None:
-    sandbox.fault("GetCallerIdentity", error="ServiceUnavailable")
+def test_errors_of_sts_keep_a_status_of_their_own(sandbox: Sandbox, connect: Connect) -> None:
+    sandbox.fault("GetCallerIdentity", error="ServiceUnavailable", times=1)
+    sandbox.fault("GetCallerIdentity", error="ThrottlingException", status=429)
     assert error(connect("sts").get_caller_identity)[2] == 503
+    assert error(connect("sts").get_caller_identity) == ("Throttling", "Rate exceeded", 429)
 
 
 def test_an_assumed_role_expires_by_the_wall_clock() -> None:
