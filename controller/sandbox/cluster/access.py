@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING, Final
 
 from controller.sandbox.cluster import files
-from controller.sandbox.cluster.audit import Write, read_writes
+from controller.sandbox.cluster.audit import Write, read_requests, read_writes
 from controller.sandbox.cluster.client import ApiClient
 from controller.sandbox.programs import find, find_or_build
 from controller.sandbox.programs.process import spawn, stop
@@ -81,9 +81,11 @@ class Cluster:
 
         `cluster.writes(resource="edgedeploymentplans/status", namespace="retail", user_agent="kopf/")`
         """
-        if not (self.folder / "audit-policy.json").exists():
-            raise ClusterError("this cluster keeps no audit log: start it with audit=True")
-        return list(read_writes(self.folder / "audit.log", **wanted))
+        return list(read_writes(self._audit_log(), **wanted))
+
+    def requests(self, **wanted: str) -> list[Write]:
+        """Return the same, and of service accounts the reads too (needs `audit=True`)."""
+        return list(read_requests(self._audit_log(), **wanted))
 
     def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
         """Return a kubeconfig with an hour's token of an existing service account: its rights, not ours."""
@@ -114,6 +116,11 @@ class Cluster:
             yield
         finally:
             stop(process)
+
+    def _audit_log(self) -> Path:
+        if not (self.folder / "audit-policy.json").exists():
+            raise ClusterError("this cluster keeps no audit log: start it with audit=True")
+        return self.folder / "audit.log"
 
     @staticmethod
     def _controller_flags() -> list[str]:

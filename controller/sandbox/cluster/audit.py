@@ -1,4 +1,7 @@
-"""What was written to the API server and by whom, from its own audit log; tests count with it."""
+"""What was asked of the API server and by whom, from its own audit log; tests count with it.
+
+It holds every write, and of the reads those of service accounts.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,22 @@ POLICY: Final[dict[str, Any]] = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
-    "rules": [{"level": "Metadata", "verbs": list(WRITE_VERBS)}, {"level": "None"}],
+    "rules": [
+        {"level": "Metadata", "verbs": list(WRITE_VERBS)},
+        # What a service account asks for, granted or not, tells which of its rights are used.
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+        {"level": "None"},
+    ],
 }
 
 
 @dataclass(frozen=True)
 class Write:
-    """One write request that the API server answered, refused ones included (see `code`)."""
+    """One request, as a rule a write, that the API server answered, refused ones included (see `code`)."""
 
     verb: str
+    group: str
+    """API group of the resource, empty for the core."""
     resource: str
     """`edgedeploymentplans` or, with its subresource, `edgedeploymentplans/status`."""
     namespace: str
@@ -38,6 +48,11 @@ class Write:
 
 def read_writes(log: Path, **wanted: str) -> Iterator[Write]:
     """Yield the writes of an audit log whose fields equal the wanted ones; `user_agent` may be a mere beginning."""
+    return (request for request in read_requests(log, **wanted) if request.verb in WRITE_VERBS)
+
+
+def read_requests(log: Path, **wanted: str) -> Iterator[Write]:
+    """Yield the writes and the reads of an audit log in the same way."""
     if not log.exists():  # the API server creates it with the first write
         return
     agent = wanted.pop("user_agent", "")
@@ -57,6 +72,7 @@ def _parse(event: dict[str, Any]) -> Write:
     resource, subresource = target.get("resource", ""), target.get("subresource", "")
     return Write(
         verb=event["verb"],
+        group=target.get("apiGroup", ""),
         resource=f"{resource}/{subresource}" if subresource else resource,
         namespace=target.get("namespace", ""),
         name=target.get("name", ""),
