@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, TypeVar
 
 from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 
-from controller.adapters.kubernetes import cluster_uid, connect
+from controller.adapters.kubernetes import cluster_uid, configuration, connect
 from controller.domain.ownership import Owner
 from controller.domain.resource import API_VERSION, GROUP, PLURAL, Key, Plan, parse
 from controller.ports import ObjectError
@@ -64,8 +65,9 @@ class Cluster:
 @contextlib.asynccontextmanager
 async def reach(cluster_id: str | None) -> AsyncIterator[Cluster]:
     """Connect to the cluster in KUBECONFIG if there is one; `cluster_id` is its identity if it is known already."""
+    logging.getLogger("kubernetes.aio.config.kube_config").setLevel(logging.ERROR)  # no file is no trouble here
     try:
-        api = await connect(connections=8)
+        api = connect(await configuration(), connections=8)
     except ObjectError as error:
         yield Cluster(None, cluster_id, str(error))
         return

@@ -1,0 +1,216 @@
+"""What `edgeplan diff` prints and answers, for every kind of difference."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.sandbox.server import Sandbox
+from tests.commands.conftest import Ended, golden
+
+Run = Callable[..., Ended]
+READS = {"DescribeEdgeDeploymentPlan", "ListTags", "ListStageDevices"}
+OWNER = "edgeplan.dev/owner"
+OURS = {OWNER: "prod/retail/store/6c3f5c9e"}
+CANARY = "{stageName: canary, deviceSelectionConfig: {deviceSubsetType: NAMECONTAINS, deviceNameContains: canary}}"
+FLEET = "{stageName: fleet, deviceSelectionConfig: {deviceSubsetType: PERCENTAGE, percentage: 100}}"
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Callable[..., str]:
+    """Write store.yaml with these fields of the spec; the file's name."""
+
+    def write(name: str = "store", stages: str = f"[{CANARY}, {FLEET}]", fleet: str = "store", **more: str) -> str:
+        spec = {
+            "modelConfigs": "[{modelHandle: counter, edgePackagingJobName: counter-v7}]",
+            "deviceFleetName": fleet,
+            "stages": stages,
+        } | more
+        (tmp_path / f"{name}.yaml").write_text(
+            f"apiVersion: edgeplan.dev/v1alpha1\nkind: EdgeDeploymentPlan\nmetadata: {{name: {name}, "
+            "namespace: retail}\nspec:\n" + "".join(f"  {field}: {value}\n" for field, value in spec.items())
+        )
+        return f"{name}.yaml"
+
+    return write
+
+
+def test_plan_that_is_not_at_aws_is_created(edgeplan: Run, manifest: Callable[..., str], sandbox: Sandbox) -> None:
+    ended = edgeplan("diff", manifest(tags="[{key: team, value: retail}]"))
+    golden("create.txt", ended.out)
+    assert ended.code == 1
+    assert sandbox.counts() == {"DescribeEdgeDeploymentPlan": 1}
+
+
+def test_plan_that_is_as_specified_is_no_difference(
+    edgeplan: Run, manifest: Callable[..., str], at_aws: Callable[..., str], sandbox: Sandbox
+) -> None:
+    at_aws(tags=OURS | {"theirs": "kept"})
+    ended = edgeplan("diff", manifest())
+    assert ended.out == "retail/store (store.yaml:1): plan store in eu-west-1\n  = no difference\n"
+    assert ended.code == 0
+    assert sandbox.counts() == {"DescribeEdgeDeploymentPlan": 1, "ListTags": 1}
+
+
+def test_changed_stage_is_replaced_with_all_after_it(
+    edgeplan: Run, manifest: Callable[..., str], at_aws: Callable[..., str], sandbox: Sandbox
+) -> None:
+    at_aws(tags=OURS)
+    half = FLEET.replace("100", "50").replace("fleet", "half")
+    ended = edgeplan("diff", manifest(stages=f"[{CANARY}, {half}, {FLEET}]", tags="[{key: team, value: retail}]"))
+    golden("stages.txt", ended.out)
+    assert ended.code == 1
+    assert sandbox.counts().keys() <= READS
+
+
+def test_rollout_is_foretold_to_its_gate(
+    edgeplan: Run, manifest: Callable[..., str], at_aws: Callable[..., str]
+) -> None:
+    at_aws(tags=OURS)
+    last = "{stageName: rest, deviceSelectionConfig: {deviceSubsetType: PERCENTAGE, percentage: 100}}"
+    rollout = "{strategy: Sequential, throughStage: fleet, bakeTime: 30m}"
+    ended = edgeplan("diff", manifest(stages=f"[{CANARY}, {FLEET}, {last}]", rollout=rollout))
+    golden("rollout.txt", ended.out)
+    assert ended.code == 1
+
+
+def test_rollout_under_way_with_nothing_left_to_start_is_no_difference(
+    edgeplan: Run, manifest: Callable[..., str], at_aws: Callable[..., str], sagemaker: Any
+) -> None:
+    at_aws(tags=OURS)
+    sagemaker.start_edge_deployment_stage(EdgeDeploymentPlanName="store", StageName="canary")
+    ended = edgeplan("diff", manifest(rollout="{strategy: Sequential, throughStage: canary}"))
+    assert ended.out.splitlines()[1:] == [
+        "  . until canary is DEPLOYED",
+        "  = WaitingForPromotion: stages through canary are DEPLOYED; next is fleet",
+    ]
+    assert ended.code == 0
+
+
+def test_immutable_change_is_refused_with_its_reason(
+    edgeplan: Run, manifest: Callable[..., str], at_aws: Callable[..., str]
+) -> None:
+    at_aws(tags=OURS)
+    ended = edgeplan("diff", manifest(fleet="kiosks"))
+    golden("immutable.txt", ended.out)
+    assert ended.code == 1
+
+
+def test_immutable_change_under_recreate_stops_deletes_and_creates(
+    edgeplan: Run, manifest: Callable[..., str], at_aws: Callable[..., str], sagemaker: Any
+) -> None:
+    at_aws(tags=OURS)
+    sagemaker.start_edge_deployment_stage(EdgeDeploymentPlanName="store", StageName="canary")
+    ended = edgeplan("diff", manifest(fleet="kiosks", policy="{replacement: Recreate}"))
+    golden("recreate.txt", ended.out)
+    assert ended.code == 1
+
+
+def test_plan_of_nobody_is_refused_or_adopted(
+    edgeplan: Run, manifest: Callable[..., str], at_aws: Callable[..., str]
+) -> None:
+    at_aws()
+    refused = edgeplan("diff", manifest())
+    assert "! refused, NotOwned: AWS already has a plan store" in refused.out
+    adopted = edgeplan("diff", "--cluster-id", "prod", manifest(policy="{adoption: Adopt}"))
+    assert f"+ AddTags({OWNER}=prod/retail/store/<uid>)" in adopted.out
+    assert (refused.code, adopted.code) == (1, 1)
+
+
+def test_plan_of_another_object_is_refused(
+    edgeplan: Run, manifest: Callable[..., str], at_aws: Callable[..., str]
+) -> None:
+    at_aws(tags={OWNER: "prod/retail/other/1"})
+    ended = edgeplan("diff", manifest())
+    assert "belongs to retail/other (cluster prod, uid 1)" in ended.out
+    assert ended.code == 1
+
+
+def test_plan_of_the_same_object_in_another_cluster_is_refused(
+    edgeplan: Run, manifest: Callable[..., str], at_aws: Callable[..., str]
+) -> None:
+    at_aws(tags=OURS)
+    assert "! refused, NotOwned" in edgeplan("diff", "--cluster-id", "test", manifest()).out
+
+
+def test_observed_plan_shows_what_manage_would_call(
+    edgeplan: Run, manifest: Callable[..., str], at_aws: Callable[..., str]
+) -> None:
+    at_aws()
+    ended = edgeplan("diff", manifest(stages=f"[{CANARY}]", policy="{management: Observe}"))
+    golden("observe.txt", ended.out)
+    assert ended.code == 1
+
+
+def test_suspended_plan_is_no_difference(edgeplan: Run, manifest: Callable[..., str], sandbox: Sandbox) -> None:
+    ended = edgeplan("diff", manifest(suspend="true"))
+    assert "= spec.suspend is true: nothing is reconciled" in ended.out
+    assert ended.code == 0
+    assert sandbox.plans() == []
+
+
+def test_several_manifests_come_in_the_order_given(edgeplan: Run, manifest: Callable[..., str]) -> None:
+    files = [manifest(name) for name in ("zebra", "apple", "mango")]
+    out = edgeplan("diff", *files).out
+    headers = [line.split(" ")[0] for line in out.splitlines() if not line.startswith(" ")]
+    assert headers == ["retail/zebra", "retail/apple", "retail/mango"]
+    assert edgeplan("diff", *files).out == out
+
+
+def test_second_manifest_of_one_plan_is_refused(edgeplan: Run, manifest: Callable[..., str]) -> None:
+    ended = edgeplan("diff", manifest("store"), manifest("shop", edgeDeploymentPlanName="store"))
+    assert "! refused, NameConflict: the AWS plan store is that of retail/store too" in ended.out
+
+
+def test_devices_that_aws_does_not_count_are_a_question_mark(
+    edgeplan: Run, manifest: Callable[..., str], at_aws: Callable[..., str], sandbox: Sandbox
+) -> None:
+    at_aws(tags=OURS)
+    sandbox.fault("ListStageDevices", error="AccessDeniedException", status=400)
+    ended = edgeplan("diff", manifest(fleet="kiosks"))
+    assert "canary  READYTODEPLOY  ?        NAMECONTAINS canary" in ended.out
+    assert "sagemaker:ListStageDevices" in ended.err
+    assert ended.code == 1
+
+
+def test_bad_manifest_prints_its_problems_and_asks_aws_nothing(
+    edgeplan: Run, manifest: Callable[..., str], sandbox: Sandbox
+) -> None:
+    ended = edgeplan("diff", manifest("good"), manifest(stagess="[]"))
+    assert ended.out == "store.yaml:8: spec.stagess: unknown field\n"
+    assert (ended.code, sandbox.counts()) == (2, {})
+
+
+def test_missing_file_is_an_error(edgeplan: Run) -> None:
+    ended = edgeplan("diff", "nowhere.yaml")
+    assert "nowhere.yaml:1: cannot be read" in ended.out
+    assert ended.code == 2
+
+
+def test_refusal_by_aws_names_operation_and_code_and_the_others_are_shown(
+    edgeplan: Run, manifest: Callable[..., str], sandbox: Sandbox
+) -> None:
+    sandbox.fault(
+        "DescribeEdgeDeploymentPlan", error="AccessDeniedException", message="no", status=400, name_contains="store"
+    )
+    ended = edgeplan("diff", manifest("store"), manifest("shop"))
+    assert "error: retail/store (store.yaml:1): AccessDeniedException: no" in ended.err
+    assert "sagemaker:DescribeEdgeDeploymentPlan" in ended.err
+    assert "+ CreatePlan(shop on fleet store: canary, fleet)" in ended.out
+    assert ended.code == 2
+
+
+def test_calls_are_coloured_on_a_terminal(
+    edgeplan: Run, manifest: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[32m  + CreatePlan(store on fleet store: canary, fleet)\x1b[0m" in edgeplan("diff", manifest()).out
+
+
+def test_no_region_is_an_error(edgeplan: Run, manifest: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_REGION")
+    ended = edgeplan("diff", manifest())
+    assert "no AWS region" in ended.err
+    assert ended.code == 2

@@ -1,0 +1,109 @@
+"""Both commands beside a real cluster: what the object there tells, and an adoption that changes nothing at AWS."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.sandbox.cluster import Cluster
+from controller.sandbox.server import Sandbox
+from tests.commands.conftest import Ended
+from tests.integration.operators import World
+
+Run = Callable[..., Ended]
+OWNER = "edgeplan.dev/owner"
+
+
+@pytest.fixture
+def world(cluster: Cluster, namespace: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The shared cluster with the CRD in it, named by KUBECONFIG."""
+    cluster.kubectl("apply", "--server-side", "-f", str(Path(__file__).parents[2] / "crds"))
+    cluster.kubectl("wait", "--for=condition=Established", "crd/edgedeploymentplans.edgeplan.dev", "--timeout=30s")
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    return World(cluster, namespace, sandbox)
+
+
+def test_exported_plan_is_adopted_with_one_tag_and_no_other_write(
+    edgeplan: Run, at_aws: Callable[..., str], sandbox: Sandbox, world: World
+) -> None:
+    arn = at_aws("Store", tags={"team": "retail"})
+    before = sandbox.plan("Store")
+    Path("store.yaml").write_text(edgeplan("export", "Store", "--namespace", world.namespace).out)
+    foretold = edgeplan("diff", "--cluster-id", "test", "store.yaml")
+    sandbox.reset_counts()
+
+    with world.operator():
+        world.cluster.kubectl("apply", "-f", "store.yaml")
+        world.wait_for("store", "Ready")
+        counts = {name: count for name, count in sandbox.counts().items() if not name.startswith(("Describe", "List"))}
+        # The create comes first and is refused: that is how the operator learns that the plan exists.
+        assert counts == {"CreateEdgeDeploymentPlan": 1, "AddTags": 1}
+        assert sandbox.counts_by_code()["CreateEdgeDeploymentPlan"] == {"ValidationException": 1}
+    after = sandbox.plan("Store")
+    assert world.status("store")["edgeDeploymentPlanArn"] == arn
+    assert after["Tags"].pop(OWNER).startswith(f"test/{world.namespace}/store/")
+    assert after == before
+    calls = [line for line in foretold.out.splitlines() if line.startswith("  +")]
+    assert calls == [f"  + AddTags({OWNER}=test/{world.namespace}/store/<uid>)"]
+
+    again = edgeplan("diff", "--cluster-id", "test", "store.yaml")
+    assert "= no difference" in again.out
+    assert (again.code, again.err) == (0, "")
+
+
+def test_object_in_the_cluster_tells_which_tags_are_to_go(edgeplan: Run, sandbox: Sandbox, world: World) -> None:
+    with world.operator():
+        world.create("store", tags=[{"key": "team", "value": "retail"}, {"key": "old", "value": "1"}])
+        world.wait_for("store", "Ready")
+    body: dict[str, Any] = world.get("store") or {}
+    Path("store.yaml").write_text(
+        f"""
+        apiVersion: edgeplan.dev/v1alpha1
+        kind: EdgeDeploymentPlan
+        metadata: {{name: store, namespace: {world.namespace}}}
+        spec:
+          modelConfigs: [{{modelHandle: people-counter, edgePackagingJobName: people-counter-v7}}]
+          deviceFleetName: store-cameras
+          tags: [{{key: team, value: retail}}]
+        """
+    )
+    ended = edgeplan("diff", "--cluster-id", "test", "store.yaml")
+    assert ended.out.splitlines()[1:] == ["  - DeleteTags(old)", "  = AWS holds the plan as specified"]
+    assert (ended.code, ended.err) == (1, "")
+    assert world.get("store") == body
+    assert sandbox.plan("store")["Tags"]["old"] == "1"
+
+
+def test_identity_of_the_cluster_is_the_uid_of_kube_system(edgeplan: Run, sandbox: Sandbox, world: World) -> None:
+    with world.operator(cluster_id=None):
+        world.create("store")
+        world.wait_for("store", "Ready")
+    tag = sandbox.plan("store")["Tags"][OWNER]
+    assert re.match(r"[0-9a-f-]{36}/", tag)
+    Path("store.yaml").write_text(
+        f"""
+        apiVersion: edgeplan.dev/v1alpha1
+        kind: EdgeDeploymentPlan
+        metadata: {{name: store, namespace: {world.namespace}}}
+        spec:
+          modelConfigs: [{{modelHandle: people-counter, edgePackagingJobName: people-counter-v7}}]
+          deviceFleetName: store-cameras
+        """
+    )
+    assert edgeplan("diff", "store.yaml").code == 0
+    assert "! refused, OwnershipLost" in edgeplan("diff", "--cluster-id", "other", "store.yaml").out
+
+
+def test_cluster_that_does_not_answer_is_a_note(
+    edgeplan: Run, at_aws: Callable[..., str], world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = re.sub(r"server: .*", "server: https://127.0.0.1:1", world.cluster.kubeconfig.read_text())
+    (tmp_path / "kubeconfig").write_text(config)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    at_aws(tags={OWNER: "prod/default/store/1"})
+    Path("store.yaml").write_text(edgeplan("export", "store").out)
+    ended = edgeplan("diff", "store.yaml")
+    assert "note: the cluster in KUBECONFIG does not answer" in ended.err
+    assert ended.code == 0
