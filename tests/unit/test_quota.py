@@ -1,0 +1,151 @@
+"""The quota queue: in order of age, one probe, nobody lost."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from controller.domain.agenda import Wake
+from controller.domain.quota import QuotaQueue, Ticket
+from controller.domain.resource import Key, Scope
+from controller.quotas import Quotas
+from tests.unit.builders import MINUTE, NOON, REFUSED_FOR_QUOTA, condition, plan, retry, status
+
+SCOPE = Scope("default", "eu-west-1")
+AGES = st.integers(0, 9)
+
+
+def ticket(age: int) -> Ticket:
+    return Ticket(NOON - age * MINUTE, f"uid-{age}", Key("retail", f"plan-{age}"))
+
+
+def queue(*ages: int) -> QuotaQueue:
+    result = QuotaQueue()
+    for age in ages:
+        result = result.refused(ticket(age), REFUSED_FOR_QUOTA)
+    return result
+
+
+@given(st.lists(AGES))
+def test_queue_is_in_order_of_age_however_they_came(ages: list[int]) -> None:
+    waiting = queue(*ages).waiting
+    assert [each.uid for each in waiting] == [f"uid-{age}" for age in sorted(set(ages), reverse=True)]
+
+
+@given(st.lists(AGES, min_size=1), AGES)
+def test_exactly_the_oldest_probes(ages: list[int], age: int) -> None:
+    waiting = queue(*ages)
+    asking = [each for each in map(ticket, set(ages)) if waiting.ahead_of(each) == 0]
+    assert asking == [waiting.probe]
+    assert waiting.ahead_of(ticket(age)) == len({each for each in ages if each > age})
+
+
+@given(st.lists(AGES), AGES)
+def test_who_leaves_is_gone_and_the_others_keep_their_order(ages: list[int], age: int) -> None:
+    rest = queue(*ages).left(ticket(age).key)
+    assert ticket(age).key not in rest
+    assert rest.waiting == queue(*(each for each in ages if each != age)).waiting
+
+
+def test_refusal_is_forgotten_when_nobody_waits() -> None:
+    assert queue(1).refusal == REFUSED_FOR_QUOTA
+    assert queue(1).left(ticket(1).key) == QuotaQueue()
+
+
+def test_same_object_made_anew_takes_one_place() -> None:
+    older, newer = ticket(3), Ticket(NOON, "uid-new", ticket(3).key)
+    assert queue().joined(older).joined(newer).waiting == (newer,)
+
+
+def test_nobody_waits_in_an_empty_queue() -> None:
+    assert QuotaQueue().probe is None
+    assert QuotaQueue().ahead_of(ticket(1)) == 0
+
+
+class QuotasMachine(RuleBasedStateMachine):
+    """Plans that ask, are refused, let in, or leave, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.woken: list[tuple[Key, Wake]] = []
+        self.quotas = Quotas(lambda key, wake: self.woken.append((key, wake)))
+        self.model: set[int] = set()
+
+    @rule(age=AGES)
+    def asks(self, age: int) -> None:
+        one = plan(name=f"plan-{age}", uid=f"uid-{age}", age=age * MINUTE)
+        ahead, refusal = self.quotas.join_behind(SCOPE, one)
+        assert ahead == len({each for each in self.model if each > age})
+        assert (refusal is not None) == bool(self.model)
+        if ahead:
+            self.model.add(age)
+        else:
+            assert self.quotas.refused(SCOPE, one, REFUSED_FOR_QUOTA) == 0
+            self.model.add(age)
+
+    @rule(age=AGES)
+    def is_admitted(self, age: int) -> None:
+        self.woken.clear()
+        self.quotas.admitted(SCOPE, Key("retail", f"plan-{age}"))
+        behind = sorted((each for each in self.model if each < age), reverse=True) if age in self.model else []
+        assert self.woken == [(Key("retail", f"plan-{each}"), Wake.QUOTA) for each in behind]
+        self.model.discard(age)
+
+    @rule(age=AGES)
+    def leaves(self, age: int) -> None:
+        self.woken.clear()
+        self.quotas.leave(Key("retail", f"plan-{age}"))
+        assert bool(self.woken) == (age in self.model and min(self.model) < age)
+        self.model.discard(age)
+
+    @rule()
+    def a_plan_goes(self) -> None:
+        self.woken.clear()
+        self.quotas.freed(SCOPE)
+        assert self.woken == ([(Key("retail", f"plan-{max(self.model)}"), Wake.QUOTA)] if self.model else [])
+
+    @invariant()
+    def queue_is_the_model_in_order_of_age(self) -> None:
+        waiting = [each.uid for each in self.quotas.queue(SCOPE).waiting]
+        assert waiting == [f"uid-{age}" for age in sorted(self.model, reverse=True)]
+
+
+TestQuotasMachine = QuotasMachine.TestCase
+
+
+def test_queues_of_two_places_do_not_know_each_other() -> None:
+    quotas = Quotas(lambda _key, _wake: None)
+    quotas.refused(SCOPE, plan(), REFUSED_FOR_QUOTA)
+    assert quotas.join_behind(Scope("default", "us-east-1"), plan(name="other", uid="uid-2")) == (0, None)
+
+
+def test_place_in_the_queue_survives_a_restart() -> None:
+    quotas = Quotas(lambda _key, _wake: None)
+    condition_ = condition("ResourceLimitExceeded", message="waiting for quota behind 1 plan: The limit is 3")
+    for age in (1, 2, 3):
+        before = status(arn=None, conditions=(condition_,), retry=retry(4, NOON) if age == 3 else None)
+        quotas.resume(SCOPE, plan(name=f"plan-{age}", uid=f"uid-{age}", age=age * MINUTE, status=before))
+    assert [each.uid for each in quotas.queue(SCOPE).waiting] == ["uid-3", "uid-2", "uid-1"]
+    refusal = quotas.queue(SCOPE).refusal
+    assert refusal is not None
+    assert refusal.code == "ResourceLimitExceeded"
+
+
+def test_only_who_waited_for_quota_comes_back_into_the_queue() -> None:
+    quotas = Quotas(lambda _key, _wake: None)
+    waited = status(arn=None, conditions=(condition("ResourceLimitExceeded"),))
+    quotas.resume(SCOPE, plan(status=status(arn=None)))
+    quotas.resume(SCOPE, plan(status=status(conditions=(condition("ResourceLimitExceeded", "False"),))))
+    quotas.resume(SCOPE, plan(deleting=True, status=waited))
+    assert quotas.queue(SCOPE).waiting == ()
+
+
+def test_at_most_twenty_are_told_of_their_new_place() -> None:
+    woken: list[Key] = []
+    quotas = Quotas(lambda key, _wake: woken.append(key))
+    for number in range(100):
+        one = plan(name=f"plan-{number}", uid=f"uid-{number}", age=timedelta(hours=-number))
+        quotas.refused(SCOPE, one, REFUSED_FOR_QUOTA)
+    quotas.admitted(SCOPE, Key("retail", "plan-0"))
+    assert [key.name for key in woken] == [f"plan-{number}" for number in range(1, 21)]
