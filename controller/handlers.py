@@ -8,8 +8,10 @@ from typing import Any
 
 import kopf
 
+from controller.adapters.kubernetes import configuration
 from controller.domain.resource import API_VERSION, GROUP, PLURAL, parse
 from controller.operator import Operator
+from controller.ports import ObjectError
 
 _VERSION = API_VERSION.partition("/")[2]
 
@@ -26,12 +28,25 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
         settings.watching.client_timeout = 330
         settings.watching.connect_timeout = 30
         settings.networking.error_backoffs = (1, 2, 3, 5, 8, 13, 21)
-        await operator.start()
+        try:
+            await operator.start()
+        except (ObjectError, ValueError) as error:
+            raise kopf.PermanentError(str(error)) from error  # end the process: whoever runs it starts it anew
 
     @kopf.on.login(registry=registry)
-    def log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        # The client library knows every kind of kubeconfig (exec plugins, say) but costs memory that a pod can spare.
-        return kopf.login_with_service_account(**kwargs) or kopf.login_via_client(**kwargs)
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+        # Kopf asks anew when a token has expired. One way to the cluster serves Kopf's watch and our own writes.
+        settings = await configuration()
+        scheme, token = settings.api_key.get("BearerToken", " ").split(" ", maxsplit=1)
+        return kopf.ConnectionInfo(
+            server=settings.host,
+            ca_path=settings.ssl_ca_cert,
+            insecure=not settings.verify_ssl,
+            certificate_path=settings.cert_file,
+            private_key_path=settings.key_file,
+            scheme=scheme or None,
+            token=token or None,
+        )
 
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:

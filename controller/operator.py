@@ -6,7 +6,7 @@ import random
 import socket
 from datetime import UTC, datetime
 
-from controller.adapters.kubernetes import KubernetesObjects, cluster_uid, connect
+from controller.adapters.kubernetes import KubernetesObjects, cluster_uid, configuration, connect
 from controller.adapters.sessions import Sites, read_accounts
 from controller.domain.agenda import Wake
 from controller.domain.resource import InvalidSpec, Key, Plan
@@ -43,7 +43,7 @@ class Operator:
 
         """
         settings = self.settings
-        self._api = await connect(settings.concurrency + 4)
+        self._api = connect(await configuration(), settings.concurrency + 4)
         cluster = settings.cluster_id or await cluster_uid(self._api)
         self._sites = Sites(
             region=settings.aws_region,

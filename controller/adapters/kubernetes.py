@@ -4,6 +4,7 @@ Every write names the uid, so that an object that was deleted and made anew unde
 """
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -24,8 +25,8 @@ _NOT_FOUND, _CONFLICT, _UNPROCESSABLE, _FORBIDDEN = 404, 409, 422, 403
 _LONGEST_NOTE = 1024  # events.k8s.io/v1 refuses more
 
 
-async def connect(connections: int) -> client.ApiClient:
-    """A client from the pod's service account, or else from KUBECONFIG.
+async def configuration() -> client.Configuration:
+    """How to reach the cluster: by the pod's service account, or else by KUBECONFIG.
 
     Raises:
         ObjectError: neither is there.
@@ -36,9 +37,15 @@ async def connect(connections: int) -> client.ApiClient:
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     except config.ConfigException:
         try:
-            await config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+            # Named here: the library reads KUBECONFIG once, when it is imported.
+            await config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=settings)  # type: ignore[no-untyped-call]
         except config.ConfigException as error:
             raise ObjectError(f"no way to reach a cluster: not in a pod, and {error}") from error
+    return settings
+
+
+def connect(settings: client.Configuration, connections: int) -> client.ApiClient:
+    """A client with that many connections at the most."""
     settings.connection_pool_maxsize = connections
     api = client.ApiClient(settings)
     api.user_agent = "edgeplan"

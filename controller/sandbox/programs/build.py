@@ -90,23 +90,15 @@ def _build_one(go: str, program: Program, programs: Sequence[Program], into: Pat
         progress.step(f"{program.name}: compiling")
         target = scratch / program.name
         compiled = _Counter(progress, "", total=len(packages))
-        run(
-            "build",
-            "-v",
-            *flags,
-            "-ldflags",
-            program.linker_flags,
-            "-o",
-            str(target),
-            program.package,
-            on_line=compiled,
-        )
+        flags += tuple(f"-gcflags={pattern}" for pattern in program.compiler_flags)
+        flags += ("-ldflags", program.linker_flags)
+        run("build", "-v", *flags, "-o", str(target), program.package, on_line=compiled)
         target.replace(into / program.name)
         progress.say(f"{program.name}: built, {(into / program.name).stat().st_size / 1e6:.0f} MB")
 
 
 class _Counter:
-    """Counts the lines of Go's stderr that begin with a prefix, and shows the count."""
+    """Counts the lines of Go's stderr that begin with a prefix, but for Go's remarks, and shows the count."""
 
     def __init__(self, progress: Progress, prefix: str, total: int | None = None) -> None:
         self._progress = progress
@@ -115,9 +107,10 @@ class _Counter:
         self._done = 0
 
     def __call__(self, line: str) -> None:
-        if line.startswith(self._prefix):
+        what = line.removeprefix(self._prefix)
+        if line.startswith(self._prefix) and what and not what.startswith(("go: ", "# ", "warning: ")):
             self._done += 1
-            self._progress.count(self._done, self._total, line.removeprefix(self._prefix))
+            self._progress.count(self._done, self._total, what)
 
 
 def _run(

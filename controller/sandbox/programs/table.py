@@ -18,6 +18,12 @@ _KUBERNETES_VERSION: Final = {
     "k8s.io/component-base/version.gitTreeState": "clean",
 }
 
+# A quarter less to compile, measured on kube-apiserver (860 CPU-seconds become 637): no debug information, and no
+# inlining in Kubernetes' own packages, most of them generated. Its hot ones (apimachinery) and everything below them
+# keep it: without, every start of the API server costs a third more CPU; so, no more than before.
+_PLAIN: Final = ("all=-dwarf=false",)
+_KUBERNETES_FLAGS: Final = (*_PLAIN, "k8s.io/...=-l -dwarf=false", "k8s.io/apimachinery/...=-dwarf=false")
+
 
 @dataclass(frozen=True)
 class Program:
@@ -27,6 +33,8 @@ class Program:
     package: str
     module: str = "kubernetes"
     variables: dict[str, str] = field(default_factory=dict)
+    compiler_flags: tuple[str, ...] = _PLAIN
+    """`pattern=flags` for Go's compiler; of several that match a package the last holds."""
     on_path: bool = False
     """Whether any version from PATH will do, as for clients; a server has to be the pinned one."""
 
@@ -41,15 +49,23 @@ class Program:
         return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in self.variables.items())])
 
 
+def _kubernetes(name: str, *, on_path: bool = False) -> Program:
+    return Program(
+        name,
+        f"k8s.io/kubernetes/cmd/{name}",
+        variables=_KUBERNETES_VERSION,
+        compiler_flags=_KUBERNETES_FLAGS,
+        on_path=on_path,
+    )
+
+
 PROGRAMS: Final[dict[str, Program]] = {
     program.name: program
     for program in (
         Program("etcd", "go.etcd.io/etcd/server/v3"),
-        Program("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", variables=_KUBERNETES_VERSION),
-        Program(
-            "kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", variables=_KUBERNETES_VERSION
-        ),
-        Program("kubectl", "k8s.io/kubernetes/cmd/kubectl", variables=_KUBERNETES_VERSION, on_path=True),
+        _kubernetes("kube-apiserver"),
+        _kubernetes("kube-controller-manager"),
+        _kubernetes("kubectl", on_path=True),
         Program(
             "helm",
             "helm.sh/helm/v4/cmd/helm",

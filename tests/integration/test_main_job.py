@@ -1,0 +1,131 @@
+"""A manifest becomes a plan: apply, ARN, quota, cost."""
+
+import re
+import time
+from typing import Any
+
+from tests.integration.operators import World, condition, stage, wait_until
+
+
+def test_applied_manifest_becomes_ready_with_its_arn(world: World) -> None:
+    manifest = f"""
+    apiVersion: edgeplan.dev/v1alpha1
+    kind: EdgeDeploymentPlan
+    metadata: {{name: store-cameras, namespace: {world.namespace}}}
+    spec:
+      modelConfigs:
+        - {{modelHandle: people-counter, edgePackagingJobName: people-counter-v7}}
+      deviceFleetName: store-cameras
+      stages:
+        - stageName: canary
+          deviceSelectionConfig: {{deviceSubsetType: NAMECONTAINS, deviceNameContains: canary}}
+          deploymentConfig: {{failureHandlingPolicy: ROLLBACK_ON_FAILURE}}
+        - stageName: fleet
+          deviceSelectionConfig: {{deviceSubsetType: PERCENTAGE, percentage: 100}}
+      tags: [{{key: team, value: retail}}]
+    """
+    kubectl = world.cluster.kubectl
+    with world.operator():
+        kubectl("apply", "-f", "-", input=manifest)
+        kubectl("wait", "-n", world.namespace, "--for=condition=Ready", "edp/store-cameras", "--timeout=20s")
+        wide = kubectl("get", "-n", world.namespace, "edp", "-o", "wide").stdout
+        described = kubectl("describe", "-n", world.namespace, "edp/store-cameras").stdout
+        assert "arn:aws:sagemaker:eu-west-1:123456789012:edge-deployment/store-cameras" in wide
+        assert re.search(r"Created .*CreatePlan\(store-cameras on fleet store-cameras: canary, fleet\)", described)
+        held = world.sandbox.plan("store-cameras")
+        assert held["Tags"]["team"] == "retail"
+        assert held["Tags"]["edgeplan.dev/owner"].startswith(f"test/{world.namespace}/store-cameras/")
+        assert [item["StageName"] for item in held["Stages"]] == ["canary", "fleet"]
+
+        kubectl("delete", "-n", world.namespace, "edp/store-cameras", "--timeout=20s")
+        assert world.sandbox.plans() == []
+
+
+def test_objects_made_before_the_operator_starts_are_taken_up(world: World) -> None:
+    world.create("early")
+    with world.operator():
+        world.wait_for("early", "Ready")
+
+
+def test_restart_costs_no_aws_call(world: World) -> None:
+    world.create("idle", stages=[stage("fleet")])
+    with world.operator():
+        world.wait_for("idle", "Ready")
+    before = world.sandbox.counts()
+    with world.operator():
+        world.create("second")
+        world.wait_for("second", "Ready")
+    assert world.sandbox.counts() == before | {"CreateEdgeDeploymentPlan": 2}
+
+
+def test_a_hundred_happy_plans_cost_a_hundred_calls_and_three_writes_each(world: World) -> None:
+    with world.operator():
+        for number in range(100):
+            world.create(f"plan-{number:03}", stages=[stage("fleet")])
+        wait_until(lambda: sum(_ready(body) for body in world.all()) == 100, seconds=60)
+        wait_until(lambda: len(world.writes("events")) == 100)
+    assert world.sandbox.counts() == {"CreateEdgeDeploymentPlan": 100}
+    finalizers = world.writes("edgedeploymentplans")
+    statuses = world.writes("edgedeploymentplans/status")
+    events = world.writes("events")
+    assert (len(finalizers), len(statuses), len(events)) == (100, 100, 100)
+
+
+def test_quota_lets_in_in_order_and_only_one_plan_asks(world: World) -> None:
+    world.sandbox.settings(quota=3)
+    with world.operator():
+        for number in range(10):
+            world.create(f"plan-{number}")
+        wait_until(lambda: len(_refused(world)) == 7, seconds=20)
+        wait_until(lambda: sorted(_ahead(body) for body in _refused(world)) == list(range(7)), seconds=20)
+        message = condition(_refused(world)[0], "ResourceLimitExceeded")["message"]
+        assert "The account-level service limit" in message
+
+        # 12 s of waiting cost what the probe's attempts count, and nothing else.
+        probe = min(_refused(world), key=_ahead)
+        start, attempts = world.creates(), probe["status"]["retry"]["attempts"]
+        time.sleep(12)
+        asked = world.creates() - start
+        (again,) = [body for body in _refused(world) if body["metadata"]["name"] == probe["metadata"]["name"]]
+        assert asked == again["status"]["retry"]["attempts"] - attempts
+        assert asked <= 12
+
+        ready = next(body["metadata"]["name"] for body in world.all() if _ready(body))
+        queue = [body["metadata"]["name"] for body in sorted(_refused(world), key=_ahead)]
+        deleted = time.monotonic()
+        world.delete(ready)
+        wait_until(lambda: _ready(world.get(queue[0]) or {}), seconds=5)
+        assert time.monotonic() - deleted < 2
+        wait_until(lambda: sorted(_ahead(body) for body in _refused(world)) == list(range(6)), seconds=5)
+        assert [body["metadata"]["name"] for body in sorted(_refused(world), key=_ahead)] == queue[1:]
+        admitted = condition(world.get(queue[0]) or {}, "ResourceLimitExceeded")
+        assert (admitted["status"], admitted["reason"]) == ("False", "QuotaAvailable")
+
+
+def test_quota_queue_survives_a_restart(world: World) -> None:
+    world.sandbox.settings(quota=1)
+    with world.operator():
+        for number in range(4):
+            world.create(f"plan-{number}")
+        wait_until(lambda: sorted(_ahead(body) for body in _refused(world)) == [0, 1, 2])
+    start = world.creates()
+    with world.operator():
+        time.sleep(3)
+        assert world.creates() - start <= 5  # one probe with its backoff, not three
+        assert sorted(_ahead(body) for body in _refused(world)) == [0, 1, 2]
+        world.sandbox.settings(quota=10)
+        wait_until(lambda: all(_ready(body) for body in world.all()), seconds=30)
+
+
+def _ready(body: dict[str, Any]) -> bool:
+    return condition(body, "Ready").get("status") == "True"
+
+
+def _refused(world: World) -> list[dict[str, Any]]:
+    return [body for body in world.all() if condition(body, "ResourceLimitExceeded").get("status") == "True"]
+
+
+def _ahead(body: dict[str, Any]) -> int:
+    message = condition(body, "ResourceLimitExceeded")["message"]
+    found = re.match(r"waiting for quota behind (\d+) plans?: ", message)
+    return int(found[1]) if found else 0
