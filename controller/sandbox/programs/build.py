@@ -84,14 +84,14 @@ def _build_one(go: str, program: Program, programs: Sequence[Program], into: Pat
 
         progress.step(f"{program.name}: downloading its source modules")
         downloads = _Counter(progress, "go: downloading ")
-        flags = ("-trimpath", "-buildvcs=false")
+        flags = ["-trimpath", "-buildvcs=false"]
         packages = run("list", "-deps", *flags, program.package, on_line=downloads)
 
         progress.step(f"{program.name}: compiling")
         target = scratch / program.name
         compiled = _Counter(progress, "", total=len(packages))
-        flags += tuple(f"-gcflags={pattern}" for pattern in program.compiler_flags)
-        flags += ("-ldflags", program.linker_flags)
+        flags += [f"-gcflags={pattern}" for pattern in program.compiler_flags]
+        flags += ["-ldflags", program.linker_flags]
         run("build", "-v", *flags, "-o", str(target), program.package, on_line=compiled)
         target.replace(into / program.name)
         progress.say(f"{program.name}: built, {(into / program.name).stat().st_size / 1e6:.0f} MB")
