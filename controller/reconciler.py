@@ -33,6 +33,14 @@ _MOST_LOOKS = 6
 
 
 @dataclass(frozen=True)
+class _Owed:
+    """An edit or a request that was noticed and not yet acted upon. Lost with the process: then the user asks again."""
+
+    asked: bool = False
+    edited: bool = False
+
+
+@dataclass(frozen=True)
 class _Result:
     """What one reconcile came to."""
 
@@ -66,6 +74,8 @@ class Reconciler:
         self._wake = wake
         # Objects that certainly have nothing at AWS: we put their finalizer on, and every create since was refused.
         self._nothing_made: set[str] = set()
+        # What an edit or a request has still to bring about, where the call that it led to failed or has to wait.
+        self._owed: dict[str, _Owed] = {}
 
     async def reconcile(self, key: Key, wakes: frozenset[Wake]) -> timedelta | None:
         """Take the object one step further; how long until it wants to be looked at again, if at all.
@@ -99,6 +109,7 @@ class Reconciler:
             )
             remaining = await self._objects.release(plan)
             self._nothing_made.discard(plan.uid)
+            self._owed.pop(plan.uid, None)
             if remaining is not None:
                 self._index.put(remaining)
             return None
@@ -136,11 +147,29 @@ class Reconciler:
         self._index.place(plan, site.scope)
         holder = self._index.holder(plan)
         if spec.manages and holder.key != plan.key:
-            return plan, _Result(
-                Stalled("NameConflict", f"the AWS plan {plan.plan_name} is held by the older object {holder.key}")
-            )
+            conflict = await self._yield_name(plan, site, holder)
+            if conflict is not None:
+                return plan, conflict
         plan = await self._keep_finalizer(plan, wanted=spec.deletes)
         return plan, await self._converge(plan, site, wakes)
+
+    async def _yield_name(self, plan: Plan, site: EdgePlans, holder: Plan) -> _Result | None:
+        """Leave the AWS plan to its holder; None when it turns out to be this object's.
+
+        It can be: this object made it, and the operator was killed before the status said so.
+        """
+        refusal = _Result(
+            Stalled("NameConflict", f"the AWS plan {plan.plan_name} is held by the older object {holder.key}")
+        )
+        if not plan.held or plan.uid in self._nothing_made:
+            return refusal
+        run = _Run(plan, site, self._desired(plan))
+        try:
+            await run.observe(with_tags=True)
+        except AwsError as error:
+            return run.result(self._fail(run, error))
+        ours = run.observed is not None and relation(run.observed, run.desired.owner, plan.status) is Relation.OURS
+        return None if ours else refusal
 
     async def _keep_finalizer(self, plan: Plan, *, wanted: bool) -> Plan:
         """The finalizer is on before the first AWS call, and off where a deletion leaves AWS as it is."""
@@ -148,7 +177,8 @@ class Reconciler:
             return plan
         if wanted:
             plan = await self._objects.hold(plan)
-            if plan.status.edge_deployment_plan_arn is None:
+            # A later generation may have been managed without the finalizer, under Retain.
+            if plan.status.edge_deployment_plan_arn is None and plan.generation == 1:
                 self._nothing_made.add(plan.uid)
         else:
             plan = await self._objects.release(plan) or plan
@@ -158,19 +188,23 @@ class Reconciler:
     async def _converge(self, plan: Plan, site: EdgePlans, wakes: frozenset[Wake]) -> _Result:
         """Observe, decide, apply, until there is nothing to do at once."""
         desired = self._desired(plan)
-        edited = plan.generation != plan.status.observed_generation
-        thorough = edited or plan.asked or bool(wakes) or plan.status.edge_deployment_plan_arn is None
+        status = plan.status
+        owed = self._owed.pop(plan.uid, _Owed())
+        asked = plan.asked or owed.asked
+        edited = plan.generation != status.observed_generation or owed.edited
+        # After a failure nobody knows how far the last attempt came, so the retry looks at the tags too.
+        thorough = edited or asked or bool(wakes) or status.edge_deployment_plan_arn is None or status.retry is not None
         # Create first, ask later: an object without an ARN costs one call, not two.
-        look = plan.status.edge_deployment_plan_arn is not None or not desired.spec.manages
+        look = status.edge_deployment_plan_arn is not None or not desired.spec.manages
         run = _Run(plan, site, desired)
-        given = Circumstances(plan.status, self._clock(), asked=plan.asked, edited=edited)
+        given = Circumstances(status, self._clock(), asked=asked, edited=edited)
         refused: AwsError | None = None
         for _ in range(_MOST_LOOKS):
             try:
                 if look:
                     await run.observe(with_tags=thorough)
                     if run.observed is None and refused is not None:
-                        return run.result(self._fail(run, refused, creating=True))
+                        return self._owing(run, given, self._fail(run, refused, creating=True))
                     refused = None
                     given = replace(given, other_owner_lives=await self._other_owner_lives(run))
                 decision = decide(desired, run.observed, given)
@@ -181,7 +215,7 @@ class Reconciler:
                     look = thorough = True
                     refused = error
                     continue
-                return run.result(self._fail(run, error))
+                return self._owing(run, given, self._fail(run, error))
             except _QuotaWait as wait:
                 return run.result(wait.outcome)
             if not (isinstance(decision.outcome, Waiting) and decision.outcome.after == AT_ONCE):
@@ -191,13 +225,26 @@ class Reconciler:
             look, thorough = not isinstance(run.attempted, DeletePlan), False
             if isinstance(run.attempted, DeletePlan):
                 run.forget()
+        if (
+            isinstance(decision.outcome, Waiting)
+            and decision.outcome.reason == "StoppingStage"
+            and not decision.actions
+        ):
+            return self._owing(run, given, decision.outcome)
         return run.result(decision.outcome)
+
+    def _owing(self, run: "_Run", given: Circumstances, outcome: Outcome) -> _Result:
+        """The result, with what is still owed kept for the next run."""
+        if given.asked or given.edited:
+            self._owed[run.plan.uid] = _Owed(given.asked, given.edited)
+        return run.result(outcome)
 
     async def _apply(self, run: "_Run", decision: Decision) -> None:
         for action in decision.actions:
             run.attempted = action
             if isinstance(action, CreatePlan):
                 self._pass_quota_gate(run)
+                run.first_create = run.plan.uid in self._nothing_made
                 self._nothing_made.discard(run.plan.uid)
             arn = await run.site.apply(action)
             run.succeeded(action, arn)
@@ -226,7 +273,8 @@ class Reconciler:
         if failure.kind is FailureKind.UNKNOWN:
             logger.error("%s: %s failed in a way that is not known", plan.key, failure.operation, exc_info=error)
         if creating or isinstance(run.attempted, CreatePlan):
-            if failure.harmless and plan.held and plan.status.edge_deployment_plan_arn is None:
+            # An earlier create whose answer got lost may have made the plan: then this refusal proves nothing.
+            if failure.harmless and run.first_create:
                 self._nothing_made.add(plan.uid)
             if failure.kind is FailureKind.QUOTA:
                 ahead = self._quotas.refused(run.site.scope, plan, failure)
@@ -313,6 +361,7 @@ class _Run:
         self.desired = desired
         self.observed: ObservedPlan | None = None
         self.attempted: Action | None = None
+        self.first_create = False
         self._arn = plan.status.edge_deployment_plan_arn
         self._looked = False
         self._done: list[Action] = []

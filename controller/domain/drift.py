@@ -7,15 +7,19 @@ from controller.domain.resource import Key, Plan
 
 
 def suspects(plans: Iterable[Plan], rows: Mapping[str, PlanSummary]) -> frozenset[Key]:
-    """Objects whose plan vanished from AWS, or was modified since their status was written.
+    """Objects whose plan vanished from AWS, appeared there, or was modified since their status was written.
 
-    `rows` is a full listing by plan name. Objects without an ARN are not at AWS yet, and not judged.
+    `rows` is a full listing by plan name.
     """
-    found = set()
-    for plan in plans:
-        if plan.status.edge_deployment_plan_arn is None or plan.deleting:
-            continue
-        row = rows.get(plan.plan_name)
-        if row is None or row.modified != plan.status.last_modified_time:
-            found.add(plan.key)
-    return frozenset(found)
+    return frozenset(plan.key for plan in plans if not plan.deleting and _suspect(plan, rows.get(plan.plan_name)))
+
+
+def _suspect(plan: Plan, row: PlanSummary | None) -> bool:
+    status = plan.status
+    if status.edge_deployment_plan_arn is not None:
+        return row is None or row.modified != status.last_modified_time
+    stalled = status.condition("Stalled")
+    if stalled is not None:
+        # The name was somebody else's; now it is free.
+        return row is None and stalled.reason == "NotOwned"
+    return row is not None and status.pending_changes is not None  # only observed, and it was not there

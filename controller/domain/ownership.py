@@ -65,7 +65,8 @@ class Relation(Enum):
 def relation(observed: ObservedPlan, owner: Owner, status: EdgeDeploymentPlanStatus) -> Relation:
     """Whose the observed plan is. Tags that were not fetched raise no doubt.
 
-    A plan without the tag is ours only if we tagged that ARN before and it was not created anew since.
+    A plan without the tag is ours only if we tagged that ARN before and certainly saw this very plan: somebody may have
+    deleted ours and made another of its name.
     """
     if observed.tags is None:
         return Relation.OURS
@@ -73,8 +74,8 @@ def relation(observed: ObservedPlan, owner: Owner, status: EdgeDeploymentPlanSta
     if value is None:
         tagged_before = OWNER_TAG in (status.applied_tag_keys or ())  # not so for what was only observed
         known = status.edge_deployment_plan_arn == observed.arn and tagged_before
-        reborn = status.creation_time is not None and status.creation_time != observed.created
-        return Relation.OURS_TO_TAG if known and not reborn else Relation.UNOWNED
+        same = status.creation_time is not None and status.creation_time == observed.created
+        return Relation.OURS_TO_TAG if known and same else Relation.UNOWNED
     other = Owner.parse(value)
     if other is None or not owner.same_object(other):
         return Relation.FOREIGN

@@ -91,7 +91,9 @@ def _stage_step(
         case "DEPLOYED":
             failures = _failed_bound(stage, rollout)
             if failures is not None:
-                return _stall("RolloutStopped", f"stage {stage.name} is DEPLOYED, but {failures}; {RETRY_HINT}")
+                return _stall(
+                    "RolloutStopped", f"stage {stage.name} is DEPLOYED, but {failures}; raise the bound to go on"
+                )
             return None if last else _bake(stage, rollout, status, now)
         case _:
             assert_never(stage.status)
