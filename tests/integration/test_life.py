@@ -209,7 +209,7 @@ def test_deletion_stops_active_stages_first(world: World) -> None:
     world.sandbox.settings(deploy_duration_per_stage=600, stop_duration=0)
     with world.operator():
         world.create("plan", stages=[stage("a")], rollout={"strategy": "Sequential"})
-        wait_until(lambda: world.sandbox.plan("plan")["Stages"][0]["DeploymentStatus"]["StageStatus"] == "INPROGRESS")
+        wait_until(lambda: world.status("plan").get("stages", [{}])[0].get("status") == "INPROGRESS")
         world.delete("plan")
         world.wait_gone("plan", seconds=30)
     assert world.sandbox.plans() == []
