@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import sys
 import time
@@ -102,6 +103,20 @@ def test_killed_python_leaves_no_process_and_the_next_cluster_removes_its_files(
         assert not folder.exists()
         made.joinpath("lock").unlink()
         made.rmdir()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_command_points_kubectl_at_its_cluster_until_it_is_told_to_stop(cluster: Cluster, number: int) -> None:
+    program = "import sys; from controller.sandbox.cluster import run; sys.exit(run())"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as python:
+        assert python.stdout is not None
+        kubeconfig = Path(python.stdout.readline().strip().removeprefix("export KUBECONFIG="))
+        assert "kube-system" in cluster.kubectl(f"--kubeconfig={kubeconfig}", "get", "namespaces").stdout
+        python.send_signal(number)
+        assert python.wait(timeout=20) == 0
+    assert not kubeconfig.parent.exists()
 
 
 def test_failed_start_says_what_the_program_said_and_leaves_nothing(
