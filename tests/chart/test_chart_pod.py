@@ -1,0 +1,233 @@
+"""The chart's Deployment, run as its pod would run: its rights, flags, probes and files are put to use, all of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.chart.conftest import clean
+from tests.chart.helm import CHART, ROOT, Helm
+from tests.chart.pod import Pod, namespaces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from controller.sandbox.cluster import Cluster, Write
+    from controller.sandbox.server import Sandbox
+
+SYSTEM = "edgeplan-system"
+SHOPS = ("shop-one", "shop-two")
+# Which rules name their one object; the log of requests has the names of all.
+NAMED = {"customresourcedefinitions", "namespaces"}
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(not namespaces(), reason="needs Linux and the right to make a mount namespace"),
+]
+
+
+@dataclass(frozen=True)
+class Played:
+    """What is left of a pod that has lived through everything."""
+
+    cluster: Cluster
+    watched: tuple[str, ...]
+    deployment: dict[str, Any]
+    probes: dict[str, bool]
+    exit_code: int
+    log: str
+    asked: tuple[Write, ...]
+    check: tuple[int, str]
+
+    @property
+    def account(self) -> str:
+        return str(self.deployment["spec"]["template"]["spec"]["serviceAccountName"])
+
+    @property
+    def user(self) -> str:
+        return f"system:serviceaccount:{SYSTEM}:{self.account}"
+
+    def used(self) -> set[tuple[str, str, str, str]]:
+        """Verb, API group, resource, name where a rule must name it: everything that was asked, granted or not."""
+        return {
+            (asked.verb, asked.group, asked.resource, asked.name if asked.resource in NAMED else "")
+            for asked in self.asked
+            if asked.resource  # discovery is open to everybody
+        }
+
+    def granted(self) -> set[tuple[str, str, str, str]]:
+        return {
+            (verb, group, resource, name)
+            for role in self.roles()
+            for rule in role["rules"]
+            for verb in rule["verbs"]
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+            for name in rule.get("resourceNames", [""])
+        }
+
+    def can(self, namespace: str) -> set[tuple[str, str, str]]:
+        """Resource, name and verb of what it may do there and not everybody may."""
+        everybody = can_i(self.cluster, f"system:serviceaccount:{SYSTEM}:default", namespace)
+        return can_i(self.cluster, self.user, namespace) - everybody
+
+    def roles(self) -> list[dict[str, Any]]:
+        """The roles that are bound to the pod's ServiceAccount."""
+        found = []
+        for binding in self._get("clusterrolebindings,rolebindings"):
+            subject = {"kind": "ServiceAccount", "name": self.account, "namespace": SYSTEM}
+            if subject in binding.get("subjects", []):
+                where = binding["metadata"].get("namespace")
+                found += self._get(f"{binding['roleRef']['kind']}/{binding['roleRef']['name']}", where)
+        return found
+
+    def _get(self, what: str, namespace: str | None = None) -> list[dict[str, Any]]:
+        where = f"--namespace={namespace}" if namespace else "--all-namespaces"
+        if what.startswith("ClusterRole/"):
+            where = "--namespace=default"
+        found = json.loads(self.cluster.kubectl("get", what, where, "--output=json").stdout)
+        return list(found.get("items", [found]))
+
+
+@pytest.fixture(scope="module", params=["everywhere", "in two namespaces"])
+def played(
+    request: pytest.FixtureRequest,
+    cluster: Cluster,
+    helm: Helm,
+    sandbox: Sandbox,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Played]:
+    sandbox.reset()
+    folder = tmp_path_factory.mktemp("pod")
+    restricted = request.param != "everywhere"
+    release = "shops" if restricted else "edgeplan"
+    for namespace in (SYSTEM, *SHOPS):
+        if cluster.kubectl("get", "namespace", namespace, check=False).returncode:
+            cluster.kubectl("create", "namespace", namespace)
+    cluster.kubectl(
+        "create", "secret", "generic", f"aws-{release}", f"--namespace={SYSTEM}", "--from-literal=key=AKIA222222222222"
+    )
+    role = "arn:aws:iam::333333333333:role/edgeplan"
+    values: dict[str, Any] = {
+        "aws": {
+            "region": "eu-west-1",
+            "endpointUrl": sandbox.url,
+            "accounts": {"shops": {"roleArn": role, "regions": ["eu-central-1"]}},
+        },
+        "extraEnv": [
+            {"name": "AWS_ACCESS_KEY_ID", "valueFrom": {"secretKeyRef": {"name": f"aws-{release}", "key": "key"}}},
+            {"name": "AWS_SECRET_ACCESS_KEY", "value": "secret"},
+            {"name": "AWS_ENDPOINT_URL_STS", "value": sandbox.url},
+        ],
+        "sweepInterval": "1s",
+    }
+    if restricted:
+        values |= {"watchNamespaces": list(SHOPS), "clusterId": "shops", "logFormat": "json", "verbose": True}
+    (folder / "values.json").write_text(json.dumps(values))
+    helm("install", release, CHART, f"--namespace={SYSTEM}", f"--values={folder / 'values.json'}")
+    until_served(cluster)
+    name = f"deployment/{release if release == 'edgeplan' else release + '-edgeplan'}"
+    deployment = json.loads(cluster.kubectl("get", name, f"--namespace={SYSTEM}", "--output=json").stdout)
+    with Pod(cluster, SYSTEM, deployment["spec"]["template"]["spec"], folder / "operator") as pod:
+        probes = {kind: pod.passes(kind) for kind in ("startupProbe", "livenessProbe")}
+        try:
+            live(cluster, sandbox)
+        except Exception as error:
+            error.add_note(pod.log)
+            raise
+        exit_code = pod.terminate()
+        log = pod.log
+    user = f"system:serviceaccount:{SYSTEM}:{deployment['spec']['template']['spec']['serviceAccountName']}"
+    asked = tuple(cluster.requests(user=user))
+    (hook,) = hooks(helm, release)
+    with Pod(cluster, SYSTEM, hook["spec"], folder / "check") as checking:
+        check = (checking.wait(), checking.log)
+    watched = SHOPS if restricted else (*SHOPS, "default")
+    yield Played(cluster, watched, deployment, probes, exit_code, log, asked, check)
+    clean(cluster, helm)
+
+
+def until_served(cluster: Cluster) -> None:
+    """A node takes longer to start a pod than the API server to serve a new kind; we do not."""
+    deadline = time.monotonic() + 20
+    while cluster.kubectl("get", "edp", check=False).returncode:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def live(cluster: Cluster, sandbox: Sandbox) -> None:
+    """A life that needs every right of the operator."""
+    shop = f"--namespace={SHOPS[0]}"
+    kubectl = cluster.kubectl
+    # Created, Ready, in the account of the pod's own credentials.
+    kubectl("apply", f"--filename={ROOT / 'examples' / 'minimal.yaml'}", shop)
+    kubectl("wait", "--for=condition=Ready", "edp/store-cameras", shop, "--timeout=20s")
+    assert list(sandbox.plans("222222222222", "eu-west-1")) == ["store-cameras"]
+    # In the account that the mounted file names.
+    kubectl("apply", "--filename=-", shop, input=manifest("elsewhere", target={"account": "shops"}))
+    kubectl("wait", "--for=condition=Ready", "edp/elsewhere", shop, "--timeout=20s")
+    assert list(sandbox.plans("333333333333", "eu-central-1")) == ["elsewhere"]
+    # Left at AWS by an object that went: the tag names it, and the next object asks whether it is still there.
+    kubectl("apply", "--filename=-", shop, input=manifest("old", plan="shared", policy={"deletion": "Retain"}))
+    kubectl("wait", "--for=condition=Ready", "edp/old", shop, "--timeout=20s")
+    kubectl("delete", "edp/old", shop, "--timeout=20s")
+    kubectl("apply", "--filename=-", shop, input=manifest("new", plan="shared", policy={"adoption": "Adopt"}))
+    kubectl("wait", "--for=condition=Ready", "edp/new", shop, "--timeout=20s")
+    # Deleted on both sides.
+    kubectl("delete", "edp", "--all", shop, "--timeout=20s")
+    assert not sandbox.plans("222222222222", "eu-west-1")
+
+
+def manifest(name: str, plan: str | None = None, **spec: Any) -> str:
+    models = [{"modelHandle": "people-counter", "edgePackagingJobName": "people-counter-v7"}]
+    spec |= {"edgeDeploymentPlanName": plan or name, "modelConfigs": models, "deviceFleetName": "store-cameras"}
+    kind = {"apiVersion": "edgeplan.dev/v1alpha1", "kind": "EdgeDeploymentPlan"}
+    return json.dumps({**kind, "metadata": {"name": name}, "spec": spec})
+
+
+def hooks(helm: Helm, release: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(helm("get", "hooks", release, f"--namespace={SYSTEM}").stdout))
+
+
+def test_pod_does_its_work_with_what_the_chart_gives_it_and_no_more(played: Played, subtests: pytest.Subtests) -> None:
+    with subtests.test("its probes answer"):
+        assert played.probes == {"startupProbe": True, "livenessProbe": True}
+    with subtests.test("it ends well within its grace period"):
+        assert played.exit_code == 0, played.log
+    with subtests.test("it logs no trouble"):
+        trouble = r"(?i)traceback|\[error|\[warn|\"(error|warning)\"|forbidden|read-only"
+        assert not re.search(trouble, played.log), played.log
+    with subtests.test("the rights that it has are those that it uses"):
+        assert played.used() == played.granted()
+    with subtests.test("nothing is refused"):
+        assert [asked for asked in played.asked if asked.code == 403] == []
+    with subtests.test("helm test passes"):
+        code, said = played.check
+        assert (code, "edgeplan.dev/v1alpha1 is served" in said) == (0, True), said
+    for namespace in (SHOPS[0], "default"):
+        with subtests.test("kubectl auth can-i --list says the same", namespace=namespace):
+            assert played.can(namespace) == {
+                (qualified(resource, group), name, verb)
+                for verb, group, resource, name in played.used()
+                if namespace in played.watched or resource in NAMED
+            }
+
+
+def qualified(resource: str, group: str) -> str:
+    """As kubectl writes it: edgedeploymentplans.edgeplan.dev/status."""
+    kind, slash, subresource = resource.partition("/")
+    return f"{kind}.{group}{slash}{subresource}" if group else resource
+
+
+def can_i(cluster: Cluster, user: str, namespace: str) -> set[tuple[str, str, str]]:
+    """Resource, name, verb of each row; of a row with several verbs each."""
+    listed = cluster.kubectl("auth", "can-i", "--list", f"--as={user}", f"--namespace={namespace}").stdout
+    rows = [re.split(r" {2,}", line.rstrip()) for line in listed.splitlines()[1:]]
+    assert all(len(row) == 4 for row in rows), listed
+    return {(row[0] or row[1], row[2].strip("[]"), verb) for row in rows for verb in row[3].strip("[]").split()}

@@ -1,0 +1,217 @@
+"""The chart's text: golden files, schema, generated files, and what the API server itself says about the objects.
+
+`REGENERATE=1 pytest tests/chart/test_chart_templates.py` writes the golden files anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from charts import generate
+from controller.domain.spec import duration
+from controller.sandbox.programs import find_or_build
+from controller.sandbox.programs.process import spawn, stop
+from controller.settings import Settings
+from tests.chart.conftest import clean
+from tests.chart.helm import CHART, ROOT, Helm, of_kind
+
+if TYPE_CHECKING:
+    from controller.sandbox.cluster import Cluster
+
+GOLDEN = Path(__file__).parent / "golden"
+EVERYTHING = GOLDEN / "everything.values.yaml"
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+
+
+@pytest.mark.parametrize("values", [[], [f"--values={EVERYTHING}"]], ids=["default", "everything"])
+def test_lint_is_strict(offline: Helm, values: list[str]) -> None:
+    assert "[WARNING]" not in offline("lint", "--strict", CHART, *values).stdout
+
+
+@pytest.mark.parametrize("name", ["default", "everything"])
+def test_templates_are_as_they_were(offline: Helm, name: str) -> None:
+    values = [f"--values={EVERYTHING}"] if name == "everything" else []
+    text = offline("template", "edgeplan", CHART, "--namespace=edgeplan-system", *values).stdout
+    # The CRD has its own test; three copies of it are enough.
+    documents = [part for part in text.split("---\n") if "kind: CustomResourceDefinition" not in part]
+    golden = GOLDEN / f"{name}.yaml"
+    if os.environ.get("REGENERATE"):
+        golden.write_text("---\n".join(documents))
+    assert "---\n".join(documents) == golden.read_text()
+
+
+def test_everything_means_every_value() -> None:
+    changed = yaml.safe_load(EVERYTHING.read_text())
+    same = {path for path, default, _ in documented() if at(changed, path) == default}
+    assert same == {"rbac.create", "serviceAccount.create"}  # without them there is nothing to see
+
+
+def test_every_value_is_documented_and_in_the_schema() -> None:
+    paths = {path for path, _, _ in documented()}
+    assert paths == set(leaves(SCHEMA)) - {"global"}
+    for path in paths:
+        at(VALUES, path)
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        ("imagePullSecret=a", "additional properties 'imagePullSecret' not allowed"),
+        ("aws.regoin=eu-west-1", "additional properties 'regoin' not allowed"),
+        ("aws.region=Ireland", "does not match pattern"),
+        ("aws.accounts.shops.regions={eu-west-1}", "missing property 'roleArn'"),
+        ("watchNamespaces={team-*}", "does not match pattern"),
+        ("concurrency=0", "minimum: got 0, want 1"),
+        ("sweepInterval=1.5h", "does not match pattern"),
+        ("logFormat=xml", "value must be one of 'text', 'json'"),
+        ("terminationGracePeriodSeconds=10", "minimum: got 10, want 20"),
+    ],
+)
+def test_schema_refuses(offline: Helm, value: str, complaint: str) -> None:
+    refused = offline("template", "edgeplan", CHART, f"--set={value}", check=False)
+    assert refused.returncode == 1
+    assert complaint in refused.stderr
+
+
+def test_generated_files_are_in_step() -> None:
+    assert generate.main(["--check"]) == 0
+
+
+def test_crds_are_the_projects_own(offline: Helm) -> None:
+    (templated,) = of_kind(offline.template(), "CustomResourceDefinition")
+    (source,) = [yaml.safe_load(file.read_text()) for file in (ROOT / "crds").glob("*.yaml")]
+    assert templated["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    templated["metadata"].pop("labels")
+    assert templated == source
+    (unkept,) = of_kind(offline.template("--set=crds.keep=false"), "CustomResourceDefinition")
+    assert "annotations" not in unkept["metadata"]
+    assert not of_kind(offline.template("--set=crds.enabled=false"), "CustomResourceDefinition")
+
+
+def test_versions_and_examples_are_the_projects_own() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert chart["version"] == chart["appVersion"] == project["version"]
+    assert chart["description"] == project["description"]
+    (example,) = yaml.safe_load(chart["annotations"]["artifacthub.io/crdsExamples"])
+    assert example == yaml.safe_load((ROOT / "examples" / "minimal.yaml").read_text())
+
+
+def test_defaults_are_the_operators_own() -> None:
+    defaults = Settings()
+    assert VALUES["concurrency"] == defaults.concurrency
+    assert duration(VALUES["sweepInterval"]) == defaults.sweep_interval
+    assert duration(VALUES["auditInterval"]) == defaults.audit_interval
+    assert VALUES["terminationGracePeriodSeconds"] - 15 == defaults.shutdown_patience.total_seconds()
+
+
+def test_pod_outlives_the_operators_patience(offline: Helm) -> None:
+    for values in ([], [f"--values={EVERYTHING}"], ["--set=terminationGracePeriodSeconds=20"]):
+        (deployment,) = of_kind(offline.template(*values), "Deployment")
+        spec = deployment["spec"]["template"]["spec"]
+        (patience,) = [part for part in spec["containers"][0]["args"] if part.startswith("--shutdown-patience=")]
+        assert duration(patience.partition("=")[2]).total_seconds() < spec["terminationGracePeriodSeconds"]
+
+
+def test_one_replica_at_a_time(offline: Helm) -> None:
+    (deployment,) = of_kind(offline.template(), "Deployment")
+    assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_new_accounts_restart_the_pod(offline: Helm) -> None:
+    first, second = (
+        of_kind(offline.template("--set=" + accounts), "Deployment")[0]["spec"]["template"]["metadata"]["annotations"]
+        for accounts in (account("eu-west-1"), account("eu-central-1"))
+    )
+    assert first != second
+
+
+@pytest.mark.cluster
+def test_pods_satisfy_the_restricted_standard(cluster: Cluster, namespace: str, offline: Helm) -> None:
+    cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    cluster.kubectl("create", "serviceaccount", "edgeplan", f"--namespace={namespace}")
+    objects = offline.template("--set=" + account("eu-west-1"))
+    (deployment,) = of_kind(objects, "Deployment")
+    (test,) = of_kind(objects, "Pod")
+    for spec in (deployment["spec"]["template"]["spec"], test["spec"]):
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tried", "namespace": namespace}, "spec": spec}
+        cluster.kubectl("create", "--filename=-", "--dry-run=server", input=json.dumps(pod))
+        # The same admission refuses it with any of this taken away.
+        del spec["containers"][0]["securityContext"]["capabilities"]
+        refused = cluster.kubectl("create", "--filename=-", "--dry-run=server", input=json.dumps(pod), check=False)
+        assert 'violates PodSecurity "restricted' in refused.stderr
+
+
+@pytest.mark.cluster
+def test_every_object_is_accepted_with_everything_set(cluster: Cluster, helm: Helm) -> None:
+    for namespace in ("retail", "logistics"):
+        cluster.kubectl("create", "namespace", namespace)
+    helm("install", "edgeplan", CHART, "--namespace=edgeplan-full", "--create-namespace", f"--values={EVERYTHING}")
+    clean(cluster, helm)
+
+
+@pytest.mark.cluster
+def test_cluster_roles_view_edit_and_admin_cover_the_kind(cluster: Cluster, helm: Helm, namespace: str) -> None:
+    helm("install", "edgeplan", CHART, f"--namespace={namespace}")
+    roles = ("view", "edit", "admin")
+    for role in roles:
+        cluster.kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user={role}", f"-n={namespace}")
+    manager = find_or_build(["kube-controller-manager"])["kube-controller-manager"]
+    flags = [
+        f"--kubeconfig={cluster.kubeconfig}",
+        "--controllers=clusterrole-aggregation-controller",
+        "--leader-elect=false",
+        "--secure-port=0",
+    ]
+    process = spawn([manager, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 20
+        while not all(may(cluster, namespace, role, "list") for role in roles):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        seen = {
+            (role, verb): may(cluster, namespace, role, verb) for role in roles for verb in ("watch", "patch", "delete")
+        }
+    finally:
+        stop(process)
+    assert {allowed for allowed, yes in seen.items() if yes} == seen.keys() - {("view", "patch"), ("view", "delete")}
+    clean(cluster, helm)
+
+
+def may(cluster: Cluster, namespace: str, user: str, verb: str) -> bool:
+    asked = cluster.kubectl("auth", "can-i", verb, "edp", f"--as={user}", f"--namespace={namespace}", check=False)
+    return asked.stdout == "yes\n"
+
+
+def account(region: str) -> str:
+    return f"aws.accounts.a.roleArn=arn:aws:iam::111122223333:role/a,aws.accounts.a.regions={{{region}}}"
+
+
+def documented() -> list[tuple[str, Any, str]]:
+    return list(generate.rows((CHART / "values.yaml").read_text()))
+
+
+def leaves(schema: dict[str, Any], path: str = "") -> list[str]:
+    """The paths of a schema that stand for one value each."""
+    found: list[str] = []
+    for name, inner in schema["properties"].items():
+        here = f"{path}.{name}" if path else name
+        found += leaves(inner, here) if "properties" in inner else [here]
+    return found
+
+
+def at(values: dict[str, Any], path: str) -> Any:
+    found: Any = values
+    for part in path.split("."):
+        found = found[part]
+    return found
