@@ -129,32 +129,11 @@ def check_one(manifest: Manifest) -> list[Problem]:
     if not isinstance(spec, dict):
         add(["spec"], "spec", "Required value" if spec is None else "Invalid value: must be an object")
         return problems
-    if "edgeDeploymentPlanName" not in spec and name is not None and not re.match(ENTITY_NAME_PATTERN, str(name)):
+    if spec.get("edgeDeploymentPlanName") is None and name is not None and not re.match(ENTITY_NAME_PATTERN, str(name)):
         add(["spec"], "spec", f"Invalid value: {NAME_NEEDED}")
-    for path, field, text in _check_spec(spec):
-        add(path, field, text)
-    return problems
-
-
-def _check_spec(spec: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-    """Path, field and text of each problem: what the models refuse, and nulls."""
-    refused = set()
     try:
         EdgeDeploymentPlanSpec.model_validate(spec)
     except ValidationError as error:
         for detail in error.errors():
-            field, text = problem(detail)
-            refused.add(field)
-            yield ("spec", *detail["loc"]), field, text
-    for path in _nulls(spec):
-        field = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-        if field not in refused:
-            yield ("spec", *path), field, 'Invalid value: "null": leave the field out instead'
-
-
-def _nulls(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Where a spec has null, which the models take for absent and the API server refuses."""
-    if node is None:
-        yield path
-    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
-        yield from _nulls(value, (*path, key))
+            add(["spec", *detail["loc"]], *problem(detail))
+    return problems

@@ -154,7 +154,6 @@ BAD: tuple[Bad, ...] = (
     Bad("fleet_a_list", {"deviceFleetName": ["a"]}, "spec.deviceFleetName", ("string",)),
     # stages
     Bad("stages_no_list", {"stages": {"canary": 1}, "rollout": DROP}, "spec.stages", ()),
-    Bad("stages_null", {"stages": None, "rollout": DROP}, "spec.stages", ("null",)),
     Bad(
         "eleven_stages",
         _stages(*(stage(f"stage-{number}", selection("PERCENTAGE", percentage=1)) for number in range(11))),

@@ -179,7 +179,9 @@ class World:
     def condition(self, name: str, kind: str) -> dict[str, Any]:
         return condition(self.get(name) or {}, kind)
 
-    def wait_for(self, name: str, kind: str, status: str = "True", reason: str | None = None, **how: Any) -> dict[str, Any]:
+    def wait_for(
+        self, name: str, kind: str, status: str = "True", reason: str | None = None, **how: Any
+    ) -> dict[str, Any]:
         """The condition, once it is so for the object's present generation."""
 
         def so() -> dict[str, Any] | None:
@@ -192,7 +194,9 @@ class World:
         try:
             return wait_until(lambda: so() or {}, **how)
         except AssertionError as failure:
-            raise AssertionError(f"{name}: {kind}={status} {reason or ''} did not come: {self.status(name)}") from failure
+            raise AssertionError(
+                f"{name}: {kind}={status} {reason or ''} did not come: {self.status(name)}"
+            ) from failure
 
     def wait_gone(self, name: str, **how: Any) -> None:
         wait_until(lambda: self.get(name) is None, **how)
@@ -206,7 +210,9 @@ class World:
         ]
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        items = self.cluster.client.request("GET", f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events")["items"]
+        items = self.cluster.client.request("GET", f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events")[
+            "items"
+        ]
         return [event for event in items if event["regarding"]["name"] == name]
 
     def creates(self) -> int:

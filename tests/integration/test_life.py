@@ -36,7 +36,9 @@ def test_stages_and_tags_follow_the_spec(world: World) -> None:
         tags = world.sandbox.plan("plan")["Tags"]
         assert tags["cost"] == "y"
         assert "team" not in tags
-        wait_until(lambda: {"StageDeleted", "StagesCreated", "TagsChanged"} <= {e["reason"] for e in world.events("plan")})
+        wait_until(
+            lambda: {"StageDeleted", "StagesCreated", "TagsChanged"} <= {e["reason"] for e in world.events("plan")}
+        )
 
 
 def test_tags_of_others_stay(world: World, aws: Any) -> None:
@@ -202,7 +204,9 @@ def test_retain_leaves_the_plan_and_has_no_finalizer(world: World) -> None:
         # The same object in a new life takes its plan up again.
         world.create("plan")
         world.wait_for("plan", "Ready")
-        assert world.sandbox.plan("plan")["Tags"]["edgeplan.dev/owner"].endswith((world.get("plan") or {})["metadata"]["uid"])
+        assert world.sandbox.plan("plan")["Tags"]["edgeplan.dev/owner"].endswith(
+            (world.get("plan") or {})["metadata"]["uid"]
+        )
 
 
 def test_deletion_stops_active_stages_first(world: World) -> None:
