@@ -1,0 +1,88 @@
+"""docs/install.md, followed to the letter."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from controller.adapters import sagemaker
+from controller.sandbox.programs import find_or_build
+from tests.chart.helm import ROOT, Helm
+from tests.chart.pod import Pod, namespaces
+from tests.chart.test_chart_pod import until_served
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from controller.sandbox.cluster import Cluster
+    from controller.sandbox.server import Sandbox
+
+TEXT = (ROOT / "docs" / "install.md").read_text()
+SYSTEM = "edgeplan-system"
+
+
+def commands(heading: str) -> list[list[str]]:
+    """The commands of each console block of a section."""
+    (section,) = re.findall(rf"(?ms)^## {heading}$(.*?)(?:^## |\Z)", TEXT)
+    blocks = re.findall(r"(?s)```console\n(.*?)```", section)
+    return [block.replace("\\\n", " ").removeprefix("$ ").split("\n$ ") for block in blocks]
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(not namespaces(), reason="needs Linux and the right to make a mount namespace")
+def test_fresh_user_gets_from_two_values_to_ready_and_back(
+    cluster: Cluster, helm: Helm, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, program in find_or_build(["helm", "kubectl"]).items():
+        (programs / name).symlink_to(program)
+    path = os.pathsep.join([str(programs), os.environ["PATH"]])
+
+    def type_in(command: str) -> str:
+        environment = {**os.environ, **helm.environment, "PATH": path, "HOME": str(tmp_path)}
+        done = subprocess.run(
+            ["sh", "-c", command], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    install, use = commands("Two values")
+    assert install[0].count("--set") == 2
+    for command in install:
+        type_in(command)
+    until_served(cluster)
+    deployment = json.loads(
+        cluster.kubectl("get", "deployment", "edgeplan", f"--namespace={SYSTEM}", "--output=json").stdout
+    )
+    # AWS: what EKS puts into the pod, and the sandbox instead of the service.
+    injected = {
+        "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_ENDPOINT_URL_SAGEMAKER": sandbox.url,
+    }
+    with Pod(cluster, SYSTEM, deployment["spec"]["template"]["spec"], tmp_path / "pod", injected) as pod:
+        assert pod.passes("startupProbe"), pod.log
+        told = [type_in(command) for command in use]
+        assert re.search(r"store-cameras +True +InSync", told[-1])
+        assert list(sandbox.plans(region="eu-west-1")) == ["store-cameras"]
+        ((upgrade, history, rollback), (uninstall,)) = commands("Upgrade, rollback, uninstall")
+        type_in(upgrade)
+        assert "superseded" in type_in(history)
+        type_in(rollback)
+        type_in("kubectl delete edp --all --all-namespaces --timeout=20s")
+        assert not sandbox.plans(region="eu-west-1")
+    type_in(uninstall)
+
+
+def test_iam_actions_are_the_calls_that_are_made() -> None:
+    (policy,) = re.findall(r"(?s)```json\n(.*?)```", TEXT)
+    named = re.findall(r"sagemaker:([A-Z]\w+)", policy)
+    made = set(re.findall(r'"((?:Create|Describe|Delete|Start|Stop|List|Add)[A-Z]\w+)"', inspect.getsource(sagemaker)))
+    assert sorted(named) == sorted(made)
