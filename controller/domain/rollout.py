@@ -12,7 +12,7 @@ from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.outcomes import Decision, Done, Stalled, Waiting
 from controller.domain.spec import Rollout, duration
 from controller.domain.status import EdgeDeploymentPlanStatus
-from controller.domain.timing import STAGE_POLL
+from controller.domain.timing import STAGE_POLL, stage_poll
 
 RETRY_HINT = "change the spec, or annotate edgeplan.dev/reconcile-requested-at to try the stage again"
 
@@ -74,7 +74,8 @@ def _stage_step(
         case "STARTING" | "INPROGRESS":
             if breach is not None:
                 return _act(StopStage(plan, stage.name), "StoppingStage", f"stopping stage {stage.name}: {breach}")
-            return _wait("RolloutProgressing", f"stage {stage.name} is {stage.status}: {_counts(stage)}")
+            message = f"stage {stage.name} is {stage.status}: {_counts(stage)}"
+            return Decision((), Waiting(stage_poll(stage.started, now), "RolloutProgressing", message))
         case "STOPPING":
             return _wait("StoppingStage", f"stage {stage.name} is STOPPING: {breach or 'stopped at AWS'}")
         case "STOPPED":

@@ -3,7 +3,7 @@
 Only `summarize.py` makes these; everything else reads.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, PlainSerializer
@@ -19,12 +19,12 @@ StageStatus = Literal[
 
 def _rfc3339(moment: datetime) -> str:
     """Kubernetes' `metav1.Time`: UTC, whole seconds."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _rfc3339_micro(moment: datetime) -> str:
     """Kubernetes' `metav1.MicroTime`, where order within a second matters."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 Time = Annotated[AwareDatetime, PlainSerializer(_rfc3339, when_used="json")]
