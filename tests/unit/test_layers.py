@@ -59,7 +59,9 @@ def allowed(part: str) -> frozenset[str]:
     assert level is not None, f"{part} has no place in the layers: give it one here and in docs"
     below = frozenset[str]().union(*LAYERS[:level])
     # Parts of one layer know each other one way only, and adapters and the loop not at all.
-    beside = LAYERS[level] - {"adapters", "reconciler"} if part not in {"adapters", "index", "workqueue"} else frozenset()
+    beside = (
+        LAYERS[level] - {"adapters", "reconciler"} if part not in {"adapters", "index", "workqueue"} else frozenset()
+    )
     return below | beside | {part} | ({"settings"} if level > 2 else frozenset())
 
 

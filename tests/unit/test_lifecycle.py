@@ -277,7 +277,9 @@ def test_models_changed_under_never_stalls_with_both_values() -> None:
 
 def test_models_in_another_order_are_the_same() -> None:
     models = [{"modelHandle": "b", "edgePackagingJobName": "b-1"}, MODEL.wire()]
-    held = observed().but(models=(MODEL, MODEL.model_copy(update=dict(model_handle="b", edge_packaging_job_name="b-1"))))
+    held = observed().but(
+        models=(MODEL, MODEL.model_copy(update={"model_handle": "b", "edge_packaging_job_name": "b-1"}))
+    )
     assert decide(desired(modelConfigs=models), held, given()) == Decision((), IN_SYNC)
 
 
@@ -493,7 +495,9 @@ def test_first_stage_is_started() -> None:
 
 @pytest.mark.parametrize("stage_status", ["CREATING", "STARTING", "INPROGRESS"])
 def test_next_stage_waits_for_the_one_before(stage_status: StageStatus) -> None:
-    decision = decide(rolling("canary", "fleet"), observed().at("canary", stage_status).at("fleet", "READYTODEPLOY"), given())
+    decision = decide(
+        rolling("canary", "fleet"), observed().at("canary", stage_status).at("fleet", "READYTODEPLOY"), given()
+    )
     assert (decision.actions, reason(decision)) == ((), "RolloutProgressing")
 
 
@@ -628,5 +632,7 @@ def test_roll_back_by_commit_recreates_the_plan_with_the_former_models() -> None
     decision = decide(want, None, given())
     assert [type(action) for action in decision.actions] == [CreatePlan]
     assert isinstance(decision.outcome, Waiting)
-    started = observed("canary").but(models=(MODEL.model_copy(update={"edge_packaging_job_name": "people-counter-v6"}),))
+    started = observed("canary").but(
+        models=(MODEL.model_copy(update={"edge_packaging_job_name": "people-counter-v6"}),)
+    )
     assert decide(want, started, given()).actions == (StartStage(NAME, "canary"),)

@@ -1,0 +1,70 @@
+"""Which plans a sweep gives reason to look at."""
+
+from datetime import datetime
+
+import pytest
+
+from controller.domain.drift import suspects
+from controller.domain.observed import PlanSummary
+from controller.domain.resource import Plan
+from tests.unit.builders import ARN, MINUTE, NAME, NOON, condition, plan, status
+
+ROW = {NAME: PlanSummary(NAME, ARN, NOON)}
+SEEN = status(last_modified_time=NOON)
+STALLED = (condition("Ready", "False"), condition("Stalled", reason="NotOwned"))
+TAKEN = status(arn=None, conditions=STALLED)
+OBSERVED = {"management": "Observe"}
+
+
+def suspected(one: Plan, rows: dict[str, PlanSummary]) -> bool:
+    return bool(suspects([one], rows))
+
+
+def test_plan_as_it_was_seen_is_none() -> None:
+    assert not suspected(plan(status=SEEN), ROW)
+
+
+def test_plan_that_vanished_is_one() -> None:
+    assert suspected(plan(status=SEEN), {})
+
+
+@pytest.mark.parametrize("moment", [NOON - MINUTE, NOON + MINUTE])
+def test_plan_that_was_modified_is_one(moment: datetime) -> None:
+    assert suspected(plan(status=SEEN), {NAME: PlanSummary(NAME, ARN, moment)})
+
+
+def test_plan_that_was_created_and_never_looked_at_is_one() -> None:
+    assert suspected(plan(status=status(last_modified_time=None)), ROW)
+
+
+def test_plan_without_an_arn_is_none() -> None:
+    assert not suspected(plan(status=status(arn=None)), ROW)
+    assert not suspected(plan(status=status(arn=None)), {})
+
+
+def test_object_being_deleted_is_none() -> None:
+    assert not suspected(plan(deleting=True, status=SEEN), {})
+
+
+def test_name_that_was_taken_and_is_free_now_is_one() -> None:
+    assert suspected(plan(status=TAKEN), {})
+    assert not suspected(plan(status=TAKEN), ROW)
+
+
+def test_object_that_stalls_for_another_reason_is_none() -> None:
+    refused = status(arn=None, conditions=(condition("Stalled", reason="RefusedByAWS"),))
+    assert not suspected(plan(status=refused), {})
+    assert not suspected(plan(status=refused), ROW)
+
+
+def test_plan_that_appears_is_shown_to_who_only_observes() -> None:
+    before = status(arn=None, pending_changes=("CreatePlan(store-cameras)",))
+    assert suspected(plan(policy=OBSERVED, status=before), ROW)
+    assert not suspected(plan(policy=OBSERVED, status=before), {})
+
+
+def test_a_thousand_idle_plans_are_none() -> None:
+    plans = [plan(name=f"plan-{number}", uid=str(number), status=SEEN) for number in range(1000)]
+    rows = {one.plan_name: PlanSummary(one.plan_name, ARN, NOON) for one in plans}
+    assert suspects(plans, rows) == frozenset()
+    assert len(suspects(plans, rows | {"plan-7": PlanSummary("plan-7", ARN, NOON + MINUTE)})) == 1

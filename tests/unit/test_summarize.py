@@ -1,0 +1,247 @@
+"""The only writer of conditions, against what kstatus and the Kubernetes API conventions ask of it."""
+
+import re
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given as generate
+from hypothesis import strategies as st
+
+from controller.domain.actions import DeletePlan, StartStage
+from controller.domain.failures import FailureKind
+from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Stalled, Suspended, Waiting
+from controller.domain.resource import Plan
+from controller.domain.status import EdgeDeploymentPlanStatus
+from controller.domain.summarize import Findings, summarize
+from tests.unit.builders import (
+    ARN,
+    MINUTE,
+    NAME,
+    NOON,
+    REFUSED_FOR_QUOTA,
+    condition,
+    failure,
+    observed,
+    plan,
+    retry,
+    state,
+    status,
+)
+
+SECONDS = st.integers(0, 300).map(lambda number: timedelta(seconds=number))
+REASON = st.sampled_from(["InSync", "RolloutProgressing", "NotOwned"])
+FAILURES = st.builds(failure, st.sampled_from(FailureKind))
+OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
+    st.builds(Done, REASON, st.text(max_size=9)),
+    st.builds(Waiting, SECONDS, REASON, st.text(max_size=9)),
+    st.builds(Retrying, FAILURES, SECONDS, st.integers(0, 9)),
+    st.builds(Queued, st.integers(0, 9), SECONDS, st.integers(0, 9), st.just(REFUSED_FOR_QUOTA)),
+    st.builds(Stalled, REASON, st.text(max_size=9), st.none() | FAILURES),
+    st.just(Pending((DeletePlan(NAME),))),
+    st.just(Suspended()),
+    st.builds(Gone, REASON, st.text(max_size=9)),
+)
+FINDINGS = st.sampled_from(
+    [
+        Findings(),
+        Findings(looked=True),
+        Findings(looked=True, arn=ARN),
+        Findings(looked=True, arn=ARN, created_stages=("canary",)),
+        Findings(looked=True, arn=ARN, observed=observed("canary").at("canary", "INPROGRESS")),
+        Findings(looked=True, arn=ARN, observed=observed("canary").at("canary", "DEPLOYED", succeeded=3)),
+    ]
+)
+
+
+def said(after: EdgeDeploymentPlanStatus) -> dict[str, tuple[str, str]]:
+    return {each.type: (each.status, each.reason) for each in after.conditions}
+
+
+def summary(outcome: Outcome, before: Plan | None = None, found: Findings | None = None) -> EdgeDeploymentPlanStatus:
+    return summarize(before or plan(), found or Findings(), outcome, NOON)
+
+
+@generate(st.lists(st.tuples(OUTCOMES, FINDINGS, st.booleans()), min_size=1, max_size=6))
+def test_conditions_are_what_kstatus_reads(steps: list[tuple[Outcome, Findings, bool]]) -> None:
+    """Over any history: each step starts from the status that the one before it left."""
+    generation, now = 1, NOON
+    current = EdgeDeploymentPlanStatus()
+    for outcome, found, edit in steps:
+        generation += edit
+        now += MINUTE
+        before = current
+        current = summarize(plan(generation=generation, status=before), found, outcome, now)
+        kinds = [each.type for each in current.conditions]
+        assert kinds == [each for each in ("Ready", "Reconciling", "Stalled", "ResourceLimitExceeded") if each in kinds]
+        assert "Ready" in kinds
+        assert not {"Reconciling", "Stalled"} <= set(kinds)
+        ready = current.condition("Ready")
+        assert ready is not None
+        if "Stalled" in kinds:
+            assert ready.status == "False"
+        for each in current.conditions:
+            if each.type in {"Reconciling", "Stalled"}:
+                assert each.status == "True"
+            assert re.fullmatch(r"([A-Z][a-z0-9]*|[A-Z]+)+", each.reason)
+            assert each.observed_generation == current.observed_generation == generation
+            earlier = before.condition(each.type)
+            unchanged = earlier is not None and earlier.status == each.status
+            assert each.last_transition_time == (earlier.last_transition_time if unchanged and earlier else now)
+        waits = isinstance(outcome, Retrying) or (isinstance(outcome, Queued) and outcome.attempts > 0)
+        assert (current.retry is not None) == waits
+
+
+@generate(OUTCOMES, FINDINGS)
+def test_same_news_leave_the_same_status(outcome: Outcome, found: Findings) -> None:
+    once = summarize(plan(), found, outcome, NOON)
+    twice = summarize(plan(status=once), found, outcome, NOON)
+    if not isinstance(outcome, Retrying):  # its retry time moves on
+        assert twice == once
+
+
+@generate(OUTCOMES, FINDINGS)
+def test_status_survives_the_wire(outcome: Outcome, found: Findings) -> None:
+    wire = summarize(plan(), found, outcome, NOON).wire()
+    assert EdgeDeploymentPlanStatus.model_validate(wire).wire() == wire
+
+
+@pytest.mark.parametrize(
+    ("outcome", "conditions"),
+    [
+        (Done("InSync", ""), {"Ready": ("True", "InSync")}),
+        (
+            Waiting(MINUTE, "RolloutProgressing", ""),
+            {"Ready": ("False", "RolloutProgressing"), "Reconciling": ("True", "RolloutProgressing")},
+        ),
+        (
+            Retrying(failure(), MINUTE, 1),
+            {"Ready": ("False", "ProgressingWithRetry"), "Reconciling": ("True", "ProgressingWithRetry")},
+        ),
+        (
+            Queued(2, MINUTE, 0, REFUSED_FOR_QUOTA),
+            {
+                "Ready": ("False", "ResourceLimitExceeded"),
+                "Reconciling": ("True", "ProgressingWithRetry"),
+                "ResourceLimitExceeded": ("True", "WaitingForQuota"),
+            },
+        ),
+        (Stalled("NotOwned", ""), {"Ready": ("False", "NotOwned"), "Stalled": ("True", "NotOwned")}),
+        (Pending((StartStage(NAME, "canary"),)), {"Ready": ("False", "ChangesPending")}),
+        (Suspended(), {"Ready": ("Unknown", "Suspended")}),
+    ],
+)
+def test_each_outcome_has_its_conditions(outcome: Outcome, conditions: dict[str, tuple[str, str]]) -> None:
+    assert said(summary(outcome)) == conditions
+
+
+def test_ready_stays_while_an_answer_is_missing() -> None:
+    before = plan(status=status(conditions=(condition("Ready", reason="InSync"),)))
+    after = summary(Retrying(failure(), MINUTE, 1), before)
+    assert said(after) == {"Ready": ("True", "InSync"), "Reconciling": ("True", "ProgressingWithRetry")}
+
+
+def test_ready_of_a_former_generation_does_not_stay() -> None:
+    before = plan(generation=2, status=status(conditions=(condition("Ready"),)))
+    assert said(summary(Retrying(failure(), MINUTE, 1), before))["Ready"] == ("False", "ProgressingWithRetry")
+
+
+def test_throttling_keeps_the_count_of_real_failures() -> None:
+    before = plan(status=status(retry=retry(4, NOON)))
+    after = summary(Retrying(failure(FailureKind.THROTTLED), MINUTE, 0), before)
+    assert after.retry is not None
+    assert after.retry.attempts == 4
+    assert after.retry.next_attempt_time == NOON + MINUTE
+
+
+def test_success_clears_the_retry() -> None:
+    assert summary(Done("InSync", ""), plan(status=status(retry=retry(4, NOON)))).retry is None
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"), [(1, "behind 1 plan: "), (7, "behind 7 plans: "), (0, "first in the queue")]
+)
+def test_queue_message_tells_the_place_and_the_words_of_aws(ahead: int, words: str) -> None:
+    after = summary(Queued(ahead, MINUTE, 0, REFUSED_FOR_QUOTA)).condition("ResourceLimitExceeded")
+    assert after is not None
+    assert words in after.message
+    assert REFUSED_FOR_QUOTA.message in after.message
+
+
+QUOTA = (condition("ResourceLimitExceeded", reason="WaitingForQuota"),)
+
+
+def test_quota_condition_turns_false_when_the_plan_gets_in() -> None:
+    before = plan(status=status(arn=None, conditions=QUOTA))
+    after = summary(Done("InSync", ""), before, Findings(looked=True, arn=ARN))
+    assert said(after)["ResourceLimitExceeded"] == ("False", "QuotaAvailable")
+    again = summary(Done("InSync", ""), plan(status=after), Findings(looked=True, arn=ARN))
+    assert said(again)["ResourceLimitExceeded"] == ("False", "QuotaAvailable")
+
+
+def test_quota_condition_stays_while_another_failure_hides_the_answer() -> None:
+    before = plan(status=status(arn=None, conditions=QUOTA))
+    after = summary(Retrying(failure(), MINUTE, 1), before, Findings(looked=False))
+    assert said(after)["ResourceLimitExceeded"] == ("True", "WaitingForQuota")
+
+
+def test_message_names_the_iam_action_where_rights_are_missing() -> None:
+    denied = failure(FailureKind.CREDENTIALS, "AccessDeniedException", operation="AddTags")
+    after = summary(Retrying(denied, MINUTE, 1)).condition("Reconciling")
+    assert after is not None
+    assert after.message.endswith("its IAM policy allows sagemaker:AddTags")
+    assert "AccessDeniedException: it broke (request id request-1)" in after.message
+
+
+def test_old_report_stands_where_aws_was_not_asked() -> None:
+    before = status(
+        stages=(state("canary", "DEPLOYED", devices_succeeded=3, deployed_time=NOON),), last_modified_time=NOON
+    )
+    after = summary(Suspended(), plan(status=before))
+    kept = ("stages", "edge_deployment_plan_arn", "last_modified_time", "creation_time", "applied_tag_keys")
+    assert all(getattr(after, name) == getattr(before, name) for name in kept)
+    assert after.stages_deployed == "1/1"
+
+
+def test_stages_and_sums_are_reported() -> None:
+    held = observed().at("canary", "DEPLOYED", succeeded=2).at("fleet", "FAILED", succeeded=5, failed=1, pending=3)
+    after = summary(Done("InSync", ""), found=Findings(looked=True, arn=ARN, observed=held))
+    assert after.stages_deployed == "1/2"
+    assert after.devices is not None
+    assert (after.devices.succeeded, after.devices.pending, after.devices.failed) == (7, 3, 1)
+    assert after.edge_deployment_plan_name == NAME
+
+
+def test_moment_of_deployment_is_kept_and_belongs_to_one_deployment() -> None:
+    held = Findings(looked=True, arn=ARN, observed=observed().at("canary", "DEPLOYED"))
+    first = summarize(plan(), held, Done("InSync", ""), NOON)
+    second = summarize(plan(status=first), held, Done("InSync", ""), NOON + MINUTE)
+    assert deployed(second) == deployed(first) == NOON
+    moving = Findings(looked=True, arn=ARN, observed=observed().at("canary", "INPROGRESS"))
+    third = summarize(plan(status=second), moving, Done("InSync", ""), NOON + 2 * MINUTE)
+    assert deployed(third) is None
+    fourth = summarize(plan(status=third), held, Done("InSync", ""), NOON + 3 * MINUTE)
+    assert deployed(fourth) == NOON + 3 * MINUTE
+
+
+def deployed(after: EdgeDeploymentPlanStatus) -> datetime | None:
+    stage = after.stage("canary")
+    assert stage is not None
+    return stage.deployed_time
+
+
+def test_request_is_echoed() -> None:
+    assert summary(Done("InSync", ""), plan(requested="2026-03-01")).last_handled_reconcile_at == "2026-03-01"
+    kept = plan(status=status(last_handled_reconcile_at="2026-03-01"))
+    assert summary(Done("InSync", ""), kept).last_handled_reconcile_at == "2026-03-01"
+
+
+def test_pending_changes_are_listed_and_cleared() -> None:
+    after = summary(Pending((StartStage(NAME, "canary"), DeletePlan(NAME))))
+    assert after.pending_changes == ("StartStage(canary)", f"DeletePlan({NAME})")
+    assert summary(Done("InSync", ""), plan(status=after)).pending_changes is None
+
+
+def test_plan_that_is_gone_leaves_no_arn() -> None:
+    after = summary(Stalled("NotOwned", ""), plan(status=status()), Findings(looked=True))
+    assert after.edge_deployment_plan_arn is None
+    assert after.edge_deployment_plan_name is None
