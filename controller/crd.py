@@ -19,6 +19,8 @@ FILE_NAME = f"{GROUP}_{PLURAL}.yaml"
 # order matters, so the list is applied whole.
 _MAP_LISTS = {"tags": "key", "conditions": "type"}
 
+_KEPT = ("enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "format")
+
 _COLUMNS: tuple[dict[str, Any], ...] = (
     {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
     {"name": "Reason", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].reason'},
@@ -109,30 +111,36 @@ def _structural(node: dict[str, Any], definitions: dict[str, Any], rules: dict[s
     schema: dict[str, Any] = {"type": node["type"]}
     if text := description or node.get("description"):
         schema["description"] = " ".join(text.split())
-    for key in ("enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "format"):
-        if key in node:
-            schema[key] = node[key]
+    schema |= {key: node[key] for key in _KEPT if key in node}
     if "const" in node:
         schema["enum"] = [node["const"]]
     if schema["type"] == "integer":
         schema["format"] = "int64" if name == "observedGeneration" else "int32"
-    if schema["type"] == "array":
-        schema["items"] = _structural(node["items"], definitions, rules, name="")
-        merge_key = _MAP_LISTS.get(name)
-        schema["x-kubernetes-list-type"] = "map" if merge_key else "atomic"
-        if merge_key:
-            schema["x-kubernetes-list-map-keys"] = [merge_key]
-    if schema["type"] == "object":
-        if node.get("required"):
-            schema["required"] = sorted(node["required"])
-        schema["properties"] = {
-            key: _structural(value, definitions, rules, name=key) for key, value in node["properties"].items()
-        }
-        if own := rules.get(node.get("title", ""), ()):
-            schema["x-kubernetes-validations"] = [
-                {"rule": rule.cel, "message": rule.message} | ({"fieldPath": rule.field} if rule.field else {})
-                for rule in own
-            ]
+    elif schema["type"] == "array":
+        schema |= _list(node, definitions, rules, name)
+    elif schema["type"] == "object":
+        schema |= _object(node, definitions, rules)
+    return schema
+
+
+def _list(node: dict[str, Any], definitions: dict[str, Any], rules: dict[str, Any], name: str) -> dict[str, Any]:
+    schema: dict[str, Any] = {"items": _structural(node["items"], definitions, rules, name="")}
+    merge_key = _MAP_LISTS.get(name)
+    if merge_key is None:
+        return schema | {"x-kubernetes-list-type": "atomic"}
+    return schema | {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [merge_key]}
+
+
+def _object(node: dict[str, Any], definitions: dict[str, Any], rules: dict[str, Any]) -> dict[str, Any]:
+    schema: dict[str, Any] = {"required": sorted(node["required"])} if node.get("required") else {}
+    schema["properties"] = {
+        key: _structural(value, definitions, rules, name=key) for key, value in node["properties"].items()
+    }
+    if own := rules.get(node.get("title", ""), ()):
+        schema["x-kubernetes-validations"] = [
+            {"rule": rule.cel, "message": rule.message} | ({"fieldPath": rule.field} if rule.field else {})
+            for rule in own
+        ]
     return schema
 
 

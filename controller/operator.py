@@ -61,7 +61,6 @@ class Operator:
             cluster=cluster,
             clock=utc_now,
             dice=random.random,
-            wake=self._wake,
         )
         self.queue = WorkQueue(reconciler.reconcile, concurrency=settings.concurrency)
         sweeper = Sweeper(

@@ -60,7 +60,7 @@ class Quotas:
             self._remove(scope, key)
 
     def leave(self, key: Key) -> None:
-        """This plan does not want to be created any more; those behind it move up."""
+        """A plan does not want to be created any more; those behind it move up."""
         for scope, queue in tuple(self._queues.items()):
             if key in queue:
                 self._remove(scope, key)

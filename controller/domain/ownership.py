@@ -26,10 +26,11 @@ class Owner:
     @property
     def tag_value(self) -> str:
         """The value of the ownership tag: `cluster/namespace/name/uid`, long names cut and made unique by a hash."""
-        return "/".join((self.cluster, self.namespace, self._short_name, self.uid))
+        return f"{self.cluster}/{self.namespace}/{self.short_name}/{self.uid}"
 
     @property
-    def _short_name(self) -> str:
+    def short_name(self) -> str:
+        """The name as the tag has it."""
         if len(self.name) <= _LONGEST_NAME:
             return self.name
         return f"{self.name[:_LONGEST_NAME]}.{sha256(self.name.encode()).hexdigest()[:8]}"
@@ -42,7 +43,7 @@ class Owner:
 
     def same_object(self, other: "Owner") -> bool:
         """Whether both name one object. A name is unique at a time, so an older uid is a former life of it."""
-        return (self.cluster, self.namespace, self._short_name) == (other.cluster, other.namespace, other._short_name)
+        return (self.cluster, self.namespace, self.short_name) == (other.cluster, other.namespace, other.short_name)
 
     @property
     def key(self) -> Key:

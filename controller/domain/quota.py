@@ -31,11 +31,11 @@ class QuotaQueue:
         return QuotaQueue(_add(self.waiting, ticket), failure)
 
     def joined(self, ticket: Ticket) -> "QuotaQueue":
-        """This plan wants to be created while others wait."""
+        """A plan wants to be created while others wait."""
         return QuotaQueue(_add(self.waiting, ticket), self.refusal)
 
     def left(self, key: Key) -> "QuotaQueue":
-        """This plan was let in, deleted, suspended or refused for another reason."""
+        """A plan was let in, deleted, suspended or refused for another reason."""
         waiting = tuple(ticket for ticket in self.waiting if ticket.key != key)
         return QuotaQueue(waiting, self.refusal if waiting else None)
 

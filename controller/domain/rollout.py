@@ -53,7 +53,7 @@ def roll_out(
     return Decision((), Done("RolloutComplete", f"all {len(order)} stages are DEPLOYED"))
 
 
-def _stage_step(
+def _stage_step(  # noqa: C901 - a case per stage status
     stage: ObservedStage,
     rollout: Rollout,
     status: EdgeDeploymentPlanStatus,

@@ -37,6 +37,6 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def world(installed: Cluster, namespace: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(installed: Cluster, namespace: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setenv("KUBECONFIG", str(installed.kubeconfig))
-    yield World(installed, namespace, sandbox)
+    return World(installed, namespace, sandbox)

@@ -23,8 +23,7 @@ def test_killed_at_random_moments_it_makes_each_plan_exactly_once(world: World, 
 
     for turn in range(KILLS):
         with world.process(tmp_path / "operator.log", "--concurrency", "8") as operator:
-            calls = sum(world.sandbox.counts().values())
-            wait_until(lambda calls=calls: sum(world.sandbox.counts().values()) > calls, seconds=30)
+            _wait_for_a_call(world)
             time.sleep(dice.uniform(0.0, 0.4))
             if turn == KILLS // 2:
                 for name in doomed:
@@ -49,3 +48,8 @@ def test_killed_at_random_moments_it_makes_each_plan_exactly_once(world: World, 
     # AWS holds one plan of a name at a time, so a second create that worked would need a delete before it.
     deleted = {request["name"] for request in world.sandbox.requests("DeleteEdgeDeploymentPlan")}
     assert deleted <= set(doomed)
+
+
+def _wait_for_a_call(world: World) -> None:
+    before = sum(world.sandbox.counts().values())
+    wait_until(lambda: sum(world.sandbox.counts().values()) > before, seconds=30)

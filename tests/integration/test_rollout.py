@@ -35,9 +35,7 @@ class Git:
         self._world.cluster.kubectl("apply", "-f", "-", input=self._git("show", "HEAD:plan.yaml"))
 
     def _git(self, *arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=self._folder, check=True, capture_output=True, text=True
-        ).stdout
+        return subprocess.run(["git", *arguments], cwd=self._folder, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ ROOT = Path(controller.__file__).parent
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"domain"}),
     frozenset({"ports"}),
-    frozenset({"reconciler", "quotas", "index", "workqueue", "sweeper", "adapters"}),
+    frozenset({"reconciler", "convergence", "run", "quotas", "index", "workqueue", "sweeper", "adapters"}),
     frozenset({"operator"}),
     frozenset({"handlers"}),
     frozenset({"cli"}),
