@@ -1,0 +1,100 @@
+"""What a sweep costs AWS: real boto3 over HTTP, a thousand plans, no cluster needed."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from controller.adapters.sessions import Sites
+from controller.domain.agenda import Wake
+from controller.domain.resource import Key, Plan, Scope, parse
+from controller.index import Index
+from controller.quotas import Quotas
+from controller.sandbox.server import Sandbox
+from controller.sweeper import Sweeper
+from tests.integration.operators import REGION, minimal_spec
+
+SCOPE = Scope("default", REGION)
+PLANS = 1000
+
+
+@pytest.fixture
+def aws(sandbox: Sandbox) -> Iterator[Any]:
+    client = boto3.client("sagemaker", endpoint_url=sandbox.url, region_name=REGION)
+    yield client
+    client.close()
+
+
+def _object(name: str, arn: str, modified: datetime) -> Plan:
+    status = {
+        "observedGeneration": 1,
+        "edgeDeploymentPlanArn": arn,
+        "lastModifiedTime": modified.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+    }
+    metadata = {
+        "namespace": "retail",
+        "name": name,
+        "uid": f"uid-{name}",
+        "generation": 1,
+        "resourceVersion": "1",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }
+    return parse({"metadata": metadata, "spec": minimal_spec(), "status": status})
+
+
+def test_thousand_idle_plans_cost_ten_list_calls_and_one_changed_plan_is_woken(sandbox: Sandbox, aws: Any) -> None:
+    sandbox.settings(quota=None)
+    for number in range(PLANS):
+        aws.create_edge_deployment_plan(
+            EdgeDeploymentPlanName=f"plan-{number}", ModelConfigs=[], DeviceFleetName="store-cameras"
+        )
+    index, woken = Index(), list[tuple[Key, Wake]]()
+    for page in aws.get_paginator("list_edge_deployment_plans").paginate(MaxResults=100):
+        for row in page["EdgeDeploymentPlanSummaries"]:
+            plan = _object(row["EdgeDeploymentPlanName"], row["EdgeDeploymentPlanArn"], row["LastModifiedTime"])
+            index.put(plan)
+            index.place(plan, SCOPE)
+    sites = Sites(region=REGION, accounts={}, threads=4, timeout=10, endpoint_url=sandbox.url)
+
+    def wake(key: Key, reason: Wake) -> None:
+        woken.append((key, reason))
+
+    def sweep() -> dict[str, int]:
+        """One sweep in a loop of its own; the calls that it made."""
+        sandbox.reset_counts()
+        woken.clear()
+        never = timedelta(days=1_000_000)  # no audits in this test
+        sweeper = Sweeper(
+            index=index,
+            sites=sites,
+            quotas=Quotas(wake),
+            wake=wake,
+            interval=timedelta(seconds=1),
+            audit_interval=never,
+        )
+        asyncio.run(sweeper.sweep(SCOPE))
+        return sandbox.counts()
+
+    assert sweep() == {"ListEdgeDeploymentPlans": PLANS // 100}
+    assert woken == []
+
+    stage = {"StageName": "new", "DeviceSelectionConfig": {"DeviceSubsetType": "PERCENTAGE", "Percentage": 5}}
+    sandbox.clock.advance(1)
+    aws.create_edge_deployment_stage(EdgeDeploymentPlanName="plan-7", Stages=[stage])
+    aws.delete_edge_deployment_plan(EdgeDeploymentPlanName="plan-8")
+    assert sweep() == {"ListEdgeDeploymentPlans": PLANS // 100}
+    assert sorted(woken) == [(Key("retail", "plan-7"), Wake.DRIFT), (Key("retail", "plan-8"), Wake.DRIFT)]
+    sites.close()
+
+
+def test_changed_plan_costs_one_describe(sandbox: Sandbox, aws: Any) -> None:
+    aws.create_edge_deployment_plan(EdgeDeploymentPlanName="plan", ModelConfigs=[], DeviceFleetName="f")
+    sandbox.reset_counts()
+    sites = Sites(region=REGION, accounts={}, threads=1, timeout=10, endpoint_url=sandbox.url)
+    observed = asyncio.run(sites.site("retail", None).describe("plan", with_tags=True))
+    assert observed is not None
+    assert sandbox.counts() == {"DescribeEdgeDeploymentPlan": 1, "ListTags": 1}
+    sites.close()
