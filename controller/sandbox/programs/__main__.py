@@ -5,9 +5,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from typing import TYPE_CHECKING
 
 from controller.sandbox.programs import PROGRAMS, BuildFailedError, GoMissingError, find_or_build
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 def main(names: list[str]) -> int:
@@ -16,6 +21,7 @@ def main(names: list[str]) -> int:
     if unknown:
         sys.stderr.write(f"error: unknown: {', '.join(unknown)}; known: {', '.join(PROGRAMS)}\n")
         return 2
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         for path in find_or_build(names or list(PROGRAMS)).values():
             sys.stdout.write(f"{path}\n")
@@ -26,6 +32,10 @@ def main(names: list[str]) -> int:
         sys.stderr.write("Interrupted; the next run goes on from here.\n")
         return 130
     return 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
