@@ -22,7 +22,7 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
     @kopf.on.startup(registry=registry)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.posting.enabled = False  # events are our own: one per transition, not one per log line
-        settings.scanning.disabled = True  # the kind is known: no rights on CRDs and namespaces needed
+        # Scanning stays on: Kopf watches CRDs, so the kind may come after the operator, go, and come back.
         settings.peering.standalone = True
         settings.watching.server_timeout = 300  # a silent watch is renewed at the latest then
         settings.watching.client_timeout = 330

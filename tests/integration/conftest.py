@@ -1,22 +1,18 @@
 """Fixtures: the CRD on the shared API server, a sandbox and a world per test."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from controller.sandbox.cluster import Cluster
 from controller.sandbox.server import Sandbox
-from tests.integration.operators import World
-
-CRDS = Path(__file__).parents[2] / "crds"
+from tests.integration.operators import World, install
 
 
 @pytest.fixture(scope="session")
 def installed(cluster: Cluster) -> Cluster:
     """The shared cluster with the CRD in it."""
-    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/edgedeploymentplans.edgeplan.dev", "--timeout=30s")
+    install(cluster)
     return cluster
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 
 import kopf
 
-from controller.domain.resource import API_VERSION, KIND, PLURAL, RECONCILE_ANNOTATION
+from controller.domain.resource import API_VERSION, GROUP, KIND, PLURAL, RECONCILE_ANNOTATION
 from controller.handlers import register
 from controller.operator import Operator
 from controller.sandbox.cluster import ApiError, Cluster
@@ -36,6 +36,14 @@ def wait_until(question: Callable[[], T], *, seconds: float = 20, every: float =
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {question.__doc__ or question.__name__}; last: {answer!r}")
         time.sleep(every)
+
+
+def install(cluster: Cluster) -> None:
+    """Apply crds/ and wait until the kind is served."""
+    cluster.kubectl("apply", "--server-side", "-f", str(Path(__file__).parents[2] / "crds"))
+    wait = ("wait", "--for=condition=Established", f"crd/{PLURAL}.{GROUP}", "--timeout=30s")
+    # kubectl wait fails at once while a new definition has no conditions at all.
+    wait_until(lambda: cluster.kubectl(*wait, check=False).returncode == 0, seconds=40)
 
 
 class OperatorThread:

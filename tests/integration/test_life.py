@@ -7,9 +7,7 @@ from typing import Any
 import boto3
 import pytest
 
-from controller.sandbox.cluster import LocalCluster
-from tests.integration.conftest import CRDS
-from tests.integration.operators import REGION, World, minimal_spec, stage, wait_until
+from tests.integration.operators import REGION, World, stage, wait_until
 
 SECOND = timedelta(seconds=1)
 
@@ -271,18 +269,3 @@ def test_namespace_deletion_takes_fifty_plans_along(world: World) -> None:
         world.cluster.client.request("DELETE", f"/api/v1/namespaces/{world.namespace}")
         wait_until(lambda: world.sandbox.plans() == [], seconds=60)
         wait_until(lambda: world.all() == [], seconds=30)
-
-
-def test_deletion_of_the_crd_keeps_what_is_at_aws(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    with LocalCluster() as own:
-        own.kubectl("apply", "--server-side", "-f", str(CRDS))
-        own.kubectl("wait", "--for=condition=Established", "crd/edgedeploymentplans.edgeplan.dev", "--timeout=30s")
-        monkeypatch.setenv("KUBECONFIG", str(own.kubeconfig))
-        here = World(own, "default", world.sandbox)
-        with here.operator():
-            for number in range(3):
-                here.post({"metadata": {"name": f"plan-{number}"}, "spec": minimal_spec()})
-            for number in range(3):
-                here.wait_for(f"plan-{number}", "Ready")
-            own.kubectl("delete", "crd/edgedeploymentplans.edgeplan.dev", "--timeout=30s")
-    assert len(world.sandbox.plans()) == 3

@@ -1,0 +1,36 @@
+"""The CustomResourceDefinition comes, goes and comes back while the operator runs. Each test has a cluster of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from controller.sandbox.cluster import Cluster, LocalCluster
+from controller.sandbox.server import Sandbox
+from tests.integration.operators import World, install
+
+NAME = "crd/edgedeploymentplans.edgeplan.dev"
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    with LocalCluster() as cluster:
+        monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+        yield cluster
+
+
+def test_deletion_of_the_crd_keeps_what_is_at_aws_and_its_return_is_noticed(own: Cluster, sandbox: Sandbox) -> None:
+    world = World(own, "default", sandbox)
+    with world.operator():  # started before there is a definition
+        install(own)
+        for number in range(3):
+            world.create(f"plan-{number}")
+        for number in range(3):
+            world.wait_for(f"plan-{number}", "Ready", seconds=40)
+        own.kubectl("delete", NAME, "--timeout=30s")
+        assert len(sandbox.plans()) == 3
+
+        install(own)
+        world.create("plan-0")
+        world.wait_for("plan-0", "Ready", seconds=60)  # its former life's plan, taken up again
+        assert sandbox.counts()["DescribeEdgeDeploymentPlan"] == 1
+    assert len(sandbox.plans()) == 3
