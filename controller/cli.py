@@ -50,8 +50,16 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--port", type=int, default=4577)
     sandbox.add_argument("--quota", type=int, help="edge deployment plans per account and region")
     sandbox.add_argument("--latency", type=float, help="seconds that every call takes")
-    sandbox.add_argument("--speed", type=float, help="how many times faster than the wall clock its time runs")
+    sandbox.add_argument(
+        "--speed", type=float, default=1.0, help="how many times faster than the wall clock its time runs"
+    )
     sandbox.set_defaults(run=_sandbox)
+
+    cluster = commands.add_parser("cluster", help="run a local Kubernetes API to play with")
+    cluster.add_argument(
+        "--controller-manager", action="store_true", help="with the controllers that finish the deletion of namespaces"
+    )
+    cluster.set_defaults(run=_cluster)
 
     demo = commands.add_parser("demo", help="see it all work on this machine")
     demo.add_argument("--keep", action="store_true", help="leave everything running to play with, until Ctrl-C")
@@ -120,9 +128,16 @@ def _sandbox(parsed: argparse.Namespace) -> int:
     from controller.sandbox.server import run  # noqa: PLC0415
     from controller.sandbox.settings import Settings  # noqa: PLC0415
 
-    chosen = {key: getattr(parsed, key) for key in ("quota", "latency", "speed") if getattr(parsed, key) is not None}
-    run(parsed.host, parsed.port, Settings(**chosen))
+    chosen = {key: getattr(parsed, key) for key in ("quota", "latency") if getattr(parsed, key) is not None}
+    run(parsed.host, parsed.port, Settings(**chosen), speed=parsed.speed)
     return 0
+
+
+def _cluster(parsed: argparse.Namespace) -> int:
+    """Run a local Kubernetes API until Ctrl-C."""
+    from controller.sandbox.cluster import run  # noqa: PLC0415
+
+    return run(controller_manager=parsed.controller_manager)
 
 
 def _demo(parsed: argparse.Namespace) -> int:
