@@ -7,7 +7,7 @@
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 # The tools that make the wheel stay in this stage.
 COPY requirements-build.lock requirements.lock /src/
 RUN python3 -m venv /build \
@@ -21,7 +21,7 @@ ARG SOURCE_DATE_EPOCH=0
 RUN /build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels /src \
  && /opt/edgeplan/bin/pip install --no-deps --no-index --no-compile /wheels/*.whl \
  && /opt/edgeplan/bin/pip uninstall --yes --quiet pip setuptools \
- && /usr/bin/env python3 -m compileall -q --invalidation-mode unchecked-hash /opt/edgeplan \
+ && PYTHONHASHSEED=0 python3 -m compileall -q -f --invalidation-mode unchecked-hash /opt/edgeplan \
  && find /opt/edgeplan -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 
 FROM ${BASE}
