@@ -123,8 +123,8 @@ class ArgoCD:
                 },
             }
         )
-        patch = str(ROOT / "argocd" / "argocd-cm.yaml")
-        kubectl("patch", "configmap", "argocd-cm", "--namespace", NAMESPACE, "--patch-file", patch)
+        for patch in (ROOT / "argocd" / "argocd-cm.yaml", ROOT / "examples" / "argocd" / "application-health.yaml"):
+            kubectl("patch", "configmap", "argocd-cm", "--namespace", NAMESPACE, "--patch-file", str(patch))
 
     def _tools(self, upstream: Path) -> None:
         """The wrapper that Argo CD's image has in its PATH; the module cache keeps no executable bits."""
