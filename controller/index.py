@@ -13,6 +13,7 @@ class Index:
     def __init__(self) -> None:
         self._plans: dict[Key, Plan] = {}
         self._scopes: dict[Key, Scope] = {}
+        self._named: dict[str, dict[Key, None]] = {}  # by name of the AWS plan, in whatever scope; in order of arrival
 
     def __iter__(self) -> Iterator[Plan]:
         return iter(tuple(self._plans.values()))
@@ -32,7 +33,10 @@ class Index:
         known = self._plans.get(plan.key)
         if known is not None and known.uid == plan.uid and int(known.resource_version) > int(plan.resource_version):
             return False
+        if known is not None and known.plan_name != plan.plan_name:
+            self._unname(known)
         self._plans[plan.key] = plan
+        self._named.setdefault(plan.plan_name, {})[plan.key] = None
         return True
 
     def remove(self, key: Key, uid: str) -> bool:
@@ -40,6 +44,7 @@ class Index:
         known = self._plans.get(key)
         if known is None or known.uid != uid:
             return False
+        self._unname(known)
         del self._plans[key]
         self._scopes.pop(key, None)
         return True
@@ -62,17 +67,18 @@ class Index:
 
     def holder(self, plan: Plan) -> Plan:
         """Which object holds the AWS plan that this one names: one that has it already, else the oldest."""
-        scope = self._scopes.get(plan.key)
-        rivals = [
-            other
-            for other in self
-            if other.plan_name == plan.plan_name and self._scopes.get(other.key) == scope and _writes(other)
-        ]
-        return min(rivals, key=_claim, default=plan)
+        namesakes = (self._plans[key] for key in self.namesakes(plan.plan_name, self._scopes.get(plan.key)))
+        return min(filter(_writes, namesakes), key=_claim, default=plan)
 
     def namesakes(self, name: str, scope: Scope | None) -> list[Key]:
         """The objects that name that AWS plan."""
-        return [plan.key for plan in self if plan.plan_name == name and self._scopes.get(plan.key) == scope]
+        return [key for key in self._named.get(name, ()) if self._scopes.get(key) == scope]
+
+    def _unname(self, plan: Plan) -> None:
+        keys = self._named[plan.plan_name]
+        del keys[plan.key]
+        if not keys:
+            del self._named[plan.plan_name]
 
 
 def _writes(plan: Plan) -> bool:

@@ -101,3 +101,11 @@ def test_objects_are_counted_by_where_their_plans_live() -> None:
     assert [one.key.name for one in known.within(SCOPE)] == ["one"]
     assert known.scopes() == {SCOPE}
     assert len(list(known)) == 2
+
+
+def test_object_made_anew_under_another_plan_name_leaves_the_former_to_others() -> None:
+    older, newer = claimant("older", 2), claimant("newer", 1)
+    known = index(newer, older)
+    assert known.put(plan(name="older", uid="again", version=9, edgeDeploymentPlanName="own"))
+    assert known.holder(newer) == newer
+    assert known.namesakes("own", SCOPE) == [older.key]
