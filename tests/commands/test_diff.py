@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from controller.sandbox.server import Sandbox
-from tests.commands.conftest import Ended, golden
+from tests.commands.conftest import GOLDEN, Ended, golden
 
 Run = Callable[..., Ended]
 READS = {"DescribeEdgeDeploymentPlan", "ListTags", "ListStageDevices"}
@@ -214,3 +214,8 @@ def test_no_region_is_an_error(edgeplan: Run, manifest: Callable[..., str], monk
     ended = edgeplan("diff", manifest())
     assert "no AWS region" in ended.err
     assert ended.code == 2
+
+
+def test_example_of_the_documentation_is_the_real_output() -> None:
+    document = Path(__file__).parents[2] / "docs" / "diff-and-export.md"
+    assert (GOLDEN / "rollout.txt").read_text() in document.read_text()
