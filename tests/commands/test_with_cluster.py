@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from controller.sandbox.cluster import Cluster
 from controller.sandbox.server import Sandbox
+from tests.argocd.system import wait_served
 from tests.commands.conftest import Ended
-from tests.integration.operators import World
+from tests.integration.operators import World, wait_until
 
 Run = Callable[..., Ended]
 OWNER = "edgeplan.dev/owner"
@@ -20,7 +22,7 @@ OWNER = "edgeplan.dev/owner"
 def world(cluster: Cluster, namespace: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> World:
     """The shared cluster with the CRD in it, named by KUBECONFIG."""
     cluster.kubectl("apply", "--server-side", "-f", str(Path(__file__).parents[2] / "crds"))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/edgedeploymentplans.edgeplan.dev", "--timeout=30s")
+    wait_served(cluster, "edgeplan.dev/v1alpha1", {"edgedeploymentplans"})
     monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
     return World(cluster, namespace, sandbox)
 
@@ -107,3 +109,30 @@ def test_cluster_that_does_not_answer_is_a_note(
     ended = edgeplan("diff", "store.yaml")
     assert "note: the cluster in KUBECONFIG does not answer" in ended.err
     assert ended.code == 0
+
+
+def test_operator_makes_the_calls_that_were_foretold_in_that_order(
+    edgeplan: Run, at_aws: Callable[..., str], sagemaker: Any, sandbox: Sandbox, world: World
+) -> None:
+    at_aws(DeviceFleetName="old-store")
+    sagemaker.start_edge_deployment_stage(EdgeDeploymentPlanName="store", StageName="canary")
+    body = yaml.safe_load(edgeplan("export", "store", "--namespace", world.namespace).out)
+    body["spec"]["deviceFleetName"] = "store"
+    body["spec"]["policy"]["replacement"] = "Recreate"
+    body["spec"]["rollout"] = {"strategy": "Sequential"}
+    Path("store.yaml").write_text(yaml.safe_dump(body))
+    foretold = re.findall(r"^  [-+>x] (\w+)\(", edgeplan("diff", "store.yaml").out, re.MULTILINE)
+    assert foretold == ["AddTags", "StopStage", "DeletePlan", "CreatePlan", "StartStage", "StartStage"]
+
+    sandbox.reset_counts()
+    with world.operator():
+        world.cluster.kubectl("apply", "-f", "store.yaml")
+        wait_until(lambda: sandbox.requests("StopEdgeDeploymentStage"))
+        sandbox.clock.speed(20)
+        world.wait_for("store", "Ready", reason="RolloutComplete", seconds=60)
+    writes = [
+        re.sub("EdgeDeployment", "", entry["operation"])
+        for entry in sandbox.requests()
+        if entry["code"] == "OK" and not entry["operation"].startswith(("Describe", "List"))
+    ]
+    assert writes == foretold
