@@ -1,4 +1,4 @@
-"""Where the real Argo CD is: in KUBEBUILDER_ASSETS, the cache or PATH; without it these tests skip."""
+"""Where the real Argo CD is: in KUBEBUILDER_ASSETS or the cache; without it these tests skip."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.sandbox.programs import ASSETS_VARIABLE, cache_folder
+from controller.sandbox.programs import find
 
 VERSION = "v3.5.3"
 _MODULE = f"github.com/argoproj/argo-cd/v3@{VERSION}"
@@ -16,16 +16,13 @@ _MODULE = f"github.com/argoproj/argo-cd/v3@{VERSION}"
 
 def argocd() -> Path:
     """The one binary of Argo CD."""
-    for folder in (os.environ.get(ASSETS_VARIABLE), cache_folder()):
-        if folder and os.access(path := Path(folder).absolute() / "argocd", os.X_OK):
-            return path
-    on_path = shutil.which("argocd")
-    if on_path is None:
+    found = find(["argocd"])
+    if not found:
         pytest.skip(
-            f"there is no argocd {VERSION} in KUBEBUILDER_ASSETS, the cache or PATH; "
-            "docs/argocd.md says how to build it once (12 minutes of one processor)"
+            f"argocd {VERSION} is neither in KUBEBUILDER_ASSETS nor in the cache; to build it once (12 minutes of one "
+            "processor): python -m controller.sandbox.programs argocd"
         )
-    return Path(on_path)
+    return found["argocd"]
 
 
 def source() -> Path:

@@ -8,6 +8,7 @@ from typing import Final
 
 KUBERNETES: Final = "v1.37.2"
 _HELM: Final = "v4.3.1"
+_ARGO_CD: Final = "v3.5.3"
 
 # What `kube-apiserver --version` and the discovery documents say; a plain `go build` leaves them empty
 # and clients such as Helm then refuse to compare versions.
@@ -72,6 +73,12 @@ PROGRAMS: Final[dict[str, Program]] = {
             module="helm",
             variables={"helm.sh/helm/v4/internal/version.version": _HELM},
             on_path=True,
+        ),
+        Program(  # 12 minutes of one processor: only tests/argocd needs it, and skips without it
+            "argocd",
+            "github.com/argoproj/argo-cd/v3/cmd",
+            module="argocd",
+            variables={"github.com/argoproj/argo-cd/v3/common.version": _ARGO_CD},
         ),
     )
 }
