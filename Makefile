@@ -30,6 +30,8 @@ lint: $(STAMP) ## ruff, mypy --strict, generated files in step
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/edgeplan crd crds --check
+	$(BIN)/python charts/generate.py --check
+	$(BIN)/python argocd/generate.py --check
 
 format: $(STAMP) ## format and fix what ruff can
 	$(BIN)/ruff format .
@@ -37,6 +39,8 @@ format: $(STAMP) ## format and fix what ruff can
 
 generate: $(STAMP) ## regenerate what is generated from the models
 	$(BIN)/edgeplan crd crds
+	$(BIN)/python charts/generate.py
+	$(BIN)/python argocd/generate.py
 
 bench: $(STAMP) ## measure the operator on this machine
 	@$(BIN)/python -m controller.sandbox.programs etcd kube-apiserver kubectl

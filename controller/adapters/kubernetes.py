@@ -12,17 +12,16 @@ from typing import Any
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 
+from controller.adapters.events import EventRecorder
 from controller.domain.events import Event
-from controller.domain.resource import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, Key, Plan, parse
+from controller.domain.resource import API_VERSION, FINALIZER, GROUP, PLURAL, Key, Plan, parse
 from controller.domain.status import EdgeDeploymentPlanStatus
 from controller.ports import ObjectChanged, ObjectError, ObjectGone
 
 logger = logging.getLogger(__name__)
 
 _VERSION = API_VERSION.partition("/")[2]
-_CONTROLLER = f"{GROUP}/controller"
 _NOT_FOUND, _CONFLICT, _UNPROCESSABLE, _FORBIDDEN = 404, 409, 422, 403
-_LONGEST_NOTE = 1024  # events.k8s.io/v1 refuses more
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
@@ -48,6 +47,8 @@ async def configuration() -> client.Configuration:
 def connect(settings: client.Configuration, connections: int) -> client.ApiClient:
     """A client with that many connections at the most."""
     settings.connection_pool_maxsize = connections
+    # No proxy and no netrc from the environment, as in Kopf's watch: they cost two threads a call, and are for AWS.
+    settings.client_session_kwargs = {"trust_env": False}
     api = client.ApiClient(settings)
     api.user_agent = "edgeplan"
     return api
@@ -82,8 +83,7 @@ class KubernetesObjects:
     def __init__(self, api: client.ApiClient, clock: Callable[[], datetime], reporter: str) -> None:
         self._api = api
         self._objects = client.CustomObjectsApi(api)
-        self._clock = clock
-        self._reporter = reporter
+        self._events = EventRecorder(self._objects, clock, reporter)
 
     async def write_status(self, plan: Plan, status: EdgeDeploymentPlanStatus) -> Plan:
         """Write the status; the object as it is then."""
@@ -133,31 +133,8 @@ class KubernetesObjects:
 
     async def publish(self, plan: Plan, event: Event) -> None:
         """Publish an event about the object; a failure is logged, not raised."""
-        moment = self._clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        body: Any = {
-            "apiVersion": "events.k8s.io/v1",
-            "kind": "Event",
-            "metadata": {"generateName": f"{plan.key.name[:200].rstrip('-.')}-", "namespace": plan.key.namespace},
-            "eventTime": moment,
-            "type": event.type,
-            "reason": event.reason,
-            "action": event.action,
-            "note": event.note[:_LONGEST_NOTE],
-            "reportingController": _CONTROLLER,
-            "reportingInstance": self._reporter,
-            "regarding": {
-                "apiVersion": API_VERSION,
-                "kind": KIND,
-                "namespace": plan.key.namespace,
-                "name": plan.key.name,
-                "uid": plan.uid,
-                "resourceVersion": plan.resource_version,
-            },
-        }
         try:
-            await self._objects.create_namespaced_custom_object(
-                "events.k8s.io", "v1", plan.key.namespace, "events", body
-            )
+            await self._events.publish(plan, event)
         except (ApiException, OSError, TimeoutError) as error:
             logger.info("%s: event %s not published: %s", plan.key, event.reason, getattr(error, "body", error))
 

@@ -95,7 +95,7 @@ class Retry(Model):
     """The retry that is due, kept over restarts of the operator."""
 
     attempts: int
-    """Consecutive failures, 1 or more; throttled calls are not counted."""
+    """Consecutive failures; throttled calls are not counted."""
     next_attempt_time: MicroTime
     """When the next attempt is due."""
     last_error: LastError

@@ -179,6 +179,11 @@ def live(cluster: Cluster, sandbox: Sandbox) -> None:
     kubectl("delete", "edp/old", shop, "--timeout=20s")
     kubectl("apply", "--filename=-", shop, input=manifest("new", plan="shared", policy={"adoption": "Adopt"}))
     kubectl("wait", "--for=condition=Ready", "edp/new", shop, "--timeout=20s")
+    # The same trouble twice: its event is counted.
+    for fleet in ("other", "store-cameras", "other", "store-cameras"):
+        kubectl("patch", "edp/new", shop, "--type=merge", f'--patch={{"spec":{{"deviceFleetName":"{fleet}"}}}}')
+        expected = "Stalled" if fleet == "other" else "Ready"
+        kubectl("wait", f"--for=condition={expected}", "edp/new", shop, "--timeout=20s")
     # Deleted on both sides.
     kubectl("delete", "edp", "--all", shop, "--timeout=20s")
     assert not sandbox.plans("222222222222", "eu-west-1")

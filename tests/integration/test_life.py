@@ -269,3 +269,21 @@ def test_namespace_deletion_takes_fifty_plans_along(world: World) -> None:
         world.cluster.client.request("DELETE", f"/api/v1/namespaces/{world.namespace}")
         wait_until(lambda: world.sandbox.plans() == [], seconds=60)
         wait_until(lambda: world.all() == [], seconds=30)
+
+
+def test_event_that_repeats_is_counted_and_not_written_again(world: World) -> None:
+    with world.operator():
+        world.create("plan")
+        world.wait_for("plan", "Ready")
+        for _ in range(3):
+            world.edit("plan", deviceFleetName="other")
+            world.wait_for("plan", "Stalled", reason="ImmutableFieldChanged")
+            world.edit("plan", deviceFleetName="store-cameras")
+            world.wait_for("plan", "Ready")
+        wait_until(lambda: _count(world, "ImmutableFieldChanged") == [3])
+
+
+def _count(world: World, reason: str) -> list[int]:
+    return [
+        event["series"]["count"] for event in world.events("plan") if event["reason"] == reason and "series" in event
+    ]

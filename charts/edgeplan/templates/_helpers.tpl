@@ -88,5 +88,6 @@ Rules for the objects and their events, in all namespaces or in each watched one
   verbs: [patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create]
+  # patch: an event that repeats is counted, not written again.
+  verbs: [create, patch]
 {{- end }}
