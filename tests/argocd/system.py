@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,12 +20,17 @@ from controller.sandbox.cluster import ApiError, Cluster
 from controller.sandbox.cluster.local import _free_port
 from controller.sandbox.programs.process import spawn, stop
 from tests.argocd.programs import argocd, source
+from tests.integration import operators
 
 NAMESPACE = "argocd"
 ROOT = Path(__file__).parents[2]
+DEADLINE = 60.0  # seconds: a loaded machine is slow, and a wait that is over returns at once
 _REDIS = (
     "from fakeredis import TcpFakeServer; import sys; TcpFakeServer(('127.0.0.1', int(sys.argv[1]))).serve_forever()"
 )
+
+
+wait_until = partial(operators.wait_until, seconds=DEADLINE, every=0.1)
 
 
 def wait_served(cluster: Cluster, api_version: str, plurals: set[str], seconds: float = 30) -> None:
@@ -162,7 +168,9 @@ class ArgoCD:
         )
         return dict(yaml.safe_load(done.stdout) or {})
 
-    def wait(self, name: str, wanted: Callable[[dict[str, Any]], object], *, seconds: float = 45) -> dict[str, Any]:
+    def wait(
+        self, name: str, wanted: Callable[[dict[str, Any]], object], *, seconds: float = DEADLINE
+    ) -> dict[str, Any]:
         """The Application once it is as wanted; else AssertionError with how it is and the logs' ends."""
         deadline = time.monotonic() + seconds
         while True:

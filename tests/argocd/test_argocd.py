@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from tests.argocd.conftest import App, Manifest, at_aws
-from tests.integration.operators import wait_until
+from tests.argocd.system import wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("argocd")]
+pytestmark = pytest.mark.cluster
 
 
 def stage(name: str, percentage: int = 100) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def test_removed_manifest_is_pruned_together_with_its_plan(app: App, manifest: M
     assert {at_aws(app), at_aws(app, "other")} <= set(app.system.sandbox.plans())
 
     commit = app.repository.commit("Take the cameras down", plan=None)
-    wait_until(lambda: app.plan() is None, seconds=45)
+    wait_until(lambda: app.plan() is None)
     app.wait_health("Healthy", commit)
     assert at_aws(app) not in app.system.sandbox.plans()
     assert at_aws(app, "other") in app.system.sandbox.plans()

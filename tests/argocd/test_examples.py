@@ -10,13 +10,12 @@ import yaml
 
 from controller.manifests import check
 from tests.argocd.conftest import System
-from tests.argocd.system import ROOT, Repository
-from tests.integration.operators import wait_until
+from tests.argocd.system import ROOT, Repository, wait_until
 
 EXAMPLES = ROOT / "examples" / "argocd"
 PLANS = Path("examples/argocd/app-of-apps/plans")
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("argocd")]
+pytestmark = pytest.mark.cluster
 
 
 def test_manifests_of_the_examples_are_valid() -> None:
@@ -35,7 +34,7 @@ def test_waves_of_the_app_of_apps_wait_for_the_pilots_promotion(system: System, 
     repository.commit("Start with the canary of the pilot store")
     argo.apply(yaml.safe_load((folder / "app-of-apps" / "root.yaml").read_text()))
 
-    wait_until(lambda: statuses(system, "pilot-store") == {"canary": "STARTING", "store": "READYTODEPLOY"}, seconds=45)
+    wait_until(lambda: statuses(system, "pilot-store") == {"canary": "STARTING", "store": "READYTODEPLOY"})
     sandbox.clock.advance(60)
     argo.wait_health("pilot-store", "Suspended")
     argo.wait("edge", is_waiting_for_the_pilot)
@@ -45,12 +44,12 @@ def test_waves_of_the_app_of_apps_wait_for_the_pilots_promotion(system: System, 
     file = repository.folder / PLANS / "pilot-store" / "plan.yaml"
     file.write_text(promoted.replace("throughStage: canary", "throughStage: store"))
     repository.commit("Promote the pilot store")
-    wait_until(lambda: statuses(system, "pilot-store").get("store") == "STARTING", seconds=45)
+    wait_until(lambda: statuses(system, "pilot-store").get("store") == "STARTING")
     assert argo.get("all-stores") == {}
     sandbox.clock.advance(60)
     argo.wait_health("pilot-store", "Healthy")
 
-    wait_until(lambda: statuses(system, "all-stores").get("tenth") == "STARTING", seconds=45)
+    wait_until(lambda: statuses(system, "all-stores").get("tenth") == "STARTING")
     sandbox.clock.advance(60)
     wait_until(lambda: statuses(system, "all-stores").get("rest") == "STARTING")
     sandbox.clock.advance(60)
