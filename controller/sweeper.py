@@ -8,10 +8,11 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from controller.domain.agenda import Wake
 from controller.domain.drift import suspects
+from controller.domain.observed import PlanSummary
 from controller.domain.resource import InvalidSpec, Key, Scope
 from controller.index import Index
 from controller.ports import AwsError, Sites, TargetRefused
@@ -40,6 +41,7 @@ class Sweeper:
         self._interval = interval
         self._audit_share = min(1.0, interval / audit_interval)
         self._known: dict[Scope, frozenset[str]] = {}
+        self._told: dict[Scope, dict[Key, datetime | None]] = {}
 
     async def run(self) -> None:
         """Sweep for ever."""
@@ -64,12 +66,22 @@ class Sweeper:
             return
         rows = await self._sites.site(sample.key.namespace, sample.spec.target).list_plans()
         # Judged as they are now, not as they were when the listing began.
-        found = suspects(self._index.within(scope), rows)
-        for key in found:
-            self._wake(key, Wake.DRIFT)
+        present = self._index.within(scope)
+        found = suspects(present, rows)
+        # What was said of the same state before is being looked at, or waits for its retry: once is enough.
+        marks = {plan.key: _mark(rows.get(plan.plan_name)) for plan in present if plan.key in found}
+        told = self._told.get(scope, {})
+        for key, mark in marks.items():
+            if key not in told or told[key] != mark:
+                self._wake(key, Wake.DRIFT)
+        self._told[scope] = marks
         if self._known.get(scope, frozenset()) - rows.keys():
             self._quotas.freed(scope)
         self._known[scope] = frozenset(rows)
         for plan in plans:
             if plan.key not in found and random.random() < self._audit_share:  # noqa: S311 - spreads the audits
                 self._wake(plan.key, Wake.AUDIT)
+
+
+def _mark(row: PlanSummary | None) -> datetime | None:
+    return row.modified if row is not None else None
