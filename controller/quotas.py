@@ -6,6 +6,7 @@ from controller.domain.agenda import Wake
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.quota import QuotaQueue, Ticket
 from controller.domain.resource import Key, Plan, Scope
+from controller.domain.spec import EdgeDeploymentPlanSpec
 
 # Beyond these, a plan in the queue learns of its new place when it looks again by itself (30 to 60 s): with a thousand
 # in the queue, each admission would otherwise cost a thousand status writes.
@@ -26,7 +27,7 @@ class Quotas:
     def resume(self, scope: Scope, plan: Plan) -> None:
         """Put a plan back that waited for quota when the operator stopped, as its status says."""
         condition = plan.status.condition("ResourceLimitExceeded")
-        if condition is None or condition.status != "True" or plan.deleting or plan.key in self.queue(scope):
+        if condition is None or condition.status != "True" or not _wants_in(plan) or plan.key in self.queue(scope):
             return
         retry = plan.status.retry
         if retry is not None:
@@ -78,6 +79,12 @@ class Quotas:
         self._queues[scope] = queue.left(key)
         for ticket in queue.waiting[place + 1 :][:_TELL_AT_ONCE]:
             self._wake(ticket.key, Wake.QUOTA)
+
+
+def _wants_in(plan: Plan) -> bool:
+    """Whether the object is to be created at all: who only stands in the queue would keep all behind it waiting."""
+    spec = plan.spec
+    return not plan.deleting and isinstance(spec, EdgeDeploymentPlanSpec) and spec.manages and not spec.suspend
 
 
 def _ticket(plan: Plan) -> Ticket:

@@ -157,10 +157,12 @@ def _conditions(plan: Plan, found: Findings, outcome: Outcome, now: datetime) ->
     if before.is_true("ResourceLimitExceeded") and "ResourceLimitExceeded" not in said:
         if found.looked and found.arn is not None:
             said["ResourceLimitExceeded"] = ("False", "QuotaAvailable", "AWS let the plan in")
-        elif isinstance(outcome, Retrying) or not found.looked:
+        elif isinstance(outcome, Retrying):
             standing = before.condition("ResourceLimitExceeded")
             if standing is not None:  # something else failed since; quota is still what AWS last said
                 said["ResourceLimitExceeded"] = ("True", standing.reason, standing.message)
+        else:
+            said["ResourceLimitExceeded"] = ("False", "NotWaiting", "the plan does not wait for quota any more")
     elif (standing := before.condition("ResourceLimitExceeded")) is not None and "ResourceLimitExceeded" not in said:
         said["ResourceLimitExceeded"] = ("False", standing.reason, standing.message)
     conditions = []

@@ -138,6 +138,9 @@ def test_only_who_waited_for_quota_comes_back_into_the_queue() -> None:
     quotas.resume(SCOPE, plan(status=status(arn=None)))
     quotas.resume(SCOPE, plan(status=status(conditions=(condition("ResourceLimitExceeded", "False"),))))
     quotas.resume(SCOPE, plan(deleting=True, status=waited))
+    quotas.resume(SCOPE, plan(suspend=True, status=waited))
+    quotas.resume(SCOPE, plan(policy={"management": "Observe"}, status=waited))
+    quotas.resume(SCOPE, plan(invalid="deviceFleetName: Required value", status=waited))
     assert quotas.queue(SCOPE).waiting == ()
 
 

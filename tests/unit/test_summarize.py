@@ -184,6 +184,12 @@ def test_quota_condition_stays_while_another_failure_hides_the_answer() -> None:
     assert said(after)["ResourceLimitExceeded"] == ("True", "WaitingForQuota")
 
 
+@pytest.mark.parametrize("outcome", [Suspended(), Stalled("NameConflict", ""), Pending((DeletePlan(NAME),))])
+def test_quota_condition_turns_false_when_the_plan_does_not_want_in_any_more(outcome: Outcome) -> None:
+    before = plan(status=status(arn=None, conditions=QUOTA))
+    assert said(summary(outcome, before))["ResourceLimitExceeded"] == ("False", "NotWaiting")
+
+
 def test_message_names_the_iam_action_where_rights_are_missing() -> None:
     denied = failure(FailureKind.CREDENTIALS, "AccessDeniedException", operation="AddTags")
     after = summary(Retrying(denied, MINUTE, 1)).condition("Reconciling")
