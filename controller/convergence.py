@@ -188,6 +188,8 @@ class Convergence:
         other = Owner.parse((run.observed.tags or {}).get(OWNER_TAG, "")) if run.observed else None
         if other is None or other.cluster != run.desired.owner.cluster or other.same_object(run.desired.owner):
             return True
+        if other.shortened:
+            return True  # cannot be looked up, so as good as there
         return await self._objects.exists(other.key, other.uid)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from controller.domain.resource import Plan
+from controller.domain.resource import InvalidSpec, Plan
 
 
 class Wake(StrEnum):
@@ -39,7 +39,15 @@ def agenda(plan: Plan, wakes: frozenset[Wake], now: datetime) -> Rest | Work:
         return Rest(status.retry.next_attempt_time)
     if plan.deleting or status.is_true("Reconciling"):
         return Work()
+    if status.edge_deployment_plan_arn is not None and plan.held != _wants_finalizer(plan):
+        return Work()  # somebody took it off: a replace does
     stalled = status.condition("Stalled")
     if stalled is not None and stalled.reason == "NameConflict":
         return Work()  # costs no AWS call, and the holder may have gone while the operator was down
     return Rest()
+
+
+def _wants_finalizer(plan: Plan) -> bool:
+    """Whether the object should have our finalizer; as it is where the spec does not say."""
+    spec = plan.spec
+    return plan.held if isinstance(spec, InvalidSpec) or spec.suspend else spec.deletes

@@ -46,6 +46,11 @@ class Owner:
         return (self.cluster, self.namespace, self.short_name) == (other.cluster, other.namespace, other.short_name)
 
     @property
+    def shortened(self) -> bool:
+        """Whether the name is a tag's, cut: then no object can be looked up by it."""
+        return len(self.name) > _LONGEST_NAME
+
+    @property
     def key(self) -> Key:
         """Namespace and name of the object."""
         return Key(self.namespace, self.name)

@@ -271,6 +271,20 @@ def test_namespace_deletion_takes_fifty_plans_along(world: World) -> None:
         wait_until(lambda: world.all() == [], seconds=30)
 
 
+def test_finalizer_that_a_replace_stripped_is_put_back(world: World) -> None:
+    with world.operator():
+        world.create("plan")
+        world.wait_for("plan", "Ready")
+        body = world.get("plan") or {}
+        body["metadata"]["finalizers"] = []
+        path = f"/apis/edgeplan.dev/v1alpha1/namespaces/{world.namespace}/edgedeploymentplans/plan"
+        world.cluster.client.request("PUT", path, body)
+        wait_until(lambda: (world.get("plan") or {})["metadata"].get("finalizers"))
+        world.delete("plan")
+        world.wait_gone("plan")
+    assert world.sandbox.plans() == []
+
+
 def test_event_that_repeats_is_counted_and_not_written_again(world: World) -> None:
     with world.operator():
         world.create("plan")
