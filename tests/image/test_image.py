@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
+from tests.image.test_dockerfile import ROOT, copied
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROOT = Path(__file__).parents[2]
 CERTIFICATES = Path("/etc/ssl/certs")
 ASKED_FOR = os.environ.get("EDGEPLAN_TEST_IMAGE", "")
 
@@ -71,12 +72,17 @@ def images(buildah: Run, folder: Path) -> tuple[str, str]:
     configuration = folder / "pip.conf"
     configuration.write_text(f"[global]\ncert = {CERTIFICATES / 'ca-certificates.crt'}\n")
     arguments = {"BASE": "localhost/base", "VERSION": "9.9.9", "REVISION": "abc", "SOURCE_DATE_EPOCH": "1700000000"}
+    # A copy: the checkout may change between the two.
+    source = folder / "source"
+    source.mkdir()
+    for name in (*copied(), "Dockerfile", ".dockerignore"):
+        subprocess.run(["cp", "--recursive", ROOT / name, source / name], check=True)
     for name in ("one", "two"):
         buildah(
             *("build", "--isolation=chroot", "--network=host", "--pull-never", "--no-cache", "--timestamp=1700000000"),
             *(f"--build-arg={key}={value}" for key, value in arguments.items()),
             *(f"--volume={CERTIFICATES}:{CERTIFICATES}:ro", f"--volume={configuration}:/etc/pip.conf:ro"),
-            *(f"--tag=localhost/{name}", ROOT),
+            *(f"--tag=localhost/{name}", source),
         )
     return "localhost/one", "localhost/two"
 
