@@ -71,6 +71,7 @@ class Convergence:
         run = Run(plan, site, desired)
         given = Circumstances(status, self._clock(), asked=asked, edited=edited)
         refused: AwsError | None = None
+        corrected = False
         for _ in range(_MOST_LOOKS):
             try:
                 if look:
@@ -82,10 +83,11 @@ class Convergence:
                 decision = decide(desired, run.observed, given)
                 await self._apply(run, decision)
             except AwsError as error:
-                failure = error.failure
-                if look_again(failure, run.attempted, looked=look):
+                creating = isinstance(run.attempted, CreatePlan)
+                if look_again(error.failure, run.attempted, looked=look if creating else corrected):
                     look = thorough = True
-                    refused = error
+                    corrected = corrected or not creating
+                    refused = error if creating else None
                     continue
                 return self._owing(run, given, self._fail(run, error))
             except _QuotaWait as wait:
@@ -167,6 +169,8 @@ class Convergence:
     def _fail(self, run: Run, error: AwsError, *, creating: bool = False) -> Outcome:
         """The outcome of a failed call, and its place in the quota queue."""
         failure, plan = error.failure, run.plan
+        if not failure.harmless:
+            run.unanswered()
         if failure.kind is FailureKind.UNKNOWN:
             logger.error("%s: %s failed in a way that is not known", plan.key, failure.operation, exc_info=error)
         if creating or isinstance(run.attempted, CreatePlan):
@@ -197,13 +201,14 @@ def look_again(failure: Failure, attempted: Action | None, *, looked: bool) -> b
     """Whether a refused call should be followed by a look before its failure counts.
 
     A refused create may mean that the plan exists: what AWS answers to a second create of a name is not documented. A
-    ResourceNotFound from a change means that our picture of AWS was old.
+    refused change may mean that somebody else was there between the look and the call.
     """
     if isinstance(attempted, CreatePlan):
         answered = failure.harmless and failure.request_id is not None
         refused = failure.kind in {FailureKind.TERMINAL, FailureKind.TRANSIENT, FailureKind.UNKNOWN}
         return answered and refused and not looked
-    return attempted is not None and failure.code == "ResourceNotFound" and not looked
+    outdated = failure.code == "ResourceNotFound" or failure.kind is FailureKind.TERMINAL
+    return attempted is not None and outdated and not looked
 
 
 class _QuotaWait(Exception):  # noqa: N818 - not an error: others go first

@@ -76,6 +76,14 @@ class Run:
             case _:
                 pass
 
+    def unanswered(self) -> None:
+        """The answer to the last call got lost: its tags may be on the plan, and are to be taken off again one day."""
+        match self.attempted:
+            case AddTags(_, tags) | CreatePlan(_, _, _, _, tags):
+                self._applied |= frozenset(tags)
+            case _:
+                pass
+
     def result(self, outcome: Outcome) -> Result:
         """What the run came to."""
         found = Findings(

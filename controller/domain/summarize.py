@@ -61,7 +61,7 @@ def summarize(plan: Plan, found: Findings, outcome: Outcome, now: datetime) -> E
         last_handled_reconcile_at=plan.reconcile_requested_at or before.last_handled_reconcile_at,
         last_modified_time=observed.modified if observed else None if found.looked else before.last_modified_time,
         creation_time=observed.created if observed else None if found.looked else before.creation_time,
-        applied_tag_keys=found.applied_tag_keys if found.looked else before.applied_tag_keys,
+        applied_tag_keys=found.applied_tag_keys or (None if found.looked else before.applied_tag_keys),
     )
 
 
