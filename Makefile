@@ -22,7 +22,7 @@ demo: $(STAMP) ## see it all work on this machine (ARGS=--keep leaves it running
 	@$(BIN)/edgeplan demo $(ARGS)
 
 test: $(STAMP) ## run all tests (ARGS="-k quota" for some)
-	@$(BIN)/python -m controller.sandbox.programs etcd kube-apiserver kubectl kube-controller-manager
+	@$(BIN)/python -m controller.sandbox.programs etcd kube-apiserver kubectl kube-controller-manager helm
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy --strict, generated files in step
@@ -52,6 +52,7 @@ soak: $(STAMP) ## 50,000 random steps against the whole life of a plan
 lock: ## renew the dependency locks
 	uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 pyproject.toml -o requirements.lock
 	uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 - -o requirements-build.lock
 
 clean: ## remove what was built here
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

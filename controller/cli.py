@@ -80,8 +80,15 @@ def _run(parsed: argparse.Namespace) -> int:
 
     chosen = settings.from_arguments(parsed)
     kopf.configure(verbose=chosen.verbose, log_format=kopf.LogFormat.JSON if chosen.json_log else kopf.LogFormat.FULL)
-    if not chosen.verbose:  # a line per watch event, and where credentials come from with each client
-        for chatter in ("kopf.objects", "botocore.credentials", "botocore.configprovider"):
+    if not chosen.verbose:  # a line per watch event, per probe, and where credentials come from with each client
+        quiet = (
+            "kopf.objects",
+            "kopf.activities.probe",
+            "aiohttp.access",
+            "botocore.credentials",
+            "botocore.configprovider",
+        )
+        for chatter in quiet:
             logging.getLogger(chatter).setLevel(logging.WARNING)
     registry = kopf.OperatorRegistry()
     register(registry, Operator(chosen))
