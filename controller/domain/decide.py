@@ -36,8 +36,10 @@ class Circumstances:
 def decide(desired: Desired, observed: ObservedPlan | None, given: Circumstances) -> Decision:
     """The next step towards `desired`, under Observe as pending changes instead of calls."""
     decision = _decide(desired, observed, given)
-    if desired.spec.manages or isinstance(decision.outcome, Stalled):
+    if desired.spec.manages:
         return decision
+    if isinstance(decision.outcome, Stalled):
+        return Decision((), decision.outcome)
     if decision.actions:
         return Decision((), Pending(decision.actions))
     if isinstance(decision.outcome, Waiting):

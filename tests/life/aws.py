@@ -89,7 +89,7 @@ class Aws:
         self.called: Callable[[Request], None] = lambda _request: None
         self.refused_connections = 0
         self.calls = 0
-        self.intruder: tuple[int, Callable[[], None]] | None = None
+        self.intruder: tuple[int, Callable[[], object]] | None = None
 
     def client(self, region: str, *, by_operator: bool) -> Any:
         """A boto3 client."""
@@ -183,7 +183,7 @@ class Aws:
             raise ConnectionClosedError(endpoint_url=request.url)
         self.calling(opened)
         response = self._respond(request, opened, fault)
-        if response.status_code == 200:  # noqa: PLR2004
+        if response.status_code == 200:
             self.called(opened)
         self.mortality.after_work()
         if fault is not None and fault.mode == "drop_after":

@@ -33,7 +33,7 @@ class Cluster:
 
     # -- what users do ----------------------------------------------------------------------------------------------
 
-    def keys(self) -> list[Key]:
+    def all_keys(self) -> list[Key]:
         """All objects."""
         return list(self._stored)
 
@@ -43,7 +43,7 @@ class Cluster:
 
     def spec(self, key: Key) -> Body:
         """Its spec, to change and give back to `edit`."""
-        return deepcopy(self._stored[key]["spec"])  # type: ignore[no-any-return]
+        return deepcopy(self._stored[key]["spec"])
 
     def create(self, key: Key, spec: Body) -> None:
         """`kubectl create`."""

@@ -6,25 +6,24 @@ Never two plans for one object, never a lost plan, never a deletion that was not
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
-from botocore.exceptions import ClientError
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from pydantic import ValidationError
 
-from controller.domain.ownership import OWNER_TAG, Owner
 from controller.domain.resource import Key
 from controller.domain.spec import EdgeDeploymentPlanSpec
 from controller.domain.status import EdgeDeploymentPlanStatus
 from tests.life.aws import REGIONS, Aws, Loop
 from tests.life.cluster import Cluster
 from tests.life.crash import Crash, Mortality
-from tests.life.driver import CLUSTER, Process
+from tests.life.driver import Process
+from tests.life.people import ACTS, People
 from tests.life.truth import Verdict, Witness
 
 if TYPE_CHECKING:
@@ -145,7 +144,6 @@ WORLDS = st.fixed_dictionaries(
         "quota": st.integers(0, 3),
     },
 )
-TAG_ACTS = frozenset({"add tag", "change tag", "delete tags", "delete owner", "other owner"})
 # How long a life may take to settle, in rounds of the queue.
 PATIENCE = 400
 
@@ -157,14 +155,6 @@ _LOOP = Loop()
 def _closed_loop() -> Any:
     yield
     _LOOP.close()
-
-
-class Unseen(IntEnum):
-    """What people did at AWS that nobody has looked at yet, by what it takes to see it."""
-
-    NOTHING = 0
-    PLANS = 1  # a listing shows it
-    TAGS = 2  # only an audit shows it
 
 
 class Life(RuleBasedStateMachine):
@@ -182,10 +172,9 @@ class Life(RuleBasedStateMachine):
         self.witness = Witness(self.aws, self.cluster)
         self.dice = random.Random(seed)  # noqa: S311 - jitter
         self.deaf = False
-        self.foreign_tags: set[tuple[str, str, str]] = set()
+        self.people = People(self.aws)
         self.start()
         self.forgetful = False
-        self.unseen = Unseen.NOTHING
         for key, spec in specs:
             if spec is not None and not self.there(key):
                 self.count("created")
@@ -220,7 +209,7 @@ class Life(RuleBasedStateMachine):
         self.perhaps_dying(act)
 
     def there(self, key: Key) -> bool:
-        return key in self.cluster.keys()
+        return key in self.cluster.all_keys()
 
     def apply(self, key: Key, **change: Any) -> None:
         """An edit that the API server lets through, if this one is."""
@@ -293,84 +282,17 @@ class Life(RuleBasedStateMachine):
 
     # -- people at AWS ----------------------------------------------------------------------------------------------
 
-    def by_hand(self, act: str, name: str, region: str) -> None:
-        """What a person does with plain boto3; what AWS refuses is refused."""
-        client, held = self.aws.by_hand(region), self.aws.plan(name, region)
-        try:
-            if held is None:
-                if act == "create":
-                    models = [{"ModelHandle": "counter", "EdgePackagingJobName": "counter-v1"}]
-                    client.create_edge_deployment_plan(
-                        EdgeDeploymentPlanName=name, DeviceFleetName="cameras", ModelConfigs=models
-                    )
-                    self.unseen = max(self.unseen, Unseen.PLANS)
-                    self.count("by hand: created")
-                return
-            arn, stages = held["EdgeDeploymentPlanArn"], [stage["StageName"] for stage in held["Stages"]]
-            elsewhere = Owner("cluster-2", "retail", "z", "uid-z").tag_value
-            match act:
-                case "delete":
-                    client.delete_edge_deployment_plan(EdgeDeploymentPlanName=name)
-                case "delete stage" if stages:
-                    client.delete_edge_deployment_stage(EdgeDeploymentPlanName=name, StageName=stages[0])
-                case "start stage" if stages:
-                    client.start_edge_deployment_stage(EdgeDeploymentPlanName=name, StageName=stages[0])
-                case "stop stage" if stages:
-                    client.stop_edge_deployment_stage(EdgeDeploymentPlanName=name, StageName=stages[0])
-                case "add stage":
-                    selection = {"DeviceSubsetType": "PERCENTAGE", "Percentage": 5}
-                    stage = {"StageName": "by-hand", "DeviceSelectionConfig": selection}
-                    client.create_edge_deployment_stage(EdgeDeploymentPlanName=name, Stages=[stage])
-                case "add tag":
-                    client.add_tags(ResourceArn=arn, Tags=[{"Key": "hand", "Value": "1"}])
-                    self.foreign_tags.add((name, region, "hand"))
-                case "change tag":
-                    client.add_tags(ResourceArn=arn, Tags=[{"Key": "team", "Value": "hand"}])
-                    self.foreign_tags.add((name, region, "team"))
-                case "delete tags":
-                    client.delete_tags(ResourceArn=arn, TagKeys=["team", "env"])
-                case "delete owner":
-                    client.delete_tags(ResourceArn=arn, TagKeys=[OWNER_TAG])
-                case "other owner":
-                    client.add_tags(ResourceArn=arn, Tags=[{"Key": OWNER_TAG, "Value": elsewhere}])
-                case "replace":
-                    client.delete_edge_deployment_plan(EdgeDeploymentPlanName=name)
-                    self.aws.advance(1)
-                    self.by_hand("create", name, region)
-                case _:
-                    return
-        except ClientError:
-            return
-        self.unseen = max(self.unseen, Unseen.TAGS if act in TAG_ACTS else Unseen.PLANS)
-        self.count(f"by hand: {act}")
-
-    ACTS = st.sampled_from(
-        [
-            "create",
-            "delete",
-            "delete stage",
-            "start stage",
-            "stop stage",
-            "add stage",
-            "add tag",
-            "change tag",
-            "delete tags",
-            "delete owner",
-            "other owner",
-            "replace",
-        ]
-    )
     PLACES = st.tuples(st.sampled_from(NAMES), st.sampled_from([REGIONS[0], REGIONS[0], REGIONS[1]]))
 
-    @rule(act=ACTS, place=PLACES)
+    @rule(act=st.sampled_from(ACTS), place=PLACES)
     def somebody_changes_aws(self, act: str, place: tuple[str, str]) -> None:
-        self.count("changed at AWS")
-        self.by_hand(act, *place)
+        if self.people.act(act, *place):
+            self.count("changed at AWS")
 
-    @rule(act=ACTS, place=PLACES, calls=st.integers(1, 5))
+    @rule(act=st.sampled_from(ACTS), place=PLACES, calls=st.integers(1, 5))
     def somebody_changes_aws_between_two_calls(self, act: str, place: tuple[str, str], calls: int) -> None:
         self.count("changed at AWS between two calls")
-        self.aws.intruder = (self.aws.calls + calls, lambda: self.by_hand(act, *place))
+        self.aws.intruder = (self.aws.calls + calls, lambda: self.people.act(act, *place))
         self.turn()
 
     # -- trouble ----------------------------------------------------------------------------------------------------
@@ -463,7 +385,7 @@ class Life(RuleBasedStateMachine):
         self.cluster.failing.clear()
         self.mortality.revive()
         self.deaf = False
-        quiet, swept = 0, self.unseen is not Unseen.NOTHING
+        quiet, swept = 0, self.people.plans_changed
         for _ in range(PATIENCE):
             before = self.picture()
             self.process.hear()
@@ -475,26 +397,26 @@ class Life(RuleBasedStateMachine):
                 continue
             self.aws.advance(61)
             if swept:
-                self.process.sweep(audit=self.unseen is Unseen.TAGS)
+                self.process.sweep(audit=self.people.tags_changed)
             for _ in range(PATIENCE):
                 self.process.hear()
                 if not self.process.work():
                     break
             quiet = quiet + 1 if self.picture() == before else 0
-            if quiet == 2:  # noqa: PLR2004 - the queue may still move at the first quiet sweep
+            if quiet == 2:
                 break
         else:
             raise AssertionError(f"does not settle: {self.picture()}")
-        self.unseen = Unseen.NOTHING
-        for plan in map(self.cluster.plan, self.cluster.keys()):
+        self.people.rest()
+        for plan in map(self.cluster.plan, self.cluster.all_keys()):
             for condition in plan.status.conditions:
                 self.endings[f"{condition.type} {condition.reason}"] += condition.status == "True"
-        Verdict(self.aws, self.cluster, self.foreign_tags, forgetful=self.forgetful, swept=swept).judge()
+        Verdict(self.aws, self.cluster, self.people.tags, forgetful=self.forgetful, swept=swept).judge()
 
     def only_quota_waits(self) -> bool:
         """Whether all that is left to happen is that somebody asks for quota again."""
         keys = {*self.process.queue.timers, *(key for _, key, _ in self.process.queue.delayed)} & set(
-            self.cluster.keys()
+            self.cluster.all_keys()
         )
         return all(self.cluster.plan(key).status.is_true("ResourceLimitExceeded") for key in keys)
 
@@ -506,7 +428,7 @@ class Life(RuleBasedStateMachine):
                 return status
             return [(each.type, each.status, each.reason) for each in status.conditions]
 
-        plans = map(self.cluster.plan, self.cluster.keys())
+        plans = map(self.cluster.plan, self.cluster.all_keys())
         return {plan.key: (plan.generation, still(plan.status)) for plan in plans}
 
 
@@ -516,6 +438,5 @@ def test_every_life_converges_and_every_status_is_true(capsys: pytest.CaptureFix
     total = sum(Life.steps.values())
     with capsys.disabled():
         for title, counts in ((f"{total} steps", Life.steps), ("endings", Life.endings)):
-            print(f"\n{title}: {', '.join(f'{name} {count}' for name, count in counts.most_common())}")
+            sys.stdout.write(f"\n{title}: {', '.join(f'{name} {count}' for name, count in counts.most_common())}")
     assert total >= 2000
-    assert CLUSTER

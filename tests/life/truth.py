@@ -101,9 +101,9 @@ class Witness:
                 assert any(self._may_stop(plan, held, request.operation) for plan in writers), (
                     f"{request.operation} of {name}, which nobody asked for"
                 )
-        if request.operation == "CreateEdgeDeploymentPlan":
-            tag = next(tag["Value"] for tag in request.parameters["Tags"] if tag["Key"] == OWNER_TAG)
-            assert tag in {owner_of(plan) for plan in writers}, f"{name} created for {tag}"
+        claims = {tag["Value"] for tag in request.parameters.get("Tags", ()) if tag["Key"] == OWNER_TAG}
+        assert claims <= {owner_of(plan) for plan in writers}, f"{name} is claimed for {claims}"
+        assert claims or request.operation != "CreateEdgeDeploymentPlan", f"{name} is created for nobody"
 
     def _may_stop(self, plan: Plan, held: Mapping[str, Any], operation: str) -> bool:
         """Whether this object asks for the deletion, or for stages to be stopped, and the plan is its own."""
@@ -181,7 +181,7 @@ class Verdict:
 
     def judge(self) -> None:
         """Every object has what it asks for, or says truthfully why not."""
-        for key in self._cluster.keys():
+        for key in self._cluster.all_keys():
             plan = self._cluster.plan(key)
             assert not plan.deleting, f"{key} is still there"
             assert plan.status.observed_generation == plan.generation
@@ -238,7 +238,7 @@ class Verdict:
         assert len(self._aws.place(region).plans) >= quota, context
         older = [
             other
-            for other in map(self._cluster.plan, self._cluster.keys())
+            for other in map(self._cluster.plan, self._cluster.all_keys())
             if other.seniority < plan.seniority
             and region_of(other) == region
             and other.status.is_true("ResourceLimitExceeded")
@@ -260,7 +260,7 @@ class Verdict:
                     and region_of(other) == region_of(plan)
                     and spec_of(other).manages
                     and (other.seniority < plan.seniority or other.status.edge_deployment_plan_arn is not None)
-                    for other in map(self._cluster.plan, self._cluster.keys())
+                    for other in map(self._cluster.plan, self._cluster.all_keys())
                 )
             case "NotOwned":
                 return aws is not None and tag != owner_of(plan)

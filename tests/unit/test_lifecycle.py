@@ -1,6 +1,8 @@
 """One test for every row of the tables in docs/lifecycle.md, under the same name."""
 
+import ast
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -636,3 +638,35 @@ def test_roll_back_by_commit_recreates_the_plan_with_the_former_models() -> None
         models=(MODEL.model_copy(update={"edge_packaging_job_name": "people-counter-v6"}),)
     )
     assert decide(want, started, given()).actions == (StartStage(NAME, "canary"),)
+
+
+# -- the document -----------------------------------------------------------------------------------------------------
+
+HERE = Path(__file__).parent
+
+
+def rows() -> list[str]:
+    """The last cell of every row of the tables in docs/lifecycle.md."""
+    lines = (HERE.parents[1] / "docs" / "lifecycle.md").read_text(encoding="utf-8").splitlines()
+    cells = [line.rstrip("| ").rpartition("|")[2].strip() for line in lines if line.startswith("|")]
+    return [cell.strip("`") for cell in cells if cell.startswith("`")]
+
+
+def functions(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    return {name.removeprefix("test_") for name in names if name.startswith("test_")}
+
+
+ABOUT_THE_DOCUMENT = {"every_row_of_the_document_has_its_test", "every_test_here_has_its_row"}
+
+
+def test_every_row_of_the_document_has_its_test() -> None:
+    known = functions(Path(__file__)) | functions(HERE.parent / "life" / "test_reconciler.py")
+    assert len(rows()) > 90
+    assert set(rows()) <= known
+    assert len(set(rows())) == len(rows())
+
+
+def test_every_test_here_has_its_row() -> None:
+    assert functions(Path(__file__)) - ABOUT_THE_DOCUMENT <= set(rows())
