@@ -124,7 +124,7 @@ class Convergence:
             run.succeeded(action, arn)
             logger.info("%s: %s", run.plan.key, action)
             if isinstance(action, CreatePlan):
-                self._admitted(run)
+                self._quotas.admitted(run.site.scope, run.plan.key)
             elif isinstance(action, DeletePlan):
                 self._quotas.freed(run.site.scope)
         run.attempted = decision.actions[-1] if decision.actions else None
@@ -162,9 +162,6 @@ class Convergence:
         ahead, refusal = self._quotas.join_behind(scope, plan)
         if ahead and refusal is not None:
             raise _QuotaWait(self._queued(ahead, refusal))
-
-    def _admitted(self, run: Run) -> None:
-        self._quotas.admitted(run.site.scope, run.plan.key)
 
     def _fail(self, run: Run, error: AwsError, *, creating: bool = False) -> Outcome:
         """The outcome of a failed call, and its place in the quota queue."""

@@ -18,6 +18,7 @@ from controller.domain.ownership import Owner
 from controller.domain.resource import InvalidSpec, Key, Plan
 from controller.domain.spec import EdgeDeploymentPlanSpec
 from controller.domain.summarize import summarize
+from controller.domain.timing import STAGE_POLL
 from controller.index import Index
 from controller.ports import Clock, Dice, ObjectGone, Objects, Sites, TargetRefused
 from controller.quotas import Quotas
@@ -89,7 +90,10 @@ class Reconciler:
             logger.info("%s: %s", plan.key, _headline(outcome))
         await self._publish(plan, transitions(before, status, result.done))
         match outcome:
-            case Waiting(after, _, _) | Retrying(_, after, _) | Queued(_, after, _, _):
+            case Waiting(after, _, _):
+                # What is still to be done at once after so many looks must not become a hot loop.
+                return max(after, STAGE_POLL)
+            case Retrying(_, after, _) | Queued(_, after, _, _):
                 return after
             case _:
                 return None
