@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import sys
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from pydantic import ValidationError
 
+from controller.domain.failures import BACKOFF_CAP
 from controller.domain.resource import Key
 from controller.domain.spec import EdgeDeploymentPlanSpec
 from controller.domain.status import EdgeDeploymentPlanStatus
@@ -24,7 +26,7 @@ from tests.life.cluster import Cluster
 from tests.life.crash import Crash, Mortality
 from tests.life.driver import Process
 from tests.life.people import ACTS, People
-from tests.life.truth import Verdict, Witness
+from tests.life.truth import Verdict, Witness, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -379,13 +381,15 @@ class Life(RuleBasedStateMachine):
     def settle(self) -> None:
         """No more trouble, and time enough: everything comes to rest, and every status is true.
 
-        Sweeps may only be needed for what people did at AWS, and audits only for tags: all else comes about without.
+        Sweeps may only be needed for what people did at AWS, or for what other objects did to a plan that is observed,
+        and audits only for tags: all else comes about without.
         """
         self.aws.calm()
         self.cluster.failing.clear()
         self.mortality.revive()
         self.deaf = False
-        quiet, swept = 0, self.people.plans_changed
+        plans = map(self.cluster.plan, self.cluster.all_keys())
+        quiet, swept = 0, self.people.plans_changed or any(not spec_of(plan).manages for plan in plans)
         for _ in range(PATIENCE):
             before = self.picture()
             self.process.hear()
@@ -395,7 +399,7 @@ class Life(RuleBasedStateMachine):
             if moment is not None and not self.only_quota_waits():
                 self.aws.advance(max(0.001, (moment - self.aws.now()).total_seconds()))
                 continue
-            self.aws.advance(61)
+            self.aws.advance((BACKOFF_CAP + timedelta(seconds=1)).total_seconds())  # who waits for quota asks once more
             if swept:
                 self.process.sweep(audit=self.people.tags_changed)
             for _ in range(PATIENCE):

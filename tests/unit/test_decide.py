@@ -36,9 +36,9 @@ def desires(draw: st.DrawFn) -> Desired:
         "policy": draw(POLICIES),
         "deviceFleetName": draw(st.sampled_from(["store-cameras", "b"])),
     }
-    if stages and draw(st.booleans()):
-        bounds = {"maxFailedPercent": 10} if draw(st.booleans()) else {}
-        fields["rollout"] = rollout(throughStage=draw(st.sampled_from(stages)).stage_name, **bounds)
+    gate = draw(st.sampled_from([None, *(each.stage_name for each in stages)]))
+    if gate is not None:
+        fields["rollout"] = rollout(throughStage=gate, **draw(st.sampled_from([{}, {"maxFailedPercent": 10}])))
     return desired(*stages, tags=draw(TAGS), **fields)
 
 
@@ -86,7 +86,7 @@ def test_plan_that_is_not_ours_is_tagged_first_or_left_alone(
     want: Desired, held: ObservedPlan, circumstances: Circumstances
 ) -> None:
     decision = decide(want, held, circumstances)
-    if relation(held, want.owner, circumstances.status) in {Relation.OURS} or not decision.actions:
+    if relation(held, want.owner, circumstances.status) is Relation.OURS or not decision.actions:
         return
     first = decision.actions[0]
     assert isinstance(first, AddTags)
