@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from controller.adapters.kubernetes import KubernetesObjects, cluster_uid, configuration, connect
 from controller.adapters.sessions import Sites, read_accounts
 from controller.domain.agenda import Wake
-from controller.domain.resource import InvalidSpec, Key, Plan
+from controller.domain.resource import InvalidSpec, Key, Plan, Scope
 from controller.index import Index
 from controller.ports import TargetRefused
 from controller.quotas import Quotas
@@ -100,7 +100,17 @@ class Operator:
             else:
                 self.index.place(plan, scope)
                 self._quotas.resume(scope, plan)
+                if not plan.spec.manages and plan.generation != plan.status.observed_generation:
+                    self._offer(plan, scope)
         self.queue.wake(plan.key)
+
+    def _offer(self, plan: Plan, scope: Scope) -> None:
+        """Wake those that this object kept from their plan: it only observes from now on."""
+        for key in self.index.namesakes(plan.plan_name, scope):
+            other = self.index.get(key)
+            stalled = other.status.condition("Stalled") if other else None
+            if stalled is not None and stalled.reason == "NameConflict":
+                self.queue.wake(key, Wake.NAME)
 
     def gone(self, plan: Plan) -> None:
         """A watch event said that the object is gone: its plan's name and its place in the queue are free."""

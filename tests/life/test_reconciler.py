@@ -307,6 +307,16 @@ def test_younger_object_takes_over_when_the_holder_goes(story: Story) -> None:
     assert story.plan("shared")["Tags"][OWNER_TAG].endswith(f"/b/{story.cluster.plan(B).uid}")
 
 
+def test_younger_object_is_told_the_truth_when_the_holder_only_observes(story: Story) -> None:
+    story.create(A, edgeDeploymentPlanName="shared")
+    story.create(B, edgeDeploymentPlanName="shared")
+    story.pass_time()
+    story.edit(A, policy={"management": "Observe"})
+    story.work()
+    assert story.says(B) == ("False", "NotOwned")
+    assert story.changes == {CREATE: 2}
+
+
 def test_younger_object_that_made_the_plan_before_a_crash_keeps_it(story: Story) -> None:
     story.create(A, edgeDeploymentPlanName="shared", policy={"management": "Observe"})
     story.create(B, edgeDeploymentPlanName="shared")
