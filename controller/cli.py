@@ -90,16 +90,19 @@ def _run(parsed: argparse.Namespace) -> int:
         )
         for chatter in quiet:
             logging.getLogger(chatter).setLevel(logging.WARNING)
-    registry = kopf.OperatorRegistry()
-    register(registry, Operator(chosen))
-    kopf.run(
-        registry=registry,
-        namespaces=chosen.namespaces,
-        clusterwide=not chosen.namespaces,
-        standalone=True,
-        liveness_endpoint=chosen.liveness,
-    )
-    return 0
+    while True:
+        operator, registry = Operator(chosen), kopf.OperatorRegistry()
+        register(registry, operator)
+        kopf.run(
+            registry=registry,
+            namespaces=chosen.namespaces,
+            clusterwide=not chosen.namespaces,
+            standalone=True,
+            liveness_endpoint=chosen.liveness,
+            stop_flag=operator.deaf,
+        )
+        if not operator.deaf.is_set():
+            return 0
 
 
 def _validate(parsed: argparse.Namespace) -> int:

@@ -4,14 +4,15 @@ import asyncio
 import logging
 import random
 import socket
-from datetime import UTC, datetime
+import threading
+from datetime import UTC, datetime, timedelta
 
 from controller.adapters.kubernetes import KubernetesObjects, cluster_uid, configuration, connect
 from controller.adapters.sessions import Sites, read_accounts
 from controller.domain.agenda import Wake
 from controller.domain.resource import InvalidSpec, Key, Plan, Scope
 from controller.index import Index
-from controller.ports import TargetRefused
+from controller.ports import ObjectError, TargetRefused
 from controller.quotas import Quotas
 from controller.reconciler import Reconciler
 from controller.settings import Settings
@@ -19,6 +20,8 @@ from controller.sweeper import Sweeper
 from controller.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
+
+_WATCH_CHECK = timedelta(seconds=10)
 
 
 def utc_now() -> datetime:
@@ -33,6 +36,8 @@ class Operator:
         self.settings = settings
         self.index = Index()
         self.last_event = utc_now()
+        self.deaf = threading.Event()
+        """Set when the watch brings no news any more: whoever runs this operator stops it and starts another."""
 
     async def start(self) -> None:
         """Connect to the cluster and begin to work.
@@ -53,8 +58,9 @@ class Operator:
             endpoint_url=settings.aws_endpoint_url,
         )
         self._quotas = Quotas(self._wake)
+        objects = KubernetesObjects(self._api, utc_now, socket.gethostname())
         reconciler = Reconciler(
-            objects=KubernetesObjects(self._api, utc_now, socket.gethostname()),
+            objects=objects,
             sites=self._sites,
             index=self.index,
             quotas=self._quotas,
@@ -72,17 +78,44 @@ class Operator:
             audit_interval=settings.audit_interval,
         )
         self._sweeping = asyncio.create_task(sweeper.run(), name="drift sweeper")
+        self._listening = asyncio.create_task(self._listen(objects), name="watch check")
         logger.info("cluster %s, region %s", cluster, settings.aws_region or "of each plan's target")
 
     async def stop(self) -> None:
         """Let AWS calls under way finish and their results be written, then let go of everything."""
         self._sweeping.cancel()
+        self._listening.cancel()
         if not await self.queue.drain(self.settings.shutdown_patience):
             logger.warning(
                 "AWS calls were still under way after %s; the next start takes them up", self.settings.shutdown_patience
             )
         self._sites.close()
         await self._api.close()  # type: ignore[no-untyped-call]
+
+    async def _listen(self, objects: KubernetesObjects) -> None:
+        """Notice a watch that is deaf: an object there is, and after two checks no event has told of it.
+
+        Kopf begins to watch a kind when its definition comes, but misses one that is not served yet at that moment.
+        """
+        plain = [name for name in self.settings.namespaces if name.isascii() and not set(name) & set("*?![],")]
+        namespace = plain[0] if plain else None
+        missed: Plan | None = None
+        while not (self.settings.namespaces and namespace is None):
+            await asyncio.sleep(_WATCH_CHECK.total_seconds())
+            if missed is not None and self._behind(missed):
+                logger.error("the watch told nothing of %s: starting anew", missed.key)
+                self.deaf.set()
+                return
+            try:
+                found = await objects.first(namespace)
+            except ObjectError as error:
+                logger.debug("watch check: %s", error)
+                continue
+            missed = found if found is not None and self._behind(found) else None
+
+    def _behind(self, found: Plan) -> bool:
+        known = self.index.get(found.key)
+        return known is None or (known.uid == found.uid and int(known.resource_version) < int(found.resource_version))
 
     def _wake(self, key: Key, wake: Wake) -> None:
         self.queue.wake(key, wake)

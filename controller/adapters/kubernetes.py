@@ -119,6 +119,20 @@ class KubernetesObjects:
             raise ObjectError(f"cannot read {key}: {error.status} {error.reason}") from error
         return bool(body["metadata"]["uid"] == uid)
 
+    async def first(self, namespace: str | None) -> Plan | None:
+        """The first object there is, of that namespace or of all."""
+        try:
+            body: Any = await (
+                self._objects.list_namespaced_custom_object(GROUP, _VERSION, namespace, PLURAL, limit=1)
+                if namespace
+                else self._objects.list_cluster_custom_object(GROUP, _VERSION, PLURAL, limit=1)
+            )
+        except ApiException as error:
+            raise ObjectError(f"cannot list {PLURAL}: {error.status} {error.reason}") from error
+        except (OSError, TimeoutError) as error:
+            raise ObjectError(f"cannot list {PLURAL}: {error}") from error
+        return parse(body["items"][0]) if body["items"] else None
+
     async def definition_going(self) -> bool:
         """Whether the CustomResourceDefinition itself is being deleted."""
         try:

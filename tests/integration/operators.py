@@ -54,6 +54,7 @@ class OperatorThread:
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._settings = settings
+        self._operator = Operator(settings)
         self._thread = threading.Thread(target=self._run, name="operator")
 
     def __enter__(self) -> Self:
@@ -63,27 +64,29 @@ class OperatorThread:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
+        self._operator.deaf.set()
         self._thread.join(60)
         assert not self._thread.is_alive()
         if self._failure is not None:
             raise self._failure
 
     def _run(self) -> None:
-        registry = kopf.OperatorRegistry()
-        register(registry, Operator(self._settings))
-
         async def operate() -> None:
+            registry = kopf.OperatorRegistry()
+            register(registry, self._operator)
             await kopf.operator(
                 registry=registry,
                 namespaces=self._settings.namespaces,
                 standalone=True,
-                stop_flag=self._stop,
+                stop_flag=self._operator.deaf,
                 ready_flag=self._ready,
             )
             await asyncio.sleep(0.2)  # aiohttp closes TLS transports a moment after their session
 
         try:
-            asyncio.run(operate())
+            while not self._stop.is_set():
+                asyncio.run(operate())
+                self._operator = Operator(self._settings)
         except BaseException as failure:  # noqa: BLE001 - handed to the test's thread
             self._failure = failure
             self._ready.set()

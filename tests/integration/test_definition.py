@@ -25,7 +25,7 @@ def test_deletion_of_the_crd_keeps_what_is_at_aws_and_its_return_is_noticed(own:
         for number in range(3):
             world.create(f"plan-{number}")
         for number in range(3):
-            world.wait_for(f"plan-{number}", "Ready", seconds=40)
+            world.wait_for(f"plan-{number}", "Ready", seconds=60)
         own.kubectl("delete", NAME, "--timeout=30s")
         assert len(sandbox.plans()) == 3
 
