@@ -82,6 +82,8 @@ def hold(shared: Path) -> None:
         while True:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # A worker that needs a cluster only now, after all others have gone, must start another one.
+                (shared / "cluster-folder").unlink()
                 return
             time.sleep(0.2)
 
