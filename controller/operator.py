@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 import socket
-import threading
 from datetime import UTC, datetime, timedelta
 
 from controller.adapters.kubernetes import KubernetesObjects, cluster_uid, configuration, connect
@@ -36,7 +35,7 @@ class Operator:
         self.settings = settings
         self.index = Index()
         self.last_event = utc_now()
-        self.deaf = threading.Event()
+        self.deaf = asyncio.Event()  # not a thread's: Kopf would wait for that in a thread that outlives a SIGTERM
         """Set when the watch brings no news any more: whoever runs this operator stops it and starts another."""
 
     async def start(self) -> None:

@@ -55,6 +55,7 @@ class OperatorThread:
         self._failure: BaseException | None = None
         self._settings = settings
         self._operator = Operator(settings)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="operator")
 
     def __enter__(self) -> Self:
@@ -64,7 +65,8 @@ class OperatorThread:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._operator.deaf.set()
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._operator.deaf.set)
         self._thread.join(60)
         assert not self._thread.is_alive()
         if self._failure is not None:
@@ -72,6 +74,7 @@ class OperatorThread:
 
     def _run(self) -> None:
         async def operate() -> None:
+            self._loop = asyncio.get_running_loop()
             registry = kopf.OperatorRegistry()
             register(registry, self._operator)
             await kopf.operator(
