@@ -5,10 +5,12 @@ Every write names the uid, so that an object that was deleted and made anew unde
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import aiohttp
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 
@@ -21,7 +23,7 @@ from controller.ports import ObjectChanged, ObjectError, ObjectGone
 logger = logging.getLogger(__name__)
 
 _VERSION = API_VERSION.partition("/")[2]
-_NOT_FOUND, _CONFLICT, _UNPROCESSABLE, _FORBIDDEN = 404, 409, 422, 403
+_NOT_FOUND, _CONFLICT, _FORBIDDEN = 404, 409, 403
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
@@ -77,6 +79,22 @@ async def _metadata(api: client.ApiClient, path: str) -> Mapping[str, Any]:
     return dict(body["metadata"])
 
 
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    """Turn whatever a call can raise into an ObjectError that says what failed.
+
+    The client's asyncio half lets aiohttp's errors through, and not all of them are OSErrors.
+    """
+    try:
+        yield
+    except ApiException as error:
+        text = f"{what}: {error.status} {error.reason}: {error.body}"
+        kind = {_NOT_FOUND: ObjectGone, _CONFLICT: ObjectChanged}.get(error.status, ObjectError)
+        raise kind(text) from error
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise ObjectError(f"{what}: the Kubernetes API cannot be reached: {error}") from error
+
+
 class KubernetesObjects:
     """The objects of one cluster."""
 
@@ -107,50 +125,46 @@ class KubernetesObjects:
     async def exists(self, key: Key, uid: str) -> bool:
         """Whether the object of that uid is there, asked at the API server."""
         try:
-            body: Any = await self._objects.get_namespaced_custom_object(
-                GROUP, _VERSION, key.namespace, PLURAL, key.name
-            )
-        except ApiException as error:
-            if error.status == _NOT_FOUND:
-                return False
+            with _translated(f"cannot read {key}"):
+                body: Any = await self._objects.get_namespaced_custom_object(
+                    GROUP, _VERSION, key.namespace, PLURAL, key.name
+                )
+        except ObjectGone:
+            return False
+        except ObjectError as error:
             # Not allowed to look: as good as there, for whoever would take its plan.
-            if error.status == _FORBIDDEN:
+            if getattr(error.__cause__, "status", None) == _FORBIDDEN:
                 return True
-            raise ObjectError(f"cannot read {key}: {error.status} {error.reason}") from error
+            raise
         return bool(body["metadata"]["uid"] == uid)
 
     async def first(self, namespace: str | None) -> Plan | None:
         """The first object there is, of that namespace or of all."""
-        try:
+        with _translated(f"cannot list {PLURAL}"):
             body: Any = await (
                 self._objects.list_namespaced_custom_object(GROUP, _VERSION, namespace, PLURAL, limit=1)
                 if namespace
                 else self._objects.list_cluster_custom_object(GROUP, _VERSION, PLURAL, limit=1)
             )
-        except ApiException as error:
-            raise ObjectError(f"cannot list {PLURAL}: {error.status} {error.reason}") from error
-        except (OSError, TimeoutError) as error:
-            raise ObjectError(f"cannot list {PLURAL}: {error}") from error
         return parse(body["items"][0]) if body["items"] else None
 
     async def definition_going(self) -> bool:
         """Whether the CustomResourceDefinition itself is being deleted."""
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}"
         try:
-            metadata = await _metadata(
-                self._api, f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}"
-            )
-        except ApiException as error:
-            if error.status == _NOT_FOUND:
-                return True
-            raise ObjectError(f"cannot read the CustomResourceDefinition: {error.status} {error.reason}") from error
+            with _translated("cannot read the CustomResourceDefinition"):
+                metadata = await _metadata(self._api, path)
+        except ObjectGone:
+            return True
         return "deletionTimestamp" in metadata
 
     async def publish(self, plan: Plan, event: Event) -> None:
         """Publish an event about the object; a failure is logged, not raised."""
         try:
-            await self._events.publish(plan, event)
-        except (ApiException, OSError, TimeoutError) as error:
-            logger.info("%s: event %s not published: %s", plan.key, event.reason, getattr(error, "body", error))
+            with _translated(f"{plan.key}: event {event.reason} not published"):
+                await self._events.publish(plan, event)
+        except ObjectError as error:
+            logger.info("%s", error)
 
     async def _finalizers(self, plan: Plan, finalizers: list[str]) -> Any:
         # The resourceVersion guards the finalizers of others: a merge patch replaces the whole list.
@@ -158,7 +172,7 @@ class KubernetesObjects:
         return await self._patch(self._objects.patch_namespaced_custom_object, plan, {"metadata": metadata})
 
     async def _patch(self, call: Any, plan: Plan, body: Mapping[str, Any]) -> Any:
-        try:
+        with _translated(str(plan.key)):
             return await call(
                 GROUP,
                 _VERSION,
@@ -168,12 +182,3 @@ class KubernetesObjects:
                 body,
                 _content_type="application/merge-patch+json",
             )
-        except ApiException as error:
-            text = f"{plan.key}: {error.status} {error.reason}: {error.body}"
-            if error.status == _NOT_FOUND:
-                raise ObjectGone(text) from error
-            if error.status == _CONFLICT:
-                raise ObjectChanged(text) from error
-            raise ObjectError(text) from error
-        except (OSError, TimeoutError) as error:
-            raise ObjectError(f"{plan.key}: the Kubernetes API cannot be reached: {error}") from error
