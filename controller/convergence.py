@@ -10,7 +10,7 @@ from controller.domain.decide import Circumstances, decide, decide_deletion
 from controller.domain.desired import Desired
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.outcomes import Decision, Outcome, Queued, Waiting
-from controller.domain.ownership import OWNER_TAG, Owner, Relation, relation
+from controller.domain.ownership import Relation, relation, tagged_owner
 from controller.domain.resource import Plan
 from controller.domain.respond import respond
 from controller.domain.timing import AT_ONCE
@@ -97,8 +97,6 @@ class Convergence:
             # A rollout step must not act twice on one request, and tags are in step by now.
             given = replace(given, asked=False)
             look, thorough = not isinstance(run.attempted, DeletePlan), False
-            if isinstance(run.attempted, DeletePlan):
-                run.forget()
         if (
             isinstance(decision.outcome, Waiting)
             and decision.outcome.reason == "StoppingStage"
@@ -186,7 +184,7 @@ class Convergence:
 
     async def _other_owner_lives(self, run: Run) -> bool:
         """Whether the object that a foreign tag names is there; asked only where the answer can matter."""
-        other = Owner.parse((run.observed.tags or {}).get(OWNER_TAG, "")) if run.observed else None
+        other = tagged_owner(run.observed)
         if other is None or other.cluster != run.desired.owner.cluster or other.same_object(run.desired.owner):
             return True
         if other.shortened:

@@ -9,7 +9,6 @@ import logging
 from datetime import timedelta
 
 from controller.convergence import Convergence
-from controller.domain.actions import DeletePlan
 from controller.domain.agenda import Rest, Wake, agenda
 from controller.domain.desired import Desired
 from controller.domain.events import Event, transitions
@@ -20,7 +19,7 @@ from controller.domain.spec import EdgeDeploymentPlanSpec
 from controller.domain.summarize import summarize
 from controller.domain.timing import STAGE_POLL
 from controller.index import Index
-from controller.ports import Clock, Dice, ObjectGone, Objects, Sites, TargetRefused
+from controller.ports import Clock, Dice, EdgePlans, ObjectGone, Objects, Sites, TargetRefused
 from controller.quotas import Quotas
 from controller.run import Result
 
@@ -76,7 +75,7 @@ class Reconciler:
         if plan.deleting or not isinstance(outcome, Queued | Retrying | Waiting):
             self._quotas.leave(plan.key)
         if isinstance(outcome, Gone):
-            await self._publish(plan, (*_stops(result), Event("Normal", outcome.reason, "Deleting", outcome.message)))
+            await self._objects.publish(plan, Event("Normal", outcome.reason, "Deleting", outcome.message))
             remaining = await self._objects.release(plan)
             self._aws.forget(plan)
             if remaining is not None:
@@ -88,7 +87,8 @@ class Reconciler:
             plan = await self._objects.write_status(plan, status)
             self._index.put(plan)
             logger.info("%s: %s", plan.key, _headline(outcome))
-        await self._publish(plan, transitions(before, status, result.done))
+        for event in transitions(before, status, result.done):
+            await self._objects.publish(plan, event)
         match outcome:
             case Waiting(after, _, _):
                 # What is still to be done at once after so many looks must not become a hot loop.
@@ -98,10 +98,6 @@ class Reconciler:
             case _:
                 return None
 
-    async def _publish(self, plan: Plan, events: tuple[Event, ...]) -> None:
-        for event in events:
-            await self._objects.publish(plan, event)
-
     # -- what there is to do ----------------------------------------------------------------------------------------
 
     async def _work(self, plan: Plan, wakes: frozenset[Wake]) -> tuple[Plan, Result]:
@@ -110,15 +106,25 @@ class Reconciler:
             return plan, Result(Stalled("InvalidSpec", spec.message))
         owner = Owner(self._cluster, plan.key.namespace, plan.key.name, plan.uid)
         desired = Desired(plan.plan_name, spec, owner)
-        if plan.deleting:
-            return plan, await self._delete(plan, desired)
-        if spec.suspend:
-            return plan, Result(Suspended())
         try:
-            site = self._sites.site(plan.key.namespace, spec.target)
+            if plan.deleting:
+                return plan, await self._delete(plan, desired)
+            if spec.suspend:
+                return plan, Result(Suspended())
+            return await self._keep(plan, desired, wakes)
         except TargetRefused as refusal:
             return plan, Result(Stalled("TargetRefused", str(refusal)))
+
+    def _site(self, plan: Plan, spec: EdgeDeploymentPlanSpec) -> EdgePlans:
+        """Where the plan lives, noted in the index; raises TargetRefused."""
+        site = self._sites.site(plan.key.namespace, spec.target)
         self._index.place(plan, site.scope)
+        return site
+
+    async def _keep(self, plan: Plan, desired: Desired, wakes: frozenset[Wake]) -> tuple[Plan, Result]:
+        """Keep AWS as the spec says, if the plan is this object's to keep."""
+        spec = desired.spec
+        site = self._site(plan, spec)
         holder = self._index.holder(plan)
         if spec.manages and holder.key != plan.key:
             ours = await self._aws.made_it(plan, desired, site)
@@ -152,20 +158,7 @@ class Reconciler:
             return Result(Gone("Retained", "the CustomResourceDefinition is being deleted: what is at AWS stays"))
         if self._aws.is_untouched(plan):
             return Result(Gone("Deleted", "nothing of this object was ever created at AWS"))
-        try:
-            site = self._sites.site(plan.key.namespace, desired.spec.target)
-        except TargetRefused as refusal:
-            return Result(Stalled("TargetRefused", str(refusal)))
-        self._index.place(plan, site.scope)
-        return await self._aws.take_away(plan, desired, site)
-
-
-def _stops(result: Result) -> tuple[Event, ...]:
-    return tuple(
-        Event("Normal", "StageStopped", "Stopping", str(action))
-        for action in result.done
-        if not isinstance(action, DeletePlan)
-    )
+        return await self._aws.take_away(plan, desired, self._site(plan, desired.spec))
 
 
 def _headline(outcome: Outcome) -> str:

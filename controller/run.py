@@ -52,10 +52,6 @@ class Run:
         if ours or not self.desired.spec.manages:
             self._arn = self.observed.arn
 
-    def forget(self) -> None:
-        """The plan was deleted: there is nothing to observe."""
-        self.observed = None
-
     def succeeded(self, action: Action, arn: str | None) -> None:
         """Note a call that worked; `arn` where it made the plan."""
         self._done.append(action)
@@ -71,6 +67,7 @@ class Run:
             case DeleteTags(_, keys):
                 self._applied -= frozenset(keys)
             case DeletePlan():
+                self.observed = None
                 self._arn = None
                 self._applied = frozenset()
             case _:

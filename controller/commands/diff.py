@@ -13,7 +13,7 @@ from controller.domain.decide import Circumstances
 from controller.domain.desired import Desired
 from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import Stalled
-from controller.domain.ownership import OWNER_TAG, Owner
+from controller.domain.ownership import Owner, tagged_owner
 from controller.domain.resource import Key, Plan, Scope
 from controller.domain.spec import EdgeDeploymentPlanSpec
 from controller.domain.status import EdgeDeploymentPlanStatus
@@ -111,7 +111,7 @@ async def _difference(
     if holder != key:
         conflict = Stalled("NameConflict", f"the AWS plan {name} is that of {holder} too, in the same files")
         return Difference(site.scope, desired, observed, (End(conflict),))
-    other = _tagged(observed)
+    other = tagged_owner(observed)
     given = Circumstances(
         status=live.status if live else EdgeDeploymentPlanStatus(),
         now=datetime.now(UTC),
@@ -124,16 +124,12 @@ async def _difference(
     return Difference(site.scope, desired, observed, steps, devices)
 
 
-def _tagged(observed: ObservedPlan | None) -> Owner | None:
-    return Owner.parse((observed.tags or {}).get(OWNER_TAG, "")) if observed else None
-
-
 def _owner(key: Key, live: Plan | None, cluster: Cluster, observed: ObservedPlan | None) -> Owner:
     """The owner that the controller would tag the plan with, as far as it can be known from here.
 
     What is not known is taken from a tag that names the same namespace and name: it is then ours.
     """
-    tagged = _tagged(observed)
+    tagged = tagged_owner(observed)
     same = tagged if tagged and Owner(tagged.cluster, *key, tagged.uid).same_object(tagged) else None
     cluster_id = cluster.id or (same.cluster if same else "<cluster>")
     uid = live.uid if live else same.uid if same and not cluster.reached else "<uid>"

@@ -122,9 +122,7 @@ def _remember(
     """The status with the moment at which each DEPLOYED stage was first seen so: bakeTime counts from there."""
     states = []
     for stage in observed.stages if observed else ():
-        before = status.stage(stage.name)
-        seen = before.deployed_time if before is not None and before.status == "DEPLOYED" else None
-        deployed = (seen or now) if stage.status == "DEPLOYED" else None
+        deployed = (status.deployed_since(stage.name) or now) if stage.status == "DEPLOYED" else None
         states.append(StageState(stage_name=stage.name, status=stage.status, deployed_time=deployed))
     return status.model_copy(update={"stages": tuple(states)})
 

@@ -14,8 +14,8 @@ from controller.domain.actions import Action, AddTags, DeletePlan, StopStage
 from controller.domain.changes import immutable_changes, stage_changes, tag_changes
 from controller.domain.desired import Desired
 from controller.domain.observed import ObservedPlan
-from controller.domain.outcomes import Decision, Done, Gone, Pending, Stalled, Waiting
-from controller.domain.ownership import OWNER_TAG, Owner, Relation, relation
+from controller.domain.outcomes import IN_SYNC, Decision, Gone, Pending, Stalled, Waiting
+from controller.domain.ownership import OWNER_TAG, Owner, Relation, relation, tagged_owner
 from controller.domain.rollout import roll_out
 from controller.domain.status import EdgeDeploymentPlanStatus
 from controller.domain.timing import AT_ONCE, STAGE_POLL
@@ -44,13 +44,13 @@ def decide(desired: Desired, observed: ObservedPlan | None, given: Circumstances
         return Decision((), Pending(decision.actions))
     if isinstance(decision.outcome, Waiting):
         return decision
-    return Decision((), Done("InSync", "AWS holds the plan as specified"))
+    return Decision((), IN_SYNC)
 
 
 def _decide(desired: Desired, observed: ObservedPlan | None, given: Circumstances) -> Decision:
     if observed is None:
         after_creation = (
-            Done("InSync", "AWS holds the plan as specified")
+            IN_SYNC
             if desired.spec.rollout is None
             else Waiting(AT_ONCE, "RolloutProgressing", "plan created; its stages come next")
         )
@@ -85,7 +85,7 @@ def _refuse_foreign(desired: Desired, observed: ObservedPlan, given: Circumstanc
                 "Adopt to take it over, or choose another edgeDeploymentPlanName",
             )
         case Relation.FOREIGN:
-            other = Owner.parse((observed.tags or {}).get(OWNER_TAG, ""))
+            other = tagged_owner(observed)
             if not desired.spec.manages:
                 return None
             held_before = given.status.edge_deployment_plan_arn is not None

@@ -15,6 +15,9 @@ class Done:
     message: str
 
 
+IN_SYNC = Done("InSync", "AWS holds the plan as specified")
+
+
 @dataclass(frozen=True)
 class Waiting:
     """AWS is at work; look again after `after`."""

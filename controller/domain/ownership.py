@@ -59,6 +59,11 @@ class Owner:
         return f"{self.namespace}/{self.name} (cluster {self.cluster}, uid {self.uid})"
 
 
+def tagged_owner(observed: ObservedPlan | None) -> Owner | None:
+    """The owner that the plan's tag names, if there is a plan, its tags are known and one names an owner."""
+    return Owner.parse((observed.tags or {}).get(OWNER_TAG, "")) if observed is not None else None
+
+
 class Relation(Enum):
     """How a plan found at AWS relates to our object."""
 

@@ -9,7 +9,7 @@ from typing import assert_never
 from controller.domain.actions import Action, StartStage, StopStage
 from controller.domain.desired import Desired
 from controller.domain.observed import ObservedPlan, ObservedStage
-from controller.domain.outcomes import Decision, Done, Stalled, Waiting
+from controller.domain.outcomes import IN_SYNC, Decision, Done, Stalled, Waiting
 from controller.domain.spec import Rollout, duration
 from controller.domain.status import EdgeDeploymentPlanStatus
 from controller.domain.timing import STAGE_POLL, stage_poll
@@ -33,7 +33,7 @@ def roll_out(
     """
     rollout = desired.spec.rollout
     if rollout is None:
-        return Decision((), Done("InSync", "AWS holds the plan as specified"))
+        return Decision((), IN_SYNC)
     order = [stage.stage_name for stage in desired.stages]
     through = order.index(rollout.through_stage) if rollout.through_stage else len(order) - 1
     for name in order[: through + 1]:
@@ -103,9 +103,7 @@ def _stage_step(  # noqa: C901 - a case per stage status
 def _bake(stage: ObservedStage, rollout: Rollout, status: EdgeDeploymentPlanStatus, now: datetime) -> Decision | None:
     if rollout.bake_time is None:
         return None
-    before = status.stage(stage.name)
-    deployed = before.deployed_time if before is not None and before.deployed_time is not None else now
-    left = deployed + duration(rollout.bake_time) - now
+    left = (status.deployed_since(stage.name) or now) + duration(rollout.bake_time) - now
     if left <= timedelta(0):
         return None
     return Decision(

@@ -141,6 +141,11 @@ class EdgeDeploymentPlanStatus(Model):
         condition = self.condition(kind)
         return condition is not None and condition.status == "True"
 
+    def deployed_since(self, name: str) -> datetime | None:
+        """When the stage of that name was first seen DEPLOYED, if that is what it is in this status."""
+        stage = self.stage(name)
+        return stage.deployed_time if stage is not None and stage.status == "DEPLOYED" else None
+
     def stage(self, name: str) -> StageState | None:
         """The stage of that name, if AWS had it."""
         return next((stage for stage in self.stages or () if stage.stage_name == name), None)

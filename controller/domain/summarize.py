@@ -70,41 +70,36 @@ def _stages(before: EdgeDeploymentPlanStatus, found: Findings, now: datetime) ->
         return before.stages
     if found.observed is None:
         return tuple(StageState(stage_name=name, status="CREATING") for name in found.created_stages) or None
-    states = []
-    for stage in found.observed.stages:
-        earlier = before.stage(stage.name)
-        known = earlier.deployed_time if earlier is not None and earlier.status == "DEPLOYED" else None
-        states.append(
-            StageState(
-                stage_name=stage.name,
-                status=stage.status,
-                devices_succeeded=stage.succeeded,
-                devices_pending=stage.pending,
-                devices_failed=stage.failed,
-                start_time=stage.started,
-                deployed_time=(known or now) if stage.status == "DEPLOYED" else None,
-                message=stage.message,
-            )
+    states = (
+        StageState(
+            stage_name=stage.name,
+            status=stage.status,
+            devices_succeeded=stage.succeeded,
+            devices_pending=stage.pending,
+            devices_failed=stage.failed,
+            start_time=stage.started,
+            deployed_time=(before.deployed_since(stage.name) or now) if stage.status == "DEPLOYED" else None,
+            message=stage.message,
         )
+        for stage in found.observed.stages
+    )
     return tuple(states) or None
 
 
 def _retry(before: EdgeDeploymentPlanStatus, outcome: Outcome, now: datetime) -> Retry | None:
     match outcome:
-        case Retrying(failure, after, attempts) | Queued(_, after, attempts, failure) if attempts:
-            return Retry(
-                attempts=attempts,
-                next_attempt_time=now + after,
-                last_error=LastError(code=failure.code, message=failure.message, request_id=failure.request_id),
-            )
-        case Retrying(failure, after, _):  # throttled: not counted, but the count of real failures stands
-            return Retry(
-                attempts=before.retry.attempts if before.retry else 0,
-                next_attempt_time=now + after,
-                last_error=LastError(code=failure.code, message=failure.message, request_id=failure.request_id),
-            )
+        case Retrying(failure, after, attempts):
+            # Throttled calls are not counted, but the count of real failures stands.
+            attempts = attempts or (before.retry.attempts if before.retry else 0)
+        case Queued(_, after, attempts, failure) if attempts:
+            pass
         case _:
             return None
+    return Retry(
+        attempts=attempts,
+        next_attempt_time=now + after,
+        last_error=LastError(code=failure.code, message=failure.message, request_id=failure.request_id),
+    )
 
 
 _Said = tuple[Truth, str, str]
@@ -154,17 +149,9 @@ def _say(before: EdgeDeploymentPlanStatus, generation: int, outcome: Outcome) ->
 def _conditions(plan: Plan, found: Findings, outcome: Outcome, now: datetime) -> tuple[Condition, ...]:
     before = plan.status
     said = dict(_say(before, plan.generation, outcome))
-    if before.is_true("ResourceLimitExceeded") and "ResourceLimitExceeded" not in said:
-        if found.looked and found.arn is not None:
-            said["ResourceLimitExceeded"] = ("False", "QuotaAvailable", "AWS let the plan in")
-        elif isinstance(outcome, Retrying):
-            standing = before.condition("ResourceLimitExceeded")
-            if standing is not None:  # something else failed since; quota is still what AWS last said
-                said["ResourceLimitExceeded"] = ("True", standing.reason, standing.message)
-        else:
-            said["ResourceLimitExceeded"] = ("False", "NotWaiting", "the plan does not wait for quota any more")
-    elif (standing := before.condition("ResourceLimitExceeded")) is not None and "ResourceLimitExceeded" not in said:
-        said["ResourceLimitExceeded"] = ("False", standing.reason, standing.message)
+    standing = before.condition("ResourceLimitExceeded")
+    if standing is not None:
+        said.setdefault("ResourceLimitExceeded", _quota_said_before(standing, found, outcome))
     conditions = []
     for kind in _ORDER:
         if kind not in said:
@@ -183,6 +170,16 @@ def _conditions(plan: Plan, found: Findings, outcome: Outcome, now: datetime) ->
             )
         )
     return tuple(conditions)
+
+
+def _quota_said_before(standing: Condition, found: Findings, outcome: Outcome) -> _Said:
+    """What becomes of ResourceLimitExceeded under an outcome that does not speak of quota."""
+    if standing.status == "True" and found.looked and found.arn is not None:
+        return ("False", "QuotaAvailable", "AWS let the plan in")
+    # Once False it stays; and if something else failed since, quota is still what AWS last said.
+    if standing.status != "True" or isinstance(outcome, Retrying):
+        return (standing.status, standing.reason, standing.message)
+    return ("False", "NotWaiting", "the plan does not wait for quota any more")
 
 
 def explain(failure: Failure) -> str:
