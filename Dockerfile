@@ -16,8 +16,6 @@ RUN python3 -m venv /build \
  && /opt/edgeplan/bin/pip install --require-hashes --only-binary=:all: --no-compile -r /src/requirements.lock
 COPY pyproject.toml README.md LICENSE /src/
 COPY controller /src/controller
-COPY crds /src/crds
-COPY examples /src/examples
 # The time of the last commit: the same source gives the same files.
 ARG SOURCE_DATE_EPOCH=0
 RUN /build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels /src \

@@ -19,10 +19,10 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@touch $@
 
 demo: $(STAMP) ## see it all work on this machine (ARGS=--keep leaves it running)
-	@$(BIN)/edgeplan demo $(ARGS)
+	@$(BIN)/python -m playground demo $(ARGS)
 
 test: $(STAMP) ## run all tests (ARGS="-k quota" for some)
-	@$(BIN)/python -m controller.sandbox.programs etcd kube-apiserver kubectl kube-controller-manager helm
+	@$(BIN)/python -m playground.programs etcd kube-apiserver kubectl kube-controller-manager helm
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy --strict, generated files in step
@@ -43,7 +43,7 @@ generate: $(STAMP) ## regenerate what is generated from the models
 	$(BIN)/python argocd/generate.py
 
 bench: $(STAMP) ## measure the operator on this machine
-	@$(BIN)/python -m controller.sandbox.programs etcd kube-apiserver kubectl
+	@$(BIN)/python -m playground.programs etcd kube-apiserver kubectl
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 soak: $(STAMP) ## 50,000 random steps against the whole life of a plan

@@ -1,4 +1,4 @@
-"""The edgeplan operator: an EdgeDeploymentPlan object as the source of truth for an AWS SageMaker edge deployment plan.
+"""The operator: makes a Kubernetes object the source of truth for an AWS SageMaker edge deployment plan.
 
-Read `reconciler.py` first: observe -> decide -> apply -> summarize. `domain/` decides, `adapters/` call out.
+Read `engine/reconciler.py` first, the loop, then `domain/`, which decides; `aws/` and `cluster/` call out.
 """

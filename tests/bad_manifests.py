@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from controller.domain.resource import API_VERSION, KIND
+from controller.domain.api import API_VERSION, KIND
 
 DROP: Any = object()
 """In a change: the field is left out."""

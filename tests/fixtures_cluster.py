@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.sandbox.cluster import Cluster, LocalCluster
-from controller.sandbox.programs import BuildFailedError, GoMissingError, find_or_build
+from playground.cluster import Cluster, LocalCluster
+from playground.programs import BuildFailedError, GoMissingError, find_or_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The subparsers of `edgeplan diff` and `edgeplan export`; what they run is imported when it runs."""
+"""The subparsers of `edgeplan diff` and `edgeplan export`."""
 
 import argparse
 import os
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 
-def add_diff_and_export(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add both subparsers."""
+def add_diff(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subparser of `edgeplan diff`."""
     diff = commands.add_parser(
         "diff",
         help="show what the controller would do to AWS for manifests",
@@ -25,8 +25,10 @@ def add_diff_and_export(commands: "_SubParsersAction[argparse.ArgumentParser]") 
         help="the operator's --cluster-id (default: uid of kube-system of the cluster in KUBECONFIG)",
     )
     _add_flags(diff)
-    diff.set_defaults(run=_diff)
 
+
+def add_export(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subparser of `edgeplan export`."""
     export = commands.add_parser(
         "export",
         help="write the manifest of a plan that exists at AWS",
@@ -39,7 +41,6 @@ def add_diff_and_export(commands: "_SubParsersAction[argparse.ArgumentParser]") 
     export.add_argument("--namespace", help="metadata.namespace of the manifests (default: none)")
     export.add_argument("--account", help="account of the accounts file to look in; becomes spec.target.account")
     _add_flags(export)
-    export.set_defaults(run=_export)
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
@@ -50,15 +51,3 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accounts-file", type=Path, help="YAML file of the accounts that spec.target.account may name"
     )
-
-
-def _diff(parsed: argparse.Namespace) -> int:
-    from controller.commands.diff import run  # noqa: PLC0415 - see cli.py
-
-    return run(parsed)
-
-
-def _export(parsed: argparse.Namespace) -> int:
-    from controller.commands.export import run  # noqa: PLC0415 - see cli.py
-
-    return run(parsed)

@@ -5,21 +5,21 @@ import asyncio
 import sys
 from datetime import UTC, datetime
 
-from controller.adapters.sessions import Sites
-from controller.commands.cluster import Cluster, reach
-from controller.commands.forecast import Difference, End, differs, forecast
+from controller.aws.accounts import Sites
+from controller.cluster.lookup import Cluster, reach
 from controller.commands.places import sites
 from controller.domain.decide import Circumstances
 from controller.domain.desired import Desired
+from controller.domain.forecast import Difference, End, differs, forecast
 from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import Stalled
 from controller.domain.ownership import Owner, tagged_owner
-from controller.domain.resource import Key, Plan, Scope
+from controller.domain.resource import Key, Resource, Scope
 from controller.domain.spec import EdgeDeploymentPlanSpec
 from controller.domain.status import EdgeDeploymentPlanStatus
 from controller.domain.summarize import explain
-from controller.manifests import Manifest, Problem, check_one, read
-from controller.ports import AwsError, EdgePlanError, EdgePlans
+from controller.engine.ports import AwsError, EdgePlanError, EdgePlans
+from controller.schema.manifests import Manifest, Problem, check_one, read
 
 SAME, DIFFERENT, TROUBLE = 0, 1, 2  # as kubectl diff
 _AT_A_TIME = 8
@@ -124,7 +124,7 @@ async def _difference(
     return Difference(site.scope, desired, observed, steps, devices)
 
 
-def _owner(key: Key, live: Plan | None, cluster: Cluster, observed: ObservedPlan | None) -> Owner:
+def _owner(key: Key, live: Resource | None, cluster: Cluster, observed: ObservedPlan | None) -> Owner:
     """The owner that the controller would tag the plan with, as far as it can be known from here.
 
     What is not known is taken from a tag that names the same namespace and name: it is then ours.

@@ -10,14 +10,14 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from controller.adapters.sessions import OWN_ACCOUNT
+from controller.aws.accounts import OWN_ACCOUNT
 from controller.commands.places import sites
+from controller.domain.api import API_VERSION, KIND, OWNED_TAG_PREFIX, OWNER_TAG
 from controller.domain.observed import ObservedPlan, ObservedStage
-from controller.domain.ownership import OWNER_TAG
-from controller.domain.resource import API_VERSION, KIND, describe
-from controller.domain.spec import OWNED_TAG_PREFIX, EdgeDeploymentPlanSpec, Target
+from controller.domain.resource import describe
+from controller.domain.spec import EdgeDeploymentPlanSpec, Target
 from controller.domain.summarize import explain
-from controller.ports import AwsError, EdgePlans, TargetRefused
+from controller.engine.ports import AwsError, EdgePlans, TargetRefused
 
 DONE, MISSING, TROUBLE = 0, 1, 2
 _AWS_TAGS = "aws:"

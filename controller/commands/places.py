@@ -5,7 +5,7 @@ import os
 
 import boto3
 
-from controller.adapters.sessions import Sites, read_accounts
+from controller.aws.accounts import Sites, read_accounts
 
 _THREADS = 8
 _TIMEOUT = 30.0

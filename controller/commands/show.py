@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from controller.adapters.sessions import OWN_ACCOUNT
-from controller.commands.forecast import Call, Difference, Step, Wait, differs
+from controller.aws.accounts import OWN_ACCOUNT
 from controller.domain.actions import (
     Action,
     AddTags,
@@ -19,9 +18,10 @@ from controller.domain.actions import (
     StartStage,
     StopStage,
 )
+from controller.domain.api import OWNER_TAG
+from controller.domain.forecast import Call, Difference, Step, Wait, differs
 from controller.domain.observed import ObservedStage
 from controller.domain.outcomes import Done, Outcome, Pending, Stalled, Suspended, Waiting
-from controller.domain.ownership import OWNER_TAG
 from controller.domain.resource import Key
 from controller.domain.spec import DeploymentConfig, DeviceSelectionConfig, Stage
 

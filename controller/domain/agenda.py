@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from controller.domain.resource import InvalidSpec, Plan
+from controller.domain.resource import InvalidSpec, Resource
 
 
 class Wake(StrEnum):
@@ -28,18 +28,18 @@ class Work:
     """Observe, decide, apply, summarize."""
 
 
-def agenda(plan: Plan, wakes: frozenset[Wake], now: datetime) -> Rest | Work:
+def agenda(resource: Resource, wakes: frozenset[Wake], now: datetime) -> Rest | Work:
     """Whether there is work: an edit or a request is taken up at once, a retry waits for its time."""
-    if plan.deleting and not plan.held:
+    if resource.deleting and not resource.has_finalizer:
         return Rest()
-    status = plan.status
-    if plan.generation != status.observed_generation or plan.asked or wakes:
+    status = resource.status
+    if resource.generation != status.observed_generation or resource.asked or wakes:
         return Work()
     if status.retry is not None and status.retry.next_attempt_time > now:
         return Rest(status.retry.next_attempt_time)
-    if plan.deleting or status.is_true("Reconciling"):
+    if resource.deleting or status.is_true("Reconciling"):
         return Work()
-    if status.edge_deployment_plan_arn is not None and plan.held != _wants_finalizer(plan):
+    if status.edge_deployment_plan_arn is not None and resource.has_finalizer != _wants_finalizer(resource):
         return Work()  # somebody took it off: a replace does
     stalled = status.condition("Stalled")
     if stalled is not None and stalled.reason == "NameConflict":
@@ -47,7 +47,7 @@ def agenda(plan: Plan, wakes: frozenset[Wake], now: datetime) -> Rest | Work:
     return Rest()
 
 
-def _wants_finalizer(plan: Plan) -> bool:
+def _wants_finalizer(resource: Resource) -> bool:
     """Whether the object should have our finalizer; as it is where the spec does not say."""
-    spec = plan.spec
-    return plan.held if isinstance(spec, InvalidSpec) or spec.suspend else spec.deletes
+    spec = resource.spec
+    return resource.has_finalizer if isinstance(spec, InvalidSpec) or spec.suspend else spec.deletes

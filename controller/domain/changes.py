@@ -6,8 +6,8 @@ from controller.domain.actions import Action, AddTags, CreateStages, DeleteStage
 from controller.domain.desired import Desired
 from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.outcomes import Stalled, Waiting
+from controller.domain.schedule import STAGE_POLL
 from controller.domain.spec import Stage
-from controller.domain.timing import STAGE_POLL
 
 
 def immutable_changes(desired: Desired, observed: ObservedPlan) -> tuple[str, ...]:

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.domain.actions import Action, AddTags, DeletePlan, StopStage
+from controller.domain.api import OWNER_TAG
 from controller.domain.changes import immutable_changes, stage_changes, tag_changes
 from controller.domain.desired import Desired
 from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import IN_SYNC, Decision, Gone, Pending, Stalled, Waiting
-from controller.domain.ownership import OWNER_TAG, Owner, Relation, relation, tagged_owner
+from controller.domain.ownership import Owner, Relation, relation, tagged_owner
 from controller.domain.rollout import roll_out
+from controller.domain.schedule import AT_ONCE, STAGE_POLL
 from controller.domain.status import EdgeDeploymentPlanStatus
-from controller.domain.timing import AT_ONCE, STAGE_POLL
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller.domain.actions import CreatePlan
-from controller.domain.ownership import OWNER_TAG, Owner
+from controller.domain.api import OWNER_TAG
+from controller.domain.ownership import Owner
 from controller.domain.spec import EdgeDeploymentPlanSpec, Stage
 
 

@@ -3,19 +3,23 @@
 from collections.abc import Iterable, Mapping
 
 from controller.domain.observed import PlanSummary
-from controller.domain.resource import Key, Plan
+from controller.domain.resource import Key, Resource
 
 
-def suspects(plans: Iterable[Plan], rows: Mapping[str, PlanSummary]) -> frozenset[Key]:
+def suspects(resources: Iterable[Resource], rows: Mapping[str, PlanSummary]) -> frozenset[Key]:
     """Objects whose plan vanished from AWS, appeared there, or was modified since their status was written.
 
     `rows` is a full listing by plan name.
     """
-    return frozenset(plan.key for plan in plans if not plan.deleting and _suspect(plan, rows.get(plan.plan_name)))
+    return frozenset(
+        resource.key
+        for resource in resources
+        if not resource.deleting and _suspect(resource, rows.get(resource.plan_name))
+    )
 
 
-def _suspect(plan: Plan, row: PlanSummary | None) -> bool:
-    status = plan.status
+def _suspect(resource: Resource, row: PlanSummary | None) -> bool:
+    status = resource.status
     if status.edge_deployment_plan_arn is not None:
         return row is None or row.modified != status.last_modified_time
     stalled = status.condition("Stalled")

@@ -5,12 +5,11 @@ from enum import Enum, auto
 from hashlib import sha256
 from typing import Self
 
+from controller.domain.api import OWNER_TAG
 from controller.domain.observed import ObservedPlan
 from controller.domain.resource import Key
-from controller.domain.spec import OWNED_TAG_PREFIX
 from controller.domain.status import EdgeDeploymentPlanStatus
 
-OWNER_TAG = f"{OWNED_TAG_PREFIX}owner"
 _LONGEST_NAME = 80  # cluster id (63), namespace (63), uid (36) and three slashes leave 91 of a tag value's 256
 
 

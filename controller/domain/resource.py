@@ -1,6 +1,6 @@
 """The object as the loop sees it: identity, generation, spec, status; parsed once, at the door.
 
-A body that cannot be parsed (an object stored under an older CRD, say) becomes a `Plan` whose `spec` is `InvalidSpec`,
+A body that cannot be parsed (an object stored under an older CRD, say) becomes a `Resource` whose `spec` is `InvalidSpec`,
 so that it gets a Stalled condition instead of a crash.
 """
 
@@ -10,51 +10,14 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from controller.domain.spec import ENTITY_NAME_PATTERN, EdgeDeploymentPlanSpec, EntityName
+from controller.domain.api import FINALIZER, RECONCILE_ANNOTATION
+from controller.domain.spec import EdgeDeploymentPlanSpec, EntityName
 from controller.domain.status import EdgeDeploymentPlanStatus
-
-GROUP = "edgeplan.dev"
-API_VERSION = f"{GROUP}/v1alpha1"
-KIND = "EdgeDeploymentPlan"
-PLURAL = "edgedeploymentplans"
-FINALIZER = f"{GROUP}/aws-plan"
-RECONCILE_ANNOTATION = f"{GROUP}/reconcile-requested-at"
-
-_NAME = "(has({0}.spec.edgeDeploymentPlanName) ? {0}.spec.edgeDeploymentPlanName : {0}.metadata.name)"
-_TARGET = "(has({0}.spec.target) && has({0}.spec.target.{1}) ? {0}.spec.target.{1} : '')"
-
 
 NAME_NEEDED = (
     "edgeDeploymentPlanName is needed: metadata.name, its default, is not 1 to 63 letters, digits and inner hyphens, "
     "as AWS demands"
 )
-
-
-def _immutable_target(part: str) -> dict[str, str]:
-    return {
-        "rule": f"{_TARGET.format('self', part)} == {_TARGET.format('oldSelf', part)}",
-        "message": f"target.{part} cannot be changed: the plan would stay behind where it is; "
-        "delete the object and create it anew",
-        "fieldPath": ".spec.target",
-    }
-
-
-ROOT_RULES: tuple[dict[str, str], ...] = (
-    {
-        "rule": f"has(self.spec.edgeDeploymentPlanName) || self.metadata.name.matches('{ENTITY_NAME_PATTERN}')",
-        "message": NAME_NEEDED,
-        "fieldPath": ".spec",
-    },
-    {
-        "rule": f"{_NAME.format('self')} == {_NAME.format('oldSelf')}",
-        "message": "edgeDeploymentPlanName cannot be changed: it names another AWS plan; "
-        "delete the object and create it anew",
-        "fieldPath": ".spec.edgeDeploymentPlanName",
-    },
-    _immutable_target("account"),
-    _immutable_target("region"),
-)
-
 
 _PLAN_NAME: TypeAdapter[str] = TypeAdapter(EntityName)
 
@@ -84,7 +47,7 @@ class InvalidSpec:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Resource:
     """One EdgeDeploymentPlan object at one resourceVersion."""
 
     key: Key
@@ -105,7 +68,7 @@ class Plan:
         return named or self.key.name
 
     @property
-    def held(self) -> bool:
+    def has_finalizer(self) -> bool:
         """Whether our finalizer is on the object."""
         return FINALIZER in self.finalizers
 
@@ -123,7 +86,7 @@ class Plan:
         return (self.created, self.uid)
 
 
-def parse(body: Any) -> Plan:
+def parse(body: Any) -> Resource:
     """Parse the body of a watch event or of an API answer.
 
     A status that does not parse is dropped: it is ours, and the next reconcile writes it anew.
@@ -140,7 +103,7 @@ def parse(body: Any) -> Plan:
         status = EdgeDeploymentPlanStatus.model_validate(dict(body.get("status") or {}))
     except ValidationError:
         status = EdgeDeploymentPlanStatus()
-    return Plan(
+    return Resource(
         key=Key(metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],
         generation=metadata.get("generation", 1),

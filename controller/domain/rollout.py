@@ -10,9 +10,9 @@ from controller.domain.actions import Action, StartStage, StopStage
 from controller.domain.desired import Desired
 from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.outcomes import IN_SYNC, Decision, Done, Stalled, Waiting
+from controller.domain.schedule import STAGE_POLL, stage_poll
 from controller.domain.spec import Rollout, duration
 from controller.domain.status import EdgeDeploymentPlanStatus
-from controller.domain.timing import STAGE_POLL, stage_poll
 
 RETRY_HINT = "change the spec, or annotate edgeplan.dev/reconcile-requested-at to try the stage again"
 

@@ -1,7 +1,7 @@
 """What a user writes: the spec of an EdgeDeploymentPlan, every bound of it, and the rules between fields.
 
 Bounds and patterns are those of botocore's model of `CreateEdgeDeploymentPlan`; `tests/unit/test_aws_model.py` compares
-them. The CRD is generated from these classes (`controller/crd.py`). Nothing here has a default on the wire: what the
+them. The CRD is generated from these classes (`controller/schema/crd.py`). Nothing here has a default on the wire: what the
 user did not write stays unwritten, so that a GitOps tool sees no difference.
 """
 
@@ -11,12 +11,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
+from controller.domain.api import OWNED_TAG_PREFIX
 from controller.domain.base import Model, Rule
 
 ENTITY_NAME_PATTERN = r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$"
 TAG_PATTERN = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$"
 DURATION_PATTERN = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
-OWNED_TAG_PREFIX = "edgeplan.dev/"
 MAX_TAGS = 50
 
 EntityName = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=63, pattern=ENTITY_NAME_PATTERN)]

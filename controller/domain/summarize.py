@@ -11,7 +11,7 @@ from typing import assert_never
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Stalled, Suspended, Waiting
-from controller.domain.resource import Plan
+from controller.domain.resource import Resource
 from controller.domain.status import (
     Condition,
     ConditionType,
@@ -38,9 +38,9 @@ class Findings:
     applied_tag_keys: tuple[str, ...] | None = None
 
 
-def summarize(plan: Plan, found: Findings, outcome: Outcome, now: datetime) -> EdgeDeploymentPlanStatus:
+def summarize(resource: Resource, found: Findings, outcome: Outcome, now: datetime) -> EdgeDeploymentPlanStatus:
     """The status after this reconcile."""
-    before = plan.status
+    before = resource.status
     stages = _stages(before, found, now)
     succeeded = sum(stage.devices_succeeded for stage in stages or ())
     pending = sum(stage.devices_pending for stage in stages or ())
@@ -49,16 +49,16 @@ def summarize(plan: Plan, found: Findings, outcome: Outcome, now: datetime) -> E
     observed = found.observed
     arn = found.arn if found.looked else before.edge_deployment_plan_arn
     return EdgeDeploymentPlanStatus(
-        observed_generation=plan.generation,
+        observed_generation=resource.generation,
         edge_deployment_plan_arn=arn,
-        edge_deployment_plan_name=plan.plan_name if arn is not None else None,
-        conditions=_conditions(plan, found, outcome, now),
+        edge_deployment_plan_name=resource.plan_name if arn is not None else None,
+        conditions=_conditions(resource, found, outcome, now),
         stages=stages,
         devices=Devices(succeeded=succeeded, pending=pending, failed=failed) if stages else None,
         stages_deployed=f"{deployed}/{len(stages)}" if stages else None,
         retry=_retry(before, outcome, now),
         pending_changes=tuple(str(action) for action in outcome.actions) if isinstance(outcome, Pending) else None,
-        last_handled_reconcile_at=plan.reconcile_requested_at or before.last_handled_reconcile_at,
+        last_handled_reconcile_at=resource.reconcile_requested_at or before.last_handled_reconcile_at,
         last_modified_time=observed.modified if observed else None if found.looked else before.last_modified_time,
         creation_time=observed.created if observed else None if found.looked else before.creation_time,
         applied_tag_keys=found.applied_tag_keys or (None if found.looked else before.applied_tag_keys),
@@ -146,9 +146,9 @@ def _say(before: EdgeDeploymentPlanStatus, generation: int, outcome: Outcome) ->
             assert_never(outcome)
 
 
-def _conditions(plan: Plan, found: Findings, outcome: Outcome, now: datetime) -> tuple[Condition, ...]:
-    before = plan.status
-    said = dict(_say(before, plan.generation, outcome))
+def _conditions(resource: Resource, found: Findings, outcome: Outcome, now: datetime) -> tuple[Condition, ...]:
+    before = resource.status
+    said = dict(_say(before, resource.generation, outcome))
     standing = before.condition("ResourceLimitExceeded")
     if standing is not None:
         said.setdefault("ResourceLimitExceeded", _quota_said_before(standing, found, outcome))
@@ -165,7 +165,7 @@ def _conditions(plan: Plan, found: Findings, outcome: Outcome, now: datetime) ->
                 status=truth,
                 reason=reason,
                 message=message,
-                observed_generation=plan.generation,
+                observed_generation=resource.generation,
                 last_transition_time=now if moved or earlier is None else earlier.last_transition_time,
             )
         )

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.sandbox.cluster import ApiError, Cluster, LocalCluster
-from controller.sandbox.programs import find_or_build
-from controller.sandbox.server import Sandbox
+from edge_manager.server import Sandbox
+from playground.cluster import ApiError, Cluster, LocalCluster
+from playground.programs import find_or_build
 from tests.argocd.programs import argocd, source
 from tests.argocd.system import NAMESPACE, ROOT, ArgoCD, Repository, wait_served
 from tests.integration.operators import COLLECTION, REGION, OperatorProcess

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.sandbox.programs import find
+from playground.programs import find
 
 VERSION = "v3.5.3"
 _MODULE = f"github.com/argoproj/argo-cd/v3@{VERSION}"
@@ -20,7 +20,7 @@ def argocd() -> Path:
     if not found:
         pytest.skip(
             f"argocd {VERSION} is neither in KUBEBUILDER_ASSETS nor in the cache; to build it once (12 minutes of one "
-            "processor): python -m controller.sandbox.programs argocd"
+            "processor): python -m playground.programs argocd"
         )
     return found["argocd"]
 

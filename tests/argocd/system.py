@@ -16,9 +16,9 @@ from typing import Any, Self
 
 import yaml
 
-from controller.sandbox.cluster import ApiError, Cluster
-from controller.sandbox.cluster.local import _free_port
-from controller.sandbox.programs.process import spawn, stop
+from playground.cluster import ApiError, Cluster
+from playground.cluster.local import _free_port
+from playground.programs.process import spawn, stop
 from tests.argocd.programs import argocd, source
 from tests.integration import operators
 

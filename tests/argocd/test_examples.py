@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.manifests import check
+from controller.schema.manifests import check
 from tests.argocd.conftest import System
 from tests.argocd.system import ROOT, Repository, wait_until
 

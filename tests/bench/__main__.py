@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from controller.sandbox.client import SandboxClient
-from controller.sandbox.cluster import LocalCluster
-from controller.sandbox.programs.process import spawn, stop
+from edge_manager.client import SandboxClient
+from playground.cluster import LocalCluster
+from playground.programs.process import spawn, stop
 from tests.bench import measure, report
 from tests.bench.measure import Idle, Life, Quota, Stand
 from tests.bench.process import TooSlowError
@@ -74,7 +74,7 @@ def _arguments() -> argparse.Namespace:
 
 @contextlib.contextmanager
 def _stand(folder: Path, chosen: argparse.Namespace) -> Iterator[Stand]:
-    sandbox = [sys.executable, "-m", "controller.cli", "sandbox", "--port", "0"]
+    sandbox = [sys.executable, "-m", "edge_manager", "sandbox", "--port", "0"]
     with LocalCluster(audit=True) as cluster:
         cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
         cluster.kubectl("wait", "--for=condition=Established", "crd/edgedeploymentplans.edgeplan.dev", "--timeout=30s")

@@ -11,14 +11,14 @@ from http.client import HTTPSConnection
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from controller.domain.resource import API_VERSION, KIND, PLURAL
+from controller.domain.api import API_VERSION, KIND, PLURAL
 from tests.bench.process import TooSlowError
 from tests.integration.operators import minimal_spec, stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from controller.sandbox.cluster import Cluster
+    from playground.cluster import Cluster
 
 USER_AGENT = "edgeplan-bench"
 _CLIENTS = 4

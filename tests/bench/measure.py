@@ -17,8 +17,8 @@ from tests.bench.ways import OURS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from controller.sandbox.client import SandboxClient
-    from controller.sandbox.cluster import Cluster
+    from edge_manager.client import SandboxClient
+    from playground.cluster import Cluster
     from tests.bench.ways import Way
 
 REGION: Final = "eu-west-1"

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from controller.sandbox.programs.process import spawn, stop
+from playground.programs.process import spawn, stop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

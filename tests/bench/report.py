@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from controller.domain.resource import PLURAL
+from controller.domain.api import PLURAL
 from tests.bench.measure import list_calls
 
 if TYPE_CHECKING:

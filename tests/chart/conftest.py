@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.sandbox.cluster import Cluster, LocalCluster
-from controller.sandbox.programs import find_or_build
-from controller.sandbox.server import Sandbox
+from edge_manager.server import Sandbox
+from playground.cluster import Cluster, LocalCluster
+from playground.programs import find_or_build
 from tests.chart.helm import Helm
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from controller.sandbox.programs import find_or_build
+from playground.programs import find_or_build
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "edgeplan"

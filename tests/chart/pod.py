@@ -26,11 +26,11 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from controller.sandbox.programs.process import spawn, stop
+from playground.programs.process import spawn, stop
 from tests.chart.helm import ROOT
 
 if TYPE_CHECKING:
-    from controller.sandbox.cluster import Cluster
+    from playground.cluster import Cluster
 
 _SCRIPT = """\
 set -e

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from controller.sandbox.cluster import Cluster
+    from playground.cluster import Cluster
 
 NAMESPACE = "edgeplan-system"
 IN = f"--namespace={NAMESPACE}"

@@ -18,8 +18,8 @@ from tests.chart.pod import Pod, namespaces
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from controller.sandbox.cluster import Cluster, Write
-    from controller.sandbox.server import Sandbox
+    from edge_manager.server import Sandbox
+    from playground.cluster import Cluster, Write
 
 SYSTEM = "edgeplan-system"
 SHOPS = ("shop-one", "shop-two")

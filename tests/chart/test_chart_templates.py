@@ -18,14 +18,14 @@ import yaml
 
 from charts import generate
 from controller.domain.spec import duration
-from controller.sandbox.programs import find_or_build
-from controller.sandbox.programs.process import spawn, stop
-from controller.settings import Settings
+from controller.operator.settings import Settings
+from playground.programs import find_or_build
+from playground.programs.process import spawn, stop
 from tests.chart.conftest import clean
 from tests.chart.helm import CHART, ROOT, Helm, of_kind
 
 if TYPE_CHECKING:
-    from controller.sandbox.cluster import Cluster
+    from playground.cluster import Cluster
 
 GOLDEN = Path(__file__).parent / "golden"
 EVERYTHING = GOLDEN / "everything.values.yaml"

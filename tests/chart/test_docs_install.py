@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.adapters import sagemaker
-from controller.sandbox.programs import find_or_build
+from controller.aws import sagemaker
+from playground.programs import find_or_build
 from tests.chart.helm import ROOT, Helm
 from tests.chart.pod import Pod, namespaces
 from tests.chart.test_chart_pod import until_served
@@ -20,8 +20,8 @@ from tests.chart.test_chart_pod import until_served
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from controller.sandbox.cluster import Cluster
-    from controller.sandbox.server import Sandbox
+    from edge_manager.server import Sandbox
+    from playground.cluster import Cluster
 
 TEXT = (ROOT / "docs" / "install.md").read_text()
 SYSTEM = "edgeplan-system"

@@ -14,16 +14,16 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 
-from controller.sandbox import demo
-from controller.sandbox.demo.world import World
-from controller.sandbox.programs import find_or_build
-from controller.sandbox.programs.process import spawn
+from playground import demo
+from playground.demo.world import World
+from playground.programs import find_or_build
+from playground.programs.process import spawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-COMMAND = (sys.executable, "-m", "controller.cli", "demo")
+COMMAND = (sys.executable, "-m", "playground", "demo")
 
 pytestmark = pytest.mark.cluster
 

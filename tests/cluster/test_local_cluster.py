@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.sandbox.cluster import ApiError, Cluster, ClusterError, LocalCluster, files
-from controller.sandbox.programs import ASSETS_VARIABLE
+from playground.cluster import ApiError, Cluster, ClusterError, LocalCluster, files
+from playground.programs import ASSETS_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ def test_stop_leaves_neither_process_nor_file() -> None:
 def test_killed_python_leaves_no_process_and_the_next_cluster_removes_its_files() -> None:
     program = (
         "import time\n"
-        "from controller.sandbox.cluster import LocalCluster\n"
+        "from playground.cluster import LocalCluster\n"
         "with LocalCluster() as cluster:\n"
         "    print(cluster.folder, flush=True)\n"
         "    time.sleep(60)\n"
@@ -107,7 +107,7 @@ def test_killed_python_leaves_no_process_and_the_next_cluster_removes_its_files(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_command_points_kubectl_at_its_cluster_until_it_is_told_to_stop(cluster: Cluster, number: int) -> None:
-    program = "import sys; from controller.sandbox.cluster import run; sys.exit(run())"
+    program = "import sys; from playground.cluster import run; sys.exit(run())"
     with subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as python:

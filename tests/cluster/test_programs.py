@@ -15,7 +15,7 @@ from typing import Self
 import pytest
 from rich.console import Console
 
-from controller.sandbox.programs import (
+from playground.programs import (
     ASSETS_VARIABLE,
     PROGRAMS,
     BuildFailedError,
@@ -26,7 +26,7 @@ from controller.sandbox.programs import (
     find_or_build,
     progress_for,
 )
-from controller.sandbox.programs.__main__ import main
+from playground.programs.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -211,7 +211,7 @@ def test_command_prints_paths_and_refuses_unknown_names(
 def test_interrupted_build_stops_at_once_and_the_next_one_ends_well(
     number: signal.Signals, go_log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = [sys.executable, "-m", "controller.sandbox.programs", "etcd"]
+    command = [sys.executable, "-m", "playground.programs", "etcd"]
     environment = {**os.environ, "GO_SLOW": "1"}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as python:
         while not go_log.with_suffix(".log.slow").exists():

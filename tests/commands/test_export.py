@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 from controller.commands.export import object_names
-from controller.manifests import check
-from controller.sandbox.server import Sandbox
+from controller.schema.manifests import check
+from edge_manager.server import Sandbox
 from tests.commands.conftest import Ended, golden
 
 Run = Callable[..., Ended]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.sandbox.cluster import Cluster
-from controller.sandbox.server import Sandbox
+from edge_manager.server import Sandbox
+from playground.cluster import Cluster
 from tests.argocd.system import wait_served
 from tests.commands.conftest import Ended
 from tests.integration.operators import World, wait_until

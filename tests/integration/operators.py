@@ -14,12 +14,12 @@ from typing import Any, Self, TypeVar
 
 import kopf
 
-from controller.domain.resource import API_VERSION, GROUP, KIND, PLURAL, RECONCILE_ANNOTATION
-from controller.handlers import register
-from controller.operator import Operator
-from controller.sandbox.cluster import ApiError, Cluster
-from controller.sandbox.server import Sandbox
-from controller.settings import Settings
+from controller.domain.api import API_VERSION, GROUP, KIND, PLURAL, RECONCILE_ANNOTATION
+from controller.operator.handlers import register
+from controller.operator.process import Operator
+from controller.operator.settings import Settings
+from edge_manager.server import Sandbox
+from playground.cluster import ApiError, Cluster
 
 REGION = "eu-west-1"
 T = TypeVar("T")

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from controller.sandbox.cluster import Cluster, LocalCluster
-from controller.sandbox.server import Sandbox
+from edge_manager.server import Sandbox
+from playground.cluster import Cluster, LocalCluster
 from tests.integration.operators import World, install
 
 NAME = "crd/edgedeploymentplans.edgeplan.dev"

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 from kubernetes.aio import client
 
-from controller.adapters.kubernetes import KubernetesObjects, connect
+from controller.cluster.objects import KubernetesObjects, connect
 from controller.domain.resource import Key
-from controller.ports import ObjectError
+from controller.engine.ports import ObjectError
 
 
 async def _ask_a_server_that_hangs_up() -> list[str]:

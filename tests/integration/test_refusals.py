@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from controller.manifests import check
-from controller.sandbox.cluster import ApiError, Cluster
+from controller.schema.manifests import check
+from playground.cluster import ApiError, Cluster
 from tests.bad_manifests import BAD, Bad, good_spec, manifest
 from tests.integration.operators import COLLECTION
 

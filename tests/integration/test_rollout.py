@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.domain.resource import API_VERSION, KIND
+from controller.domain.api import API_VERSION, KIND
 from tests.integration.operators import REGION, World, minimal_spec, stage, wait_until
 
 STAGES = ["lab", "canary", "north", "south", "rest"]

@@ -8,13 +8,13 @@ from typing import Any
 import boto3
 import pytest
 
-from controller.adapters.sessions import Sites
+from controller.aws.accounts import Sites
 from controller.domain.agenda import Wake
-from controller.domain.resource import Key, Plan, Scope, parse
-from controller.index import Index
-from controller.quotas import Quotas
-from controller.sandbox.server import Sandbox
-from controller.sweeper import Sweeper
+from controller.domain.resource import Key, Resource, Scope, parse
+from controller.engine.index import Index
+from controller.engine.quotas import Quotas
+from controller.engine.sweeper import Sweeper
+from edge_manager.server import Sandbox
 from tests.integration.operators import REGION, minimal_spec
 
 SCOPE = Scope("default", REGION)
@@ -28,7 +28,7 @@ def aws(sandbox: Sandbox) -> Iterator[Any]:
     client.close()
 
 
-def _object(name: str, arn: str, modified: datetime) -> Plan:
+def _object(name: str, arn: str, modified: datetime) -> Resource:
     status = {
         "observedGeneration": 1,
         "edgeDeploymentPlanArn": arn,

@@ -8,13 +8,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from controller.domain.api import API_VERSION, FINALIZER, KIND, OWNER_TAG
 from controller.domain.decide import Circumstances, decide
 from controller.domain.desired import Desired
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.outcomes import Outcome, Queued, Stalled, Suspended
-from controller.domain.ownership import OWNER_TAG, Owner
-from controller.domain.resource import API_VERSION, FINALIZER, KIND, parse
+from controller.domain.ownership import Owner
+from controller.domain.resource import parse
 from controller.domain.respond import respond
 from controller.domain.spec import EdgeDeploymentPlanSpec
 from controller.domain.status import StageStatus

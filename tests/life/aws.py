@@ -15,17 +15,17 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
-from controller.adapters.sagemaker import SageMakerPlans
-from controller.adapters.sessions import Sites
+from controller.aws.accounts import Sites
+from controller.aws.sagemaker import SageMakerPlans
 from controller.domain.resource import Scope
-from controller.sandbox.calls import Call
-from controller.sandbox.clock import Clock
-from controller.sandbox.faults import Fault, Faults
-from controller.sandbox.plan_calls import describe
-from controller.sandbox.service import Request, Service
-from controller.sandbox.settings import Settings
-from controller.sandbox.stages import Failure
-from controller.sandbox.state import Place, World
+from edge_manager.calls import Call
+from edge_manager.clock import Clock
+from edge_manager.faults import Fault, Faults
+from edge_manager.plan_calls import describe
+from edge_manager.service import Request, Service
+from edge_manager.settings import Settings
+from edge_manager.stages import Failure
+from edge_manager.state import Place, World
 
 if TYPE_CHECKING:
     from tests.life.crash import Mortality

@@ -5,10 +5,11 @@ from copy import deepcopy
 from datetime import datetime
 from typing import Any, TypeVar
 
+from controller.domain.api import API_VERSION, FINALIZER, KIND, RECONCILE_ANNOTATION
 from controller.domain.events import Event
-from controller.domain.resource import API_VERSION, FINALIZER, KIND, RECONCILE_ANNOTATION, Key, Plan, parse
+from controller.domain.resource import Key, Resource, parse
 from controller.domain.status import EdgeDeploymentPlanStatus
-from controller.ports import ObjectChanged, ObjectError, ObjectGone
+from controller.engine.ports import ObjectChanged, ObjectError, ObjectGone
 from tests.life.crash import Mortality
 
 Body = dict[str, Any]
@@ -27,8 +28,8 @@ class Cluster:
         self.news: list[tuple[str, Body]] = []
         self.failing: list[bool] = []
         """Writes that will fail, first to last: True where the work is done all the same."""
-        self.written: Callable[[Plan, EdgeDeploymentPlanStatus], None] = lambda _plan, _status: None
-        self.released: Callable[[Plan], None] = lambda _plan: None
+        self.written: Callable[[Resource, EdgeDeploymentPlanStatus], None] = lambda _plan, _status: None
+        self.released: Callable[[Resource], None] = lambda _plan: None
         self.events: list[tuple[Key, Event]] = []
 
     # -- what users do ----------------------------------------------------------------------------------------------
@@ -37,7 +38,7 @@ class Cluster:
         """All objects."""
         return list(self._stored)
 
-    def plan(self, key: Key) -> Plan:
+    def plan(self, key: Key) -> Resource:
         """The object as it is stored."""
         return parse(self._stored[key])
 
@@ -96,10 +97,10 @@ class Cluster:
 
     # -- ports.Objects ----------------------------------------------------------------------------------------------
 
-    async def write_status(self, plan: Plan, status: EdgeDeploymentPlanStatus) -> Plan:
+    async def write_status(self, plan: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
         """Write the status; a merge patch without resourceVersion, as the adapter's."""
 
-        def work() -> Plan:
+        def work() -> Resource:
             body = self._mine(plan)
             self.written(plan, status)
             if body["status"] != status.wire():
@@ -109,13 +110,13 @@ class Cluster:
 
         return self._write(work)
 
-    async def hold(self, plan: Plan) -> Plan:
+    async def hold(self, plan: Resource) -> Resource:
         """Put the finalizer on."""
         found = self._write(lambda: self._finalize(plan, [*plan.finalizers, FINALIZER]))
         assert found is not None
         return found
 
-    async def release(self, plan: Plan) -> Plan | None:
+    async def release(self, plan: Resource) -> Resource | None:
         """Take the finalizer off."""
         others = [name for name in plan.finalizers if name != FINALIZER]
         try:
@@ -132,7 +133,7 @@ class Cluster:
         self._mortality.before_work()
         return False
 
-    async def publish(self, plan: Plan, event: Event) -> None:
+    async def publish(self, plan: Resource, event: Event) -> None:
         """Note the event."""
         self._mortality.before_work()
         self.events.append((plan.key, event))
@@ -150,13 +151,13 @@ class Cluster:
             raise ObjectError("the API server's answer got lost")
         return result
 
-    def _mine(self, plan: Plan) -> Body:
+    def _mine(self, plan: Resource) -> Body:
         body = self._stored.get(plan.key)
         if body is None or body["metadata"]["uid"] != plan.uid:
             raise ObjectGone(f"{plan.key} is gone")
         return body
 
-    def _finalize(self, plan: Plan, finalizers: list[str]) -> Plan | None:
+    def _finalize(self, plan: Resource, finalizers: list[str]) -> Resource | None:
         metadata = self._mine(plan)["metadata"]
         if metadata["resourceVersion"] != plan.resource_version:
             raise ObjectChanged(f"{plan.key} changed in between")

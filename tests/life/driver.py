@@ -10,18 +10,18 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 from controller.domain.failures import backoff
-from controller.operator import Operator
-from controller.ports import AwsError, ObjectError
-from controller.quotas import Quotas
-from controller.reconciler import Reconciler
-from controller.settings import Settings
-from controller.sweeper import Sweeper
+from controller.engine.ports import AwsError, ObjectError
+from controller.engine.quotas import Quotas
+from controller.engine.reconciler import Reconciler
+from controller.engine.sweeper import Sweeper
+from controller.operator.process import Operator
+from controller.operator.settings import Settings
 from tests.life.crash import Crash
 
 if TYPE_CHECKING:
     from controller.domain.agenda import Wake
     from controller.domain.resource import Key
-    from controller.workqueue import WorkQueue
+    from controller.engine.queue import WorkQueue
     from tests.life.aws import Aws, Loop
     from tests.life.cluster import Cluster
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from controller.domain.ownership import OWNER_TAG, Owner
+from controller.domain.api import OWNER_TAG
+from controller.domain.ownership import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller.domain.ownership import OWNER_TAG
+from controller.domain.api import OWNER_TAG
 from controller.domain.resource import Key, Scope
 from tests.life.aws import READS, REGIONS, Aws, Loop
 from tests.life.cluster import Cluster
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from controller.domain.status import EdgeDeploymentPlanStatus
-    from controller.sandbox.service import Request
+    from edge_manager.service import Request
 
 REGION = REGIONS[0]
 A, B = Key("retail", "a"), Key("retail", "b")

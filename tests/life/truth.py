@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from controller.domain.ownership import OWNER_TAG, Owner
+from controller.domain.api import OWNER_TAG
+from controller.domain.ownership import Owner
 from controller.domain.spec import EdgeDeploymentPlanSpec
 from tests.life.aws import READS, REGIONS
 from tests.life.driver import CLUSTER
@@ -13,27 +14,27 @@ from tests.life.driver import CLUSTER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from controller.domain.resource import Plan
+    from controller.domain.resource import Resource
     from controller.domain.status import EdgeDeploymentPlanStatus
-    from controller.sandbox.service import Request
+    from edge_manager.service import Request
     from tests.life.aws import Aws
     from tests.life.cluster import Cluster
     from tests.life.driver import Process
 
 
-def region_of(plan: Plan) -> str:
+def region_of(plan: Resource) -> str:
     """Where the object's plan lives."""
     assert isinstance(plan.spec, EdgeDeploymentPlanSpec)
     target = plan.spec.target
     return (target and target.region) or REGIONS[0]
 
 
-def owner_of(plan: Plan) -> str:
+def owner_of(plan: Resource) -> str:
     """The ownership tag of the object's plan."""
     return Owner(CLUSTER, plan.key.namespace, plan.key.name, plan.uid).tag_value
 
 
-def spec_of(plan: Plan) -> EdgeDeploymentPlanSpec:
+def spec_of(plan: Resource) -> EdgeDeploymentPlanSpec:
     """The spec, which is valid here."""
     assert isinstance(plan.spec, EdgeDeploymentPlanSpec)
     return plan.spec
@@ -105,7 +106,7 @@ class Witness:
         assert claims <= {owner_of(plan) for plan in writers}, f"{name} is claimed for {claims}"
         assert claims or request.operation != "CreateEdgeDeploymentPlan", f"{name} is created for nobody"
 
-    def _may_stop(self, plan: Plan, held: Mapping[str, Any], operation: str) -> bool:
+    def _may_stop(self, plan: Resource, held: Mapping[str, Any], operation: str) -> bool:
         """Whether this object asks for the deletion, or for stages to be stopped, and the plan is its own."""
         tag = held["Tags"].get(OWNER_TAG)
         ours = owner_of(plan)
@@ -134,7 +135,7 @@ class Witness:
         ]
         assert len(owners) == len(set(owners)), "an object has two plans"
 
-    def _released(self, plan: Plan) -> None:
+    def _released(self, plan: Resource) -> None:
         """The finalizer goes from an object that is deleted."""
         stored = self._cluster.plan(plan.key)
         if not (spec_of(stored).deletes and spec_of(plan).deletes):
@@ -144,7 +145,7 @@ class Witness:
 
     # -- statuses ---------------------------------------------------------------------------------------------------
 
-    def status_is_sound(self, plan: Plan, status: EdgeDeploymentPlanStatus) -> None:
+    def status_is_sound(self, plan: Resource, status: EdgeDeploymentPlanStatus) -> None:
         """What kstatus and the API conventions ask of every status."""
         kinds = [each.type for each in status.conditions]
         assert kinds == [each for each in ("Ready", "Reconciling", "Stalled", "ResourceLimitExceeded") if each in kinds]
@@ -187,13 +188,15 @@ class Verdict:
             assert plan.status.observed_generation == plan.generation
             self._judge(plan)
 
-    def _judge(self, plan: Plan) -> None:
+    def _judge(self, plan: Resource) -> None:
         spec, status = spec_of(plan), plan.status
         aws = self._aws.plan(plan.plan_name, region_of(plan))
         ready, stalled = status.condition("Ready"), status.condition("Stalled")
         context = f"{plan.key}: {status.conditions}\nspec {spec.wire()}\nAWS {aws}"
         assert ready is not None
-        assert plan.held == spec.deletes or spec.suspend or (stalled and stalled.reason == "NameConflict"), context
+        assert plan.has_finalizer == spec.deletes or spec.suspend or (stalled and stalled.reason == "NameConflict"), (
+            context
+        )
         if spec.suspend:
             assert (ready.status, ready.reason) == ("Unknown", "Suspended"), context
         elif stalled is not None:
@@ -213,7 +216,7 @@ class Verdict:
             assert aws is not None, context
             self._in_sync(plan, aws, context)
 
-    def _in_sync(self, plan: Plan, aws: Mapping[str, Any], context: str) -> None:
+    def _in_sync(self, plan: Resource, aws: Mapping[str, Any], context: str) -> None:
         spec, status = spec_of(plan), plan.status
         assert same_immutables(spec, aws), context
         assert same_stages(spec, aws), context
@@ -230,7 +233,7 @@ class Verdict:
             gate = order.index(spec.rollout.through_stage) if spec.rollout.through_stage else len(order) - 1
             assert {statuses(aws)[name] for name in order[: gate + 1]} == {"DEPLOYED"}, context
 
-    def _queued(self, plan: Plan, aws: Mapping[str, Any] | None, context: str) -> None:
+    def _queued(self, plan: Resource, aws: Mapping[str, Any] | None, context: str) -> None:
         region = region_of(plan)
         quota = self._aws.service.settings.quota
         assert aws is None, context
@@ -248,7 +251,7 @@ class Verdict:
         noun = "plan" if len(older) == 1 else "plans"
         assert (f"behind {len(older)} {noun}:" if older else "first in the queue") in message, context
 
-    def _stalled(self, reason: str, plan: Plan, aws: Mapping[str, Any] | None) -> bool:
+    def _stalled(self, reason: str, plan: Resource, aws: Mapping[str, Any] | None) -> bool:
         spec = spec_of(plan)
         stages = statuses(aws) if aws else {}
         tag = aws["Tags"].get(OWNER_TAG) if aws else None

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.sandbox.calls import OPERATIONS
-from controller.sandbox.client import PREFIX
-from controller.sandbox.clock import Clock
-from controller.sandbox.control import Control
-from controller.sandbox.faults import Fault
-from controller.sandbox.service import Service
-from controller.sandbox.settings import Settings
+from edge_manager.calls import OPERATIONS
+from edge_manager.client import PREFIX
+from edge_manager.clock import Clock
+from edge_manager.control import Control
+from edge_manager.faults import Fault
+from edge_manager.service import Service
+from edge_manager.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

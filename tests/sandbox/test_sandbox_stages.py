@@ -11,17 +11,17 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.sandbox.calls import OPERATIONS, Call
-from controller.sandbox.clock import later
-from controller.sandbox.errors import ApiError
-from controller.sandbox.settings import Settings
-from controller.sandbox.stages import Failure
-from controller.sandbox.state import World, device_names
+from edge_manager.calls import OPERATIONS, Call
+from edge_manager.clock import later
+from edge_manager.errors import ApiError
+from edge_manager.settings import Settings
+from edge_manager.stages import Failure
+from edge_manager.state import World, device_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from controller.sandbox.server import Sandbox
+    from edge_manager.server import Sandbox
 
     Create = Callable[..., str]
     Percentage = Callable[..., dict[str, Any]]

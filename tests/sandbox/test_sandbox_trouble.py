@@ -18,13 +18,13 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from controller.sandbox.client import SandboxClient
-from controller.sandbox.clock import Clock
-from controller.sandbox.faults import Fault, Throttle
-from controller.sandbox.identity import Session, identify
-from controller.sandbox.server import Sandbox
-from controller.sandbox.service import Service
-from controller.sandbox.settings import Settings
+from edge_manager.client import SandboxClient
+from edge_manager.clock import Clock
+from edge_manager.faults import Fault, Throttle
+from edge_manager.identity import Session, identify
+from edge_manager.server import Sandbox
+from edge_manager.service import Service
+from edge_manager.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -355,7 +355,7 @@ def test_a_port_that_is_taken_is_reported(sandbox: Sandbox) -> None:
 
 def test_a_sandbox_of_its_own_process_serves_until_it_is_told_to_stop() -> None:
     program = (
-        "from controller.sandbox.server import run; from controller.sandbox.settings import Settings; "
+        "from edge_manager.server import run; from edge_manager.settings import Settings; "
         "run('127.0.0.1', 0, Settings(quota=5), speed=0)"
     )
     with subprocess.Popen(

@@ -5,19 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
+from controller.domain.api import FINALIZER, OWNER_TAG
 from controller.domain.decide import Circumstances
 from controller.domain.desired import Desired
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.observed import ObservedPlan, ObservedStage
-from controller.domain.ownership import OWNER_TAG, Owner
-from controller.domain.resource import FINALIZER, InvalidSpec, Key, Plan
-from controller.domain.spec import (
-    DeploymentConfig,
-    DeviceSelectionConfig,
-    EdgeDeploymentPlanSpec,
-    ModelConfig,
-    Stage,
-)
+from controller.domain.ownership import Owner
+from controller.domain.resource import InvalidSpec, Key, Resource
+from controller.domain.spec import DeploymentConfig, DeviceSelectionConfig, EdgeDeploymentPlanSpec, ModelConfig, Stage
 from controller.domain.status import (
     Condition,
     ConditionType,
@@ -162,22 +157,22 @@ def plan(
     generation: int = 1,
     age: timedelta = timedelta(0),
     deleting: bool = False,
-    held: bool = True,
+    has_finalizer: bool = True,
     requested: str | None = None,
     status: EdgeDeploymentPlanStatus | None = None,
     invalid: str | None = None,
     version: int = 1,
     **fields: Any,
-) -> Plan:
+) -> Resource:
     """An object."""
-    return Plan(
+    return Resource(
         key=Key("retail", name),
         uid=uid,
         generation=generation,
         resource_version=str(version),
         created=NOON - age,
         deleting=deleting,
-        finalizers=(FINALIZER,) if held else (),
+        finalizers=(FINALIZER,) if has_finalizer else (),
         reconcile_requested_at=requested,
         spec=InvalidSpec(invalid) if invalid else spec(*stages, **fields),
         status=status or EdgeDeploymentPlanStatus(),

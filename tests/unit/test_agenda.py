@@ -67,7 +67,7 @@ def test_object_stalled_by_a_name_conflict_looks_whether_the_holder_went() -> No
 
 def test_object_being_deleted_is_work_until_its_finalizer_is_off() -> None:
     assert agenda(plan(deleting=True, status=READY), NEVER, NOON) == Work()
-    assert agenda(plan(deleting=True, held=False, generation=2, status=READY), frozenset(Wake), NOON) == Rest()
+    assert agenda(plan(deleting=True, has_finalizer=False, generation=2, status=READY), frozenset(Wake), NOON) == Rest()
 
 
 def test_object_whose_deletion_failed_waits_for_its_retry() -> None:

@@ -8,11 +8,11 @@ import botocore.session
 import pytest
 from botocore.model import Shape
 
-from controller.crd import custom_resource_definition
 from controller.domain.failures import CREDENTIALS_CODES, QUOTA_CODES, TRANSIENT_CODES
 from controller.domain.observed import ACTIVE
 from controller.domain.spec import EdgeDeploymentPlanSpec
 from controller.domain.status import StageStatus
+from controller.schema.crd import custom_resource_definition
 from tests.bad_manifests import good_spec
 
 SERVICE = botocore.session.get_session().get_service_model("sagemaker")

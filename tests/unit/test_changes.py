@@ -6,10 +6,10 @@ from hypothesis import given as generate
 from hypothesis import strategies as st
 
 from controller.domain.actions import Action, AddTags, CreateStages, DeleteStage, DeleteTags
+from controller.domain.api import OWNER_TAG
 from controller.domain.changes import immutable_changes, stage_changes, tag_changes
 from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import Stalled, Waiting
-from controller.domain.ownership import OWNER_TAG
 from controller.domain.spec import Stage
 from controller.domain.status import StageStatus
 from tests.unit.builders import OWNER, desired, observed, observed_stage, stage

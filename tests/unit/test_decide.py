@@ -6,11 +6,12 @@ from hypothesis import given as generate
 from hypothesis import strategies as st
 
 from controller.domain.actions import AddTags, CreatePlan, DeletePlan, StartStage, StopStage
+from controller.domain.api import OWNER_TAG
 from controller.domain.decide import Circumstances, decide, decide_deletion
 from controller.domain.desired import Desired
 from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import Done, Gone, Pending, Queued, Retrying, Stalled, Suspended, Waiting
-from controller.domain.ownership import OWNER_TAG, Owner, Relation, relation
+from controller.domain.ownership import Owner, Relation, relation
 from controller.domain.status import StageStatus
 from tests.unit.builders import MINUTE, NOON, OWNER, desired, given, observed, observed_stage, rollout, stage, status
 

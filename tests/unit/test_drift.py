@@ -6,7 +6,7 @@ import pytest
 
 from controller.domain.drift import suspects
 from controller.domain.observed import PlanSummary
-from controller.domain.resource import Plan
+from controller.domain.resource import Resource
 from tests.unit.builders import ARN, MINUTE, NAME, NOON, condition, plan, status
 
 ROW = {NAME: PlanSummary(NAME, ARN, NOON)}
@@ -16,7 +16,7 @@ TAKEN = status(arn=None, conditions=STALLED)
 OBSERVED = {"management": "Observe"}
 
 
-def suspected(one: Plan, rows: dict[str, PlanSummary]) -> bool:
+def suspected(one: Resource, rows: dict[str, PlanSummary]) -> bool:
     return bool(suspects([one], rows))
 
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.resource import Plan, Scope
-from controller.index import Index
+from controller.domain.resource import Resource, Scope
+from controller.engine.index import Index
 from tests.unit.builders import KEY, MINUTE, plan, status
 
 SCOPE = Scope("default", "eu-west-1")
@@ -12,7 +12,7 @@ ELSEWHERE = Scope("default", "us-east-1")
 OBSERVE = {"management": "Observe"}
 
 
-def index(*plans: Plan, scope: Scope = SCOPE) -> Index:
+def index(*plans: Resource, scope: Scope = SCOPE) -> Index:
     made = Index()
     for one in plans:
         assert made.put(one)
@@ -20,7 +20,7 @@ def index(*plans: Plan, scope: Scope = SCOPE) -> Index:
     return made
 
 
-def claimant(name: str, age: int, **more: object) -> Plan:
+def claimant(name: str, age: int, **more: object) -> Resource:
     fields: dict[str, object] = {"edgeDeploymentPlanName": "shared"} | more
     return plan(name=name, uid=f"uid-{name}", age=age * MINUTE, **fields)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Arrows point one way: domain <- ports <- {reconciler, adapters, ...} <- operator <- handlers <- cli."""
+"""Arrows point one way: domain <- engine <- {aws, cluster, schema} <- operator <- commands <- cli."""
 
 import ast
 import sys
@@ -6,28 +6,30 @@ from pathlib import Path
 
 import pytest
 
-import controller
-
-ROOT = Path(controller.__file__).parent
-LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"domain"}),
-    frozenset({"ports"}),
-    frozenset({"reconciler", "convergence", "run", "quotas", "index", "workqueue", "sweeper", "adapters"}),
-    frozenset({"operator"}),
-    frozenset({"handlers"}),
-    frozenset({"cli"}),
-)
-# Modules beside the arrows and what of this package each may use.
-BESIDE: dict[str, frozenset[str]] = {
-    "settings": frozenset({"domain"}),
-    "crd": frozenset({"domain"}),
-    "manifests": frozenset({"domain"}),
-    "sandbox": frozenset({"sandbox"}),
-    "sandbox/demo": frozenset({"sandbox", "domain", "crd", "manifests"}),
+ROOT = Path(__file__).parents[2]
+# What each folder of the operator may import of it, its own included.
+BELOW_OPERATOR = frozenset({"domain", "engine", "aws", "cluster", "schema"})
+ALLOWED: dict[str, frozenset[str]] = {
+    "domain": frozenset({"domain"}),
+    "engine": frozenset({"domain", "engine"}),
+    "aws": frozenset({"domain", "engine", "aws"}),
+    "cluster": frozenset({"domain", "engine", "cluster"}),
+    "schema": frozenset({"domain", "engine", "schema"}),
+    "operator": BELOW_OPERATOR | {"operator"},
+    "commands": BELOW_OPERATOR | {"operator", "commands"},
+    "cli": frozenset({"commands", "operator", "cli"}),
 }
-# The command line, and each module of it, may use everything.
-ABOVE = frozenset({"cli", "commands"})
-FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem != "__init__")
+# The one folder, or two, that knows a library: nothing else would have to change with it.
+LIBRARIES: dict[str, frozenset[str]] = {
+    "boto3": frozenset({"aws", "commands"}),
+    "botocore": frozenset({"aws"}),
+    "kubernetes": frozenset({"cluster"}),
+    "kopf": frozenset({"operator", "commands"}),
+}
+
+
+def files(package: str) -> list[Path]:
+    return sorted(path for path in (ROOT / package).rglob("*.py") if path != ROOT / package / "__init__.py")
 
 
 def imports(path: Path) -> set[str]:
@@ -39,66 +41,53 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             module = node.module or ""
-            found |= {f"{module}.{alias.name}" for alias in node.names} if module == "controller" else {module}
+            found |= {f"{module}.{alias.name}" for alias in node.names} if "." not in module else {module}
     return found
 
 
+def packages(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)}
+
+
 def layer(path: Path) -> str:
-    """The part of the package that a file belongs to."""
-    relative = path.relative_to(ROOT)
-    return relative.parts[0].removesuffix(".py")
+    return path.relative_to(ROOT / "controller").parts[0].removesuffix(".py")
 
 
-def allowed(part: str) -> frozenset[str]:
-    """The parts that a part may import, its own included."""
-    if part in ABOVE:
-        return frozenset(layer(path) for path in FILES)
-    if part in BESIDE:
-        return BESIDE[part] | {part}
-    level = next((number for number, names in enumerate(LAYERS) if part in names), None)
-    assert level is not None, f"{part} has no place in the layers: give it one here and in docs"
-    below = frozenset[str]().union(*LAYERS[:level])
-    # Parts of one layer know each other one way only, and adapters and the loop not at all.
-    beside = (
-        LAYERS[level] - {"adapters", "reconciler"} if part not in {"adapters", "index", "workqueue"} else frozenset()
-    )
-    return below | beside | {part} | ({"settings"} if level > 2 else frozenset())
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", files("controller"), ids=name_of)
 def test_arrows_point_one_way(path: Path) -> None:
-    part = layer(path)
-    own = {name.split(".")[1] for name in imports(path) if name.startswith("controller.")}
-    may = BESIDE["sandbox/demo"] if path.is_relative_to(ROOT / "sandbox" / "demo") else allowed(part)
-    assert own <= may, f"{path.relative_to(ROOT)} imports {sorted(own - may)}"
+    assert layer(path) in ALLOWED, f"{layer(path)} has no place in the layers: give it one here and in docs"
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("controller.")}
+    assert used <= ALLOWED[layer(path)], f"{name_of(path)} imports {sorted(used - ALLOWED[layer(path)])}"
+    assert not packages(path) & {"edge_manager", "playground"}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "domain").glob("*.py")), ids=lambda path: str(path.name))
+@pytest.mark.parametrize("path", files("controller"), ids=name_of)
+def test_each_library_is_known_in_one_place(path: Path) -> None:
+    for library in packages(path) & LIBRARIES.keys():
+        assert layer(path) in LIBRARIES[library], f"{name_of(path)} imports {library}"
+
+
+@pytest.mark.parametrize("path", files("controller/domain"), ids=name_of)
 def test_domain_imports_only_the_standard_library_and_pydantic(path: Path) -> None:
-    foreign = {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names
-    assert foreign <= {"pydantic", "pydantic_core", "controller"}
+    assert packages(path) - sys.stdlib_module_names <= {"pydantic", "pydantic_core", "controller"}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "domain").glob("*.py")), ids=lambda path: str(path.name))
+@pytest.mark.parametrize("path", files("controller/domain"), ids=name_of)
 def test_domain_reads_no_clock_and_rolls_no_dice(path: Path) -> None:
     assert not imports(path) & {"time", "random", "os", "asyncio", "threading", "socket", "pathlib", "logging"}
     text = path.read_text(encoding="utf-8")
     assert not any(call in text for call in ("datetime.now(", "datetime.utcnow(", "date.today("))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "sandbox").glob("*.py")), ids=lambda path: str(path.name))
-def test_sandbox_knows_nothing_of_the_operator(path: Path) -> None:
-    names = imports(path)
-    assert not {name for name in names if name.startswith("controller.") and not name.startswith("controller.sandbox")}
-    assert "kopf" not in {name.split(".")[0] for name in names}
+@pytest.mark.parametrize("path", files("edge_manager"), ids=name_of)
+def test_edge_manager_knows_nothing_of_the_operator(path: Path) -> None:
+    assert not packages(path) & {"controller", "playground", "kopf"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_each_library_is_known_in_one_place(path: Path) -> None:
-    """Boto3 in the adapters and Kopf in the wiring: nothing else would have to change with them."""
-    libraries = {name.split(".")[0] for name in imports(path)}
-    part = layer(path)
-    if part not in {"adapters", "sandbox", *ABOVE}:
-        assert not libraries & {"boto3", "botocore", "kubernetes"}
-    if part not in {"handlers", *ABOVE}:
-        assert "kopf" not in libraries
+@pytest.mark.parametrize("path", files("playground"), ids=name_of)
+def test_playground_meets_the_operator_as_its_users_do(path: Path) -> None:
+    assert not packages(path) & {"controller", "kopf"}

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from controller.crd import custom_resource_definition
 from controller.domain.actions import (
     AddTags,
     CreatePlan,
@@ -18,14 +17,16 @@ from controller.domain.actions import (
     StopStage,
 )
 from controller.domain.agenda import Wake, Work, agenda
+from controller.domain.api import OWNER_TAG
 from controller.domain.decide import decide, decide_deletion
 from controller.domain.desired import Desired
 from controller.domain.drift import suspects
 from controller.domain.observed import ObservedPlan, PlanSummary
 from controller.domain.outcomes import Decision, Done, Gone, Pending, Stalled, Waiting
-from controller.domain.ownership import OWNER_TAG, Owner
+from controller.domain.ownership import Owner
+from controller.domain.schedule import AT_ONCE, STAGE_POLL
 from controller.domain.status import EdgeDeploymentPlanStatus, StageStatus
-from controller.domain.timing import AT_ONCE, STAGE_POLL
+from controller.schema.crd import custom_resource_definition
 from tests.unit.builders import (
     ARN,
     MINUTE,

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from controller.cli import main
-from controller.crd import custom_resource_definition
-from controller.domain.resource import KIND
-from controller.manifests import Problem, check
+from controller.domain.api import KIND
+from controller.schema.crd import custom_resource_definition
+from controller.schema.manifests import Problem, check
 from tests.bad_manifests import BAD, Bad, good_spec, manifest
 
 EXAMPLES = sorted(Path("examples").rglob("*.yaml"))

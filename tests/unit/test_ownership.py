@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.ownership import OWNER_TAG, Owner, Relation, relation
+from controller.domain.api import OWNER_TAG
+from controller.domain.ownership import Owner, Relation, relation
 from controller.domain.resource import Key
 from tests.unit.builders import ARN, MINUTE, NOON, OWNER, observed, status
 

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from controller.domain.agenda import Wake
 from controller.domain.quota import QuotaQueue, Ticket
 from controller.domain.resource import Key, Scope
-from controller.quotas import Quotas
+from controller.engine.quotas import Quotas
 from tests.unit.builders import MINUTE, NOON, REFUSED_FOR_QUOTA, condition, plan, retry, status
 
 SCOPE = Scope("default", "eu-west-1")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from controller import settings
-from controller.settings import Settings
+from controller.operator import settings
+from controller.operator.settings import Settings
 
 
 @pytest.fixture(autouse=True)

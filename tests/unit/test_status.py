@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.resource import FINALIZER, RECONCILE_ANNOTATION, InvalidSpec, Key, parse
+from controller.domain.api import FINALIZER, RECONCILE_ANNOTATION
+from controller.domain.resource import InvalidSpec, Key, parse
 from controller.domain.spec import EdgeDeploymentPlanSpec
 from controller.domain.status import EdgeDeploymentPlanStatus, StageState
 from tests.bad_manifests import BAD, Bad, good_spec
@@ -96,7 +97,7 @@ def test_object_is_parsed_at_the_door() -> None:
     assert isinstance(plan.spec, EdgeDeploymentPlanSpec)
     assert plan.spec.wire() == good_spec()
     assert plan.status.wire() == WIRE
-    assert (plan.deleting, plan.held, plan.asked, plan.plan_name) == (False, False, False, "store-cameras")
+    assert (plan.deleting, plan.has_finalizer, plan.asked, plan.plan_name) == (False, False, False, "store-cameras")
 
 
 def test_deletion_finalizer_and_request_are_seen() -> None:
@@ -106,7 +107,7 @@ def test_deletion_finalizer_and_request_are_seen() -> None:
         "annotations": {RECONCILE_ANNOTATION: "again"},
     }
     plan = parse(body(metadata=metadata))
-    assert (plan.deleting, plan.held, plan.asked) == (True, True, True)
+    assert (plan.deleting, plan.has_finalizer, plan.asked) == (True, True, True)
 
 
 def test_name_of_the_object_is_the_default_name_of_the_plan() -> None:

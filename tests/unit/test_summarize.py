@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from controller.domain.actions import DeletePlan, StartStage
 from controller.domain.failures import FailureKind
 from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Stalled, Suspended, Waiting
-from controller.domain.resource import Plan
+from controller.domain.resource import Resource
 from controller.domain.status import EdgeDeploymentPlanStatus
 from controller.domain.summarize import Findings, summarize
 from tests.unit.builders import (
@@ -57,7 +57,9 @@ def said(after: EdgeDeploymentPlanStatus) -> dict[str, tuple[str, str]]:
     return {each.type: (each.status, each.reason) for each in after.conditions}
 
 
-def summary(outcome: Outcome, before: Plan | None = None, found: Findings | None = None) -> EdgeDeploymentPlanStatus:
+def summary(
+    outcome: Outcome, before: Resource | None = None, found: Findings | None = None
+) -> EdgeDeploymentPlanStatus:
     return summarize(before or plan(), found or Findings(), outcome, NOON)
 
 

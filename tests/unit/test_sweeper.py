@@ -10,12 +10,12 @@ import pytest
 from controller.domain.actions import Action
 from controller.domain.agenda import Wake
 from controller.domain.observed import ObservedPlan, PlanSummary
-from controller.domain.resource import Key, Plan, Scope
+from controller.domain.resource import Key, Resource, Scope
 from controller.domain.spec import Target
-from controller.index import Index
-from controller.ports import AwsError
-from controller.quotas import Quotas
-from controller.sweeper import Sweeper
+from controller.engine.index import Index
+from controller.engine.ports import AwsError
+from controller.engine.quotas import Quotas
+from controller.engine.sweeper import Sweeper
 from tests.unit.builders import ARN, MINUTE, NOON, REFUSED_FOR_QUOTA, failure, plan, status
 
 SCOPE = Scope("default", "eu-west-1")
@@ -68,7 +68,7 @@ class World:
     def wake(self, key: Key, wake: Wake) -> None:
         self.woken.append((key, wake))
 
-    def add(self, one: Plan) -> None:
+    def add(self, one: Resource) -> None:
         self.index.put(one)
         self.index.place(one, SCOPE)
 

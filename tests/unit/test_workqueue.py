@@ -8,7 +8,7 @@ import pytest
 
 from controller.domain.agenda import Wake
 from controller.domain.resource import Key
-from controller.workqueue import WorkQueue
+from controller.engine.queue import WorkQueue
 
 A, B = Key("retail", "a"), Key("retail", "b")
 NOW = timedelta(0)

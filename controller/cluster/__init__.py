@@ -1,0 +1,1 @@
+"""The Kubernetes API: objects, their status and finalizer, events. Translates, decides nothing."""

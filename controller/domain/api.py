@@ -1,0 +1,11 @@
+"""The resource's names in the Kubernetes API, each written once."""
+
+GROUP = "edgeplan.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "EdgeDeploymentPlan"
+PLURAL = "edgedeploymentplans"
+FINALIZER = f"{GROUP}/aws-plan"
+RECONCILE_ANNOTATION = f"{GROUP}/reconcile-requested-at"
+OWNED_TAG_PREFIX = f"{GROUP}/"
+OWNER_TAG = f"{OWNED_TAG_PREFIX}owner"

@@ -1,0 +1,107 @@
+"""What the loop needs from outside, as protocols, and the errors that come through them.
+
+EdgePlanError
+├── AwsError           an AWS call failed; carries a Failure with its kind
+├── TargetRefused      spec.target names what the operator's configuration does not allow
+└── ObjectError        a call to the Kubernetes API failed
+    ├── ObjectGone     the object is not there any more, or is another one of that name
+    └── ObjectChanged  somebody changed it in between; the next watch event brings the news
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from controller.domain.actions import Action
+from controller.domain.events import Event
+from controller.domain.failures import Failure
+from controller.domain.observed import ObservedPlan, PlanSummary
+from controller.domain.resource import Key, Resource, Scope
+from controller.domain.spec import Target
+from controller.domain.status import EdgeDeploymentPlanStatus
+
+
+class EdgePlanError(Exception):
+    """Whatever the ports can raise."""
+
+
+class AwsError(EdgePlanError):
+    """An AWS call failed."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
+
+class TargetRefused(EdgePlanError):  # noqa: N818 - it is a refusal, worded for the user
+    """spec.target names an account or region that the operator's configuration does not allow."""
+
+
+class ObjectError(EdgePlanError):
+    """A call to the Kubernetes API failed."""
+
+
+class ObjectGone(ObjectError):  # noqa: N818 - a state, not a fault
+    """The object is not there any more, or is another one of that name."""
+
+
+class ObjectChanged(ObjectError):  # noqa: N818 - a state, not a fault
+    """The object was changed in between."""
+
+
+class EdgePlans(Protocol):
+    """The edge deployment plans of one account and region. Every method raises AwsError."""
+
+    @property
+    def scope(self) -> Scope:
+        """Account and region."""
+
+    async def describe(self, name: str, *, with_tags: bool) -> ObservedPlan | None:
+        """The plan of that name with all its stages, or None."""
+
+    async def apply(self, action: Action) -> str | None:
+        """Make the call; the ARN where the action is CreatePlan."""
+
+    async def list_plans(self) -> Mapping[str, PlanSummary]:
+        """All plans, by name."""
+
+    async def count_devices(self, plan: str, stage: str) -> int:
+        """How many devices a stage selects."""
+
+
+class Sites(Protocol):
+    """Where plans live at AWS."""
+
+    def site(self, namespace: str, target: Target | None) -> EdgePlans:
+        """The account and region for an object of that namespace.
+
+        Raises:
+            TargetRefused: the configuration does not allow it.
+
+        """
+
+
+class Objects(Protocol):
+    """EdgeDeploymentPlan objects in the cluster. Every method raises ObjectError."""
+
+    async def write_status(self, plan: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
+        """Write the status; the object as it is then."""
+
+    async def hold(self, plan: Resource) -> Resource:
+        """Put the finalizer on; the object as it is then."""
+
+    async def release(self, plan: Resource) -> Resource | None:
+        """Take the finalizer off; the object as it is then, or None when it went."""
+
+    async def exists(self, key: Key, uid: str) -> bool:
+        """Whether the object of that uid is there, asked at the API server."""
+
+    async def definition_going(self) -> bool:
+        """Whether the CustomResourceDefinition itself is being deleted."""
+
+    async def publish(self, plan: Resource, event: Event) -> None:
+        """Publish an event about the object; a failure is logged, not raised."""
+
+
+Clock = Callable[[], datetime]
+Dice = Callable[[], float]

@@ -1,0 +1,1 @@
+"""The running operator: settings, the assembled process, and the wiring to Kopf."""

@@ -1,0 +1,82 @@
+"""Kopf wiring, and nothing else: events are parsed at the door and handed to the operator.
+
+`on.event` handlers keep Kopf from writing to the objects: no progress annotations, no diff base, no second patch. Kopf
+gives the watch, its resumption, the namespaces, the signals, the liveness server and the order of start and stop.
+"""
+
+from typing import Any
+
+import kopf
+
+from controller.cluster.objects import configuration
+from controller.domain.api import GROUP, PLURAL, VERSION
+from controller.domain.resource import parse
+from controller.engine.ports import ObjectError
+from controller.operator.process import Operator
+
+
+class _NoDiffs(kopf.DiffBaseStorage):
+    """Kopf works out what changed at every event, asked or not: half of its own work there, and nobody here asks."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:  # noqa: ARG002 - Kopf's own signature
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> None:
+        pass
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        pass
+
+
+def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
+    """Register the operator's handlers."""
+
+    @kopf.on.startup(registry=registry)
+    async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
+        settings.posting.enabled = False  # events are our own: one per transition, not one per log line
+        # Scanning stays on: Kopf watches CRDs, so the kind may come after the operator, go, and come back.
+        settings.persistence.diffbase_storage = _NoDiffs()
+        settings.peering.standalone = True
+        settings.watching.server_timeout = 300  # a silent watch is renewed at the latest then
+        settings.watching.client_timeout = 330
+        settings.watching.connect_timeout = 30
+        settings.networking.error_backoffs = (1, 2, 3, 5, 8, 13, 21)
+        try:
+            await operator.start()
+        except (ObjectError, ValueError) as error:
+            raise kopf.PermanentError(str(error)) from error  # end the process: whoever runs it starts it anew
+
+    @kopf.on.login(registry=registry)
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+        # Kopf asks anew when a token has expired. One way to the cluster serves Kopf's watch and our own writes.
+        settings = await configuration()
+        scheme, token = settings.api_key.get("BearerToken", " ").split(" ", maxsplit=1)
+        return kopf.ConnectionInfo(
+            server=settings.host,
+            ca_path=settings.ssl_ca_cert,
+            insecure=not settings.verify_ssl,
+            certificate_path=settings.cert_file,
+            private_key_path=settings.key_file,
+            scheme=scheme or None,
+            token=token or None,
+        )
+
+    @kopf.on.cleanup(registry=registry)
+    async def stop(**_: Any) -> None:
+        await operator.stop()
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def changed(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - Kopf's own name
+        resource = parse(body)
+        if type == "DELETED":
+            operator.gone(resource)
+        else:
+            operator.seen(resource)
+
+    @kopf.on.probe(registry=registry, id="objects")
+    async def objects(**_: Any) -> int:
+        return len(operator.index)
+
+    @kopf.on.probe(registry=registry, id="lastEvent")
+    async def last_event(**_: Any) -> str:
+        return operator.last_event.isoformat()

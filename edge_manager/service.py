@@ -1,0 +1,186 @@
+"""A request's way through the sandbox, without the HTTP: open, obstruct, answer, record."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter, defaultdict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qsl
+from uuid import uuid4
+
+from edge_manager import fleet_calls, plan_calls, sts, tag_calls, wire
+from edge_manager.calls import OPERATIONS, Call
+from edge_manager.errors import ApiError, access_denied, quota_reached
+from edge_manager.faults import Fault, Faults, Throttle
+from edge_manager.identity import Caller, identify
+from edge_manager.state import World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edge_manager.clock import Clock
+    from edge_manager.settings import Settings
+
+REGISTERED = (fleet_calls, plan_calls, tag_calls)  # their operations are in OPERATIONS by now
+LOG_LENGTH = 20_000
+NOBODY = Caller("", "", "", "anonymous")
+
+# The parameter that names what a call is about, and the resource type in its ARN.
+SUBJECTS = {
+    "EdgeDeploymentPlanName": "edge-deployment",
+    "EdgePackagingJobName": "edge-packaging-job",
+    "DeviceFleetName": "device-fleet",
+}
+
+
+@functools.cache
+def codec() -> wire.Wire:
+    """The codec of all operations; compiling the model takes a moment, so a process does it once."""
+    return wire.Wire(OPERATIONS)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A call as it came in; `refusal` is what the front door makes of it."""
+
+    id: str
+    operation: str
+    is_sts: bool
+    caller: Caller
+    parameters: Any
+    arrived: float
+    refusal: ApiError | None = None
+
+    @property
+    def name(self) -> str:
+        """What the call is about: a resource's name, or an ARN."""
+        if not isinstance(self.parameters, dict):
+            return ""
+        keys = (*SUBJECTS, "ResourceArn", "RoleArn")
+        return next((str(self.parameters[key]) for key in keys if self.parameters.get(key)), "")
+
+    @property
+    def resource(self) -> str:
+        """The ARN that an IAM policy would have to allow."""
+        for key, kind in SUBJECTS.items():
+            if key in self.parameters or key.removesuffix("Name") in self.operation:
+                name = self.parameters.get(key, "*")
+                return f"arn:{self.caller.partition}:sagemaker:{self.caller.region}:{self.caller.account}:{kind}/{name}"
+        return self.name or "*"
+
+
+class Reply(NamedTuple):
+    """An answer: HTTP status, content type, body, and the code to record it under."""
+
+    status: int
+    content_type: str
+    body: bytes
+    code: str = "OK"
+
+
+@dataclass
+class Service:
+    """The sandbox without its HTTP server. Wall-clock times are arguments."""
+
+    settings: Settings
+    clock: Clock
+    world: World = field(default_factory=World)
+    faults: Faults = field(default_factory=Faults)
+    throttle: Throttle = field(default_factory=Throttle)
+    counts: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=LOG_LENGTH))
+    wire: wire.Wire = field(default_factory=codec)
+
+    def open(self, headers: Mapping[str, str], body: bytes, wall: float) -> Request:
+        """Find out what is asked for and by whom. Never raises: a refusal is counted like any other call."""
+        target = headers.get("X-Amz-Target")
+        operation, is_sts, caller, parameters, refusal = "Unknown", target is None, NOBODY, {}, None
+        try:
+            if target is None:
+                parameters = dict(parse_qsl(body.decode(errors="replace")))
+                operation = parameters.get("Action", operation)
+            else:
+                operation = target.removeprefix(wire.TARGET_PREFIX)
+            caller = identify(headers, self.settings, wall)
+            if target is not None:
+                parameters = self._parameters(operation, body)
+        except ApiError as error:
+            refusal = error
+        return Request(str(uuid4()), operation, is_sts, caller, parameters, wall, refusal)
+
+    def obstruct(self, request: Request) -> Fault | None:
+        """What stands in the way of a call: a rule, or the account's throttle."""
+        place = (request.caller.account, request.caller.region)
+        if request.refusal is not None:
+            return None
+        fault = self.faults.meet(request.operation, request.name, *place)
+        rate = self.settings.rate
+        if fault is None and rate and not request.is_sts:
+            admitted = self.throttle.admit(place, rate, self.settings.burst, request.arrived)
+            fault = None if admitted else Fault(error="ThrottlingException")
+        return fault
+
+    def delay(self, request: Request, fault: Fault | None) -> float:
+        """Wall-clock seconds that a call waits before anything happens."""
+        latency = self.settings.latencies.get(request.operation, self.settings.latency)
+        return latency + (fault.seconds if fault else 0)
+
+    def answer(self, request: Request, fault: Fault | None, wall: float) -> Reply:
+        """Do the work."""
+        try:
+            if request.refusal is not None:
+                raise request.refusal
+            if fault is not None and fault.mode == "error":
+                raise self._error_of(fault, request)
+            if request.is_sts:
+                body = sts.answer(request.operation, request.caller, request.parameters, request.id, wall)
+                return Reply(200, sts.CONTENT_TYPE, body)
+            return Reply(200, wire.CONTENT_TYPE, self._perform(request, wall))
+        except ApiError as error:
+            if request.is_sts:
+                status, body = sts.error(error, request.id)
+                return Reply(status, sts.CONTENT_TYPE, body, error.code)
+            return Reply(error.status, wire.CONTENT_TYPE, wire.render_error(error), error.code)
+
+    def record(self, request: Request, status: int, code: str) -> None:
+        """Count a call and note it in the log."""
+        self.counts[request.operation][code] += 1
+        self.log.append(
+            {
+                "time": self.clock.now(request.arrived),
+                "wallTime": request.arrived,
+                "operation": request.operation,
+                "name": request.name,
+                "code": code,
+                "status": status,
+                "requestId": request.id,
+                "account": request.caller.account,
+                "region": request.caller.region,
+            }
+        )
+
+    def _parameters(self, operation: str, body: bytes) -> Any:
+        if operation not in OPERATIONS:
+            hint = "is not part of this sandbox" if operation in self.wire.known else "does not exist"
+            raise ApiError("UnknownOperationException", f"Operation {operation} {hint}.")
+        return wire.loads(body)
+
+    def _perform(self, request: Request, wall: float) -> bytes:
+        caller, operation = request.caller, request.operation
+        parameters = self.wire.parse(operation, request.parameters)
+        place = self.world.place(caller.account, caller.region, caller.partition)
+        call = Call(self.world, place, self.settings, self.clock.now(wall))
+        return self.wire.render(operation, OPERATIONS[operation](call, parameters) or {})
+
+    def _error_of(self, fault: Fault, request: Request) -> ApiError:
+        message = fault.message
+        if message is None and fault.error in ("AccessDeniedException", "AccessDenied"):
+            service = "sts" if request.is_sts else "sagemaker"
+            action = f"{service}:{request.operation}"
+            message = access_denied(request.caller.arn, action, request.resource).message
+        if message is None and fault.error == "ResourceLimitExceeded":
+            caller = request.caller
+            used = len(self.world.place(caller.account, caller.region, caller.partition).plans)
+            message = quota_reached("Number of edge deployment plans", "EdgeDeploymentPlans", used, used).message
+        return ApiError(fault.error, message, fault.status)

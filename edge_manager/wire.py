@@ -1,0 +1,204 @@
+"""AWS JSON 1.1 by botocore's service model: bytes to checked parameters, results to bytes.
+
+Each shape is compiled to a function once, so that a request costs dictionary look-ups and matches of compiled patterns.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+
+from edge_manager.errors import MODELLED, ApiError, constraints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Parse = Callable[[Any, str, list[str]], Any]
+
+CONTENT_TYPE = "application/x-amz-json-1.1"
+TARGET_PREFIX = "SageMaker."
+
+# Java's classes in Python's: \w is letters, digits and the underscore, which these patterns all list anyway.
+JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{N}": "", r"\p{Z}": " \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"}
+
+
+def parser(shape: Any) -> Parse:
+    """A function that checks a JSON value against a shape and returns it without what the model does not know."""
+    kinds: dict[str, Callable[[Any], Parse]] = {"structure": _structure, "list": _list, "string": _string}
+    return kinds.get(shape.type_name, _scalar)(shape)
+
+
+def _structure(shape: Any) -> Parse:
+    required = frozenset(shape.required_members)
+    members = [
+        (name, name[0].lower() + name[1:], name in required, parser(member)) for name, member in shape.members.items()
+    ]
+
+    def parse(value: Any, path: str, violations: list[str]) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise _unexpected(value, "Structure")
+        prefix = f"{path}." if path else ""
+        found = {}
+        for name, label, is_required, parse_member in members:
+            member = value.get(name)
+            if member is not None:
+                found[name] = parse_member(member, prefix + label, violations)
+            elif is_required:
+                violations.append(
+                    f"Value null at '{prefix}{label}' failed to satisfy constraint: Member must not be null"
+                )
+        return found
+
+    return parse
+
+
+def _list(shape: Any) -> Parse:
+    parse_item = parser(shape.member)
+    check_size = _bounds(shape, "have length")
+
+    def parse(value: Any, path: str, violations: list[str]) -> list[Any]:
+        if not isinstance(value, list):
+            raise _unexpected(value, "List")
+        check_size(len(value), value, path, violations)
+        return [parse_item(item, f"{path}.{number}.member", violations) for number, item in enumerate(value, 1)]
+
+    return parse
+
+
+def _string(shape: Any) -> Parse:
+    check_size = _bounds(shape, "have length")
+    pattern, compiled = shape.metadata.get("pattern"), pattern_of(shape)
+    options = shape.metadata.get("enum")
+
+    def parse(value: Any, path: str, violations: list[str]) -> str:
+        if not isinstance(value, str):
+            raise _unexpected(value, "String")
+        if options is not None and value not in options:
+            violations.append(_violation(value, path, f"satisfy enum value set: [{', '.join(options)}]"))
+        check_size(len(value), value, path, violations)
+        if compiled is not None and not compiled.fullmatch(value):
+            violations.append(_violation(value, path, f"satisfy regular expression pattern: {pattern}"))
+        return value
+
+    return parse
+
+
+def _scalar(shape: Any) -> Parse:
+    check_value = _bounds(shape, "have value")
+    kind = shape.type_name
+    types: dict[str, tuple[type, ...]] = {
+        "integer": (int,),
+        "long": (int,),
+        "boolean": (bool,),
+        "timestamp": (int, float),
+        "float": (int, float),
+        "double": (int, float),
+    }
+    wanted = types[kind]  # a shape of another kind is one that the sandbox has no operation for
+
+    def parse(value: Any, path: str, violations: list[str]) -> Any:
+        number: Any = value  # mypy would narrow `value` to object
+        if not isinstance(value, wanted) or (isinstance(value, bool) and kind != "boolean"):
+            raise _unexpected(value, kind.capitalize())
+        if kind != "boolean":
+            check_value(number, value, path, violations)
+        return value
+
+    return parse
+
+
+def _bounds(shape: Any, verb: str) -> Callable[[float, Any, str, list[str]], None]:
+    low, high = shape.metadata.get("min"), shape.metadata.get("max")
+
+    def check(size: float, value: Any, path: str, violations: list[str]) -> None:
+        if low is not None and size < low:
+            violations.append(_violation(value, path, f"{verb} greater than or equal to {low}"))
+        if high is not None and size > high:
+            violations.append(_violation(value, path, f"{verb} less than or equal to {high}"))
+
+    return check
+
+
+def pattern_of(shape: Any) -> re.Pattern[str] | None:
+    """The shape's pattern, translated from Java's dialect."""
+    pattern = shape.metadata.get("pattern")
+    if pattern is None:
+        return None
+    for java, python in JAVA_CLASSES.items():
+        pattern = pattern.replace(java, python)
+    return re.compile(pattern)
+
+
+def _violation(value: Any, path: str, constraint: str) -> str:
+    shown = value if isinstance(value, str) else json.dumps(value)
+    return f"Value '{shown}' at '{path}' failed to satisfy constraint: Member must {constraint}"
+
+
+def _unexpected(value: Any, wanted: str) -> ApiError:
+    if isinstance(value, (dict, list)):
+        kind = "structure or map" if isinstance(value, dict) else "list"
+        return ApiError("SerializationException", f"Start of {kind} found where not expected.")
+    tokens = {bool: f"{value}".upper(), str: "STRING", int: "NUMBER", float: "NUMBER"}
+    token = f"{tokens.get(type(value), 'NULL')}_VALUE"
+    return ApiError("SerializationException", f"{token} can not be converted to a {wanted}")
+
+
+def renderer(shape: Any) -> Callable[[Any], Any]:
+    """A function that keeps of a result what the model has a member for and shortens times to milliseconds."""
+    if shape.type_name == "structure":
+        members = [(name, renderer(member)) for name, member in shape.members.items()]
+        return lambda value: {
+            name: render(value[name]) for name, render in members if name in value and value[name] is not None
+        }
+    if shape.type_name == "list":
+        render_item = renderer(shape.member)
+        return lambda value: [render_item(item) for item in value]
+    if shape.type_name == "timestamp":
+        return lambda value: round(value, 3)
+    return lambda value: value
+
+
+class Wire:
+    """The codec of one service for the operations that the sandbox implements."""
+
+    def __init__(self, operations: Iterable[str], service: str = "sagemaker") -> None:
+        model = botocore.session.get_session().get_service_model(service)
+        self.known = frozenset(model.operation_names)
+        self._parsers: dict[str, Parse] = {}
+        self._renderers: dict[str, Callable[[Any], Any]] = {}
+        for name in operations:
+            operation = model.operation_model(name)
+            if operation.input_shape is not None:
+                self._parsers[name] = parser(operation.input_shape)
+            if operation.output_shape is not None:
+                self._renderers[name] = renderer(operation.output_shape)
+
+    def parse(self, operation: str, value: Any) -> dict[str, Any]:
+        """The parameters of a call, checked by the model."""
+        violations: list[str] = []
+        parameters: dict[str, Any] = self._parsers[operation](value, "", violations)
+        if violations:
+            raise constraints(violations)
+        return parameters
+
+    def render(self, operation: str, result: dict[str, Any]) -> bytes:
+        """The body of an answer; operations without an output shape have an empty one."""
+        render = self._renderers.get(operation)
+        return b"" if render is None else json.dumps(render(result)).encode()
+
+
+def loads(body: bytes) -> Any:
+    """The JSON of a request body; none at all is an empty structure."""
+    try:
+        return json.loads(body) if body else {}
+    except ValueError:
+        raise ApiError("SerializationException", "Unable to parse the request body as JSON.") from None
+
+
+def render_error(error: ApiError) -> bytes:
+    """AWS JSON's error envelope."""
+    label = "Message" if error.code in MODELLED else "message"
+    return json.dumps({"__type": error.code, label: error.message}).encode()

@@ -1,0 +1,147 @@
+"""What happens in the demo, step by step; each step ends when what it promises has been seen, or fails."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from playground.demo.world import NAMESPACE, QUOTA, DemoFailedError, PlanView, Snapshot, World, shipped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playground.demo.view import View
+
+_DEADLINE: Final = 30.0
+_PAUSE: Final = 0.2
+CREATE: Final = "CreateEdgeDeploymentPlan"
+
+
+class Story:
+    """Plays the demo in a world and checks every promise on both sides: in Kubernetes and at AWS."""
+
+    def __init__(self, world: World, view: View) -> None:
+        self._world = world
+        self._view = view
+
+    def set_up(self) -> None:
+        """The resource is known, the operator runs."""
+        self._view.heading("Setting up")
+        self._view.doing("waiting for Kubernetes to serve EdgeDeploymentPlan")
+        self._world.define()
+        self._world.make_namespace()
+        self._until("Kubernetes serves EdgeDeploymentPlan", self._world.defined)
+        self._view.doing("the operator starts")
+        self._world.start_operator()
+
+    def manifests_become_plans(self) -> None:
+        """Two ordinary manifests: each becomes a plan by one AWS call, its ARN comes back."""
+        self._view.heading("A manifest becomes a plan")
+        self._apply("minimal.yaml")
+        self._until("store-cameras is Ready and carries the ARN that AWS gave it", self._is_ready("store-cameras"))
+        self._apply("staged-rollout.yaml")
+        self._until("self-checkout is Ready, with three stages at AWS", self._is_ready("self-checkout"))
+        stages = [stage["StageName"] for stage in self._world.sandbox.plan("self-checkout")["Stages"]]
+        self._require(stages == ["canary", "tenth", "fleet"], f"the stages at AWS are {stages}")
+        creates = self._world.sandbox.counts().get(CREATE, 0)
+        self._require(creates == 2, f"two plans cost {creates} creates")  # noqa: PLR2004
+
+    def quota_is_met(self) -> None:
+        """Three more, with one place left: one gets in, the other two wait in order and say so."""
+        self._view.heading(f"The account has room for {QUOTA} plans")
+        self._apply("quota/shelf-scanners.yaml")
+        self._until("shelf-scanners got the last place", self._is_ready("shelf-scanners"))
+        self._apply("quota/freezer-monitors.yaml")
+        self._until("freezer-monitors is refused: ResourceLimitExceeded", self._is_limited("freezer-monitors"))
+        time.sleep(1)  # creationTimestamp counts whole seconds, and the order of the queue is to be seen
+        self._apply("quota/parking-counters.yaml")
+        self._until("parking-counters waits behind it", self._is_limited("parking-counters"))
+        before = self._world.sandbox.counts().get(CREATE, 0)
+        self._watch(4.0, "watching how often AWS is asked in the meantime")
+        asked = self._world.sandbox.counts().get(CREATE, 0) - before
+        self._require(asked <= 4, f"in 4 seconds of waiting AWS was asked {asked} times")  # noqa: PLR2004
+        self._view.done(f"two plans wait, and in 4 seconds AWS was asked for {asked} more")
+
+    def room_is_made(self) -> None:
+        """One plan is deleted: exactly the next one gets in."""
+        self._view.heading("Room is made")
+        self._delete("store-cameras")
+        self._until("store-cameras is gone, in Kubernetes and at AWS", self._is_gone("store-cameras"))
+        self._until("freezer-monitors got its place", self._is_ready("freezer-monitors"))
+        seen = self._look()
+        self._require(self._limited(seen, "parking-counters"), "parking-counters does not wait any more")
+        self._require(len(seen.at_aws) == QUOTA, f"AWS holds {sorted(seen.at_aws)}")
+        self._view.done("parking-counters still waits, now first in line")
+
+    def all_goes(self) -> None:
+        """Everything is deleted: nothing is left on either side."""
+        self._view.heading("Everything goes")
+        self._view.command(f"kubectl delete edp --all -n {NAMESPACE}")
+        self._view.doing("waiting for the plans at AWS to be deleted")
+        for plan in self._look().plans:
+            self._world.delete(plan.name)
+        self._until(
+            "no object is left in Kubernetes and no plan at AWS",
+            lambda: not (seen := self._look()).plans and not seen.at_aws,
+        )
+
+    def _apply(self, example: str) -> None:
+        self._view.command(f"kubectl apply -f examples/{example} -n {NAMESPACE}")
+        self._view.doing(f"waiting for the operator to take up {example}")
+        self._world.apply(shipped("examples") / example)
+
+    def _delete(self, name: str) -> None:
+        self._view.command(f"kubectl delete edp {name} -n {NAMESPACE}")
+        self._view.doing(f"waiting for {name} to be deleted at AWS")
+        self._world.delete(name)
+
+    def _is_ready(self, name: str) -> Callable[[], bool]:
+        def check() -> bool:
+            plan = self._look().plan(name)
+            return plan is not None and plan.ready == "True" and not plan.limited and self._tells_the_truth(plan)
+
+        return check
+
+    def _is_limited(self, name: str) -> Callable[[], bool]:
+        return lambda: self._limited(self._look(), name)
+
+    def _is_gone(self, name: str) -> Callable[[], bool]:
+        return lambda: (seen := self._look()).plan(name) is None and name not in seen.at_aws
+
+    @staticmethod
+    def _limited(seen: Snapshot, name: str) -> bool:
+        plan = seen.plan(name)
+        return plan is not None and plan.limited and plan.ready == "False" and name not in seen.at_aws
+
+    def _tells_the_truth(self, plan: PlanView) -> bool:
+        try:
+            return bool(self._world.sandbox.plan(plan.name)["EdgeDeploymentPlanArn"] == plan.arn)
+        except LookupError:
+            return False
+
+    def _look(self) -> Snapshot:
+        seen = self._world.look()
+        self._view.show(seen)
+        return seen
+
+    def _watch(self, seconds: float, doing: str) -> None:
+        self._view.doing(doing)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._world.require_operator()
+            self._look()
+            time.sleep(_PAUSE)
+
+    def _until(self, promise: str, true: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _DEADLINE
+        while not true():
+            self._world.require_operator()
+            if time.monotonic() > deadline:
+                raise DemoFailedError(f"not within {_DEADLINE:.0f} seconds: {promise}")
+            time.sleep(_PAUSE)
+        self._view.done(promise)
+
+    @staticmethod
+    def _require(true: bool, otherwise: str) -> None:
+        if not true:
+            raise DemoFailedError(otherwise)
