@@ -1,4 +1,4 @@
-"""Sites: which account and region an object's plan lives in, and the client that reaches it.
+"""Accounts: which account and region an object's plan lives in, and the client that reaches it.
 
 The default is the controller's own credentials, found as every boto3 program finds them. `spec.target.account` is a name
 that the accounts file maps to a role, the regions and the namespaces that may use it.
@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from controller.aws.sagemaker import SageMakerPlans, client_config
 from controller.domain.base import Model
+from controller.domain.ownership import Rights
 from controller.domain.resource import Scope
 from controller.domain.spec import Target
 from controller.engine.ports import TargetRefused
@@ -52,8 +53,8 @@ def read_accounts(path: Path | None) -> Mapping[str, Account]:
         raise ValueError(f"accounts file {path}: {error}") from error
 
 
-class Sites:
-    """One SageMakerPlans per account and region, made when first asked for."""
+class Accounts:
+    """The accounts and regions that are open, with one SageMakerPlans for each, made when first asked for."""
 
     def __init__(
         self,
@@ -71,24 +72,29 @@ class Sites:
         self._endpoint_url = endpoint_url
         self._plans: dict[Scope, SageMakerPlans] = {}
 
-    def site(self, namespace: str, target: Target | None) -> SageMakerPlans:
-        """The account and region for an object of that namespace.
-
-        Raises:
-            TargetRefused: the configuration does not allow it.
-
-        """
-        scope = self._scope(namespace, target or Target())
+    def plans(self, scope: Scope) -> SageMakerPlans:
+        """The plans there."""
         if scope not in self._plans:
             self._plans[scope] = SageMakerPlans(scope, lambda: self._client(scope), self._threads)
         return self._plans[scope]
+
+    def rights(self, namespace: str, scope: Scope) -> Rights:  # noqa: ARG002 - the same for all, so far
+        """Which plans that are not its own an object of that namespace may observe and adopt there."""
+        return Rights()
 
     def close(self) -> None:
         """Let all threads go once their calls are done."""
         for plans in self._plans.values():
             plans.close()
 
-    def _scope(self, namespace: str, target: Target) -> Scope:
+    def scope(self, namespace: str, target: Target | None) -> Scope:
+        """The account and region for an object of that namespace.
+
+        Raises:
+            TargetRefused: the configuration does not allow it.
+
+        """
+        target = target or Target()
         if target.account is None:
             region = target.region or self._region
             if region is None:

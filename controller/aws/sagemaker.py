@@ -27,7 +27,7 @@ from controller.domain.actions import (
     StopStage,
 )
 from controller.domain.failures import Failure, FailureKind, classify
-from controller.domain.observed import ObservedPlan, ObservedStage, PlanSummary
+from controller.domain.observed import Created, ObservedPlan, ObservedStage, PlanSummary
 from controller.domain.resource import Scope
 from controller.domain.spec import DeploymentConfig, DeviceSelectionConfig, ModelConfig, Stage
 from controller.engine.ports import AwsError
@@ -109,9 +109,10 @@ class SageMakerPlans:
             created=_utc(answer.get("CreationTime")),
             modified=_utc(answer.get("LastModifiedTime")),
         )
-        return plan.with_tags(await self._tags(plan.arn)) if with_tags else plan
+        return plan.with_tags(await self.tags(plan.arn)) if with_tags else plan
 
-    async def _tags(self, arn: str) -> dict[str, str]:
+    async def tags(self, arn: str) -> dict[str, str]:
+        """The tags of a plan."""
         tags: dict[str, str] = {}
         request = {"ResourceArn": arn}
         while True:
@@ -134,6 +135,10 @@ class SageMakerPlans:
                 return rows
             request["NextToken"] = answer["NextToken"]
 
+    async def account_id(self) -> str:
+        """The id of the AWS account that answers here, by sts:GetCallerIdentity."""
+        raise NotImplementedError
+
     async def count_devices(self, plan: str, stage: str) -> int:
         """How many devices a stage selects."""
         count = 0
@@ -145,10 +150,10 @@ class SageMakerPlans:
                 return count
             request["NextToken"] = answer["NextToken"]
 
-    async def apply(self, action: Action) -> str | None:
-        """Make the call; the ARN where the action is CreatePlan."""
+    async def apply(self, action: Action) -> Created | None:
+        """Make the call; what was made where the action is CreatePlan."""
         answer = await self._call(*request_of(action))
-        return answer["EdgeDeploymentPlanArn"] if isinstance(action, CreatePlan) else None
+        return Created(answer["EdgeDeploymentPlanArn"]) if isinstance(action, CreatePlan) else None
 
     async def _call(self, operation: str, request: Mapping[str, Any]) -> Any:
         loop = asyncio.get_running_loop()

@@ -110,6 +110,13 @@ class KubernetesObjects:
         body = {"metadata": {"uid": resource.uid}, "status": after | dict.fromkeys(before.keys() - after.keys())}
         return parse(await self._patch(self._objects.patch_namespaced_custom_object_status, resource, body))
 
+    async def claim(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
+        """Write the status if the object is just as it is known here, or else raise ObjectChanged."""
+        before, after = resource.status.wire(), status.wire()
+        metadata = {"uid": resource.uid, "resourceVersion": resource.resource_version}
+        body = {"metadata": metadata, "status": after | dict.fromkeys(before.keys() - after.keys())}
+        return parse(await self._patch(self._objects.patch_namespaced_custom_object_status, resource, body))
+
     async def hold(self, resource: Resource) -> Resource:
         """Put the finalizer on; the object as it is then."""
         return parse(await self._finalizers(resource, [*resource.finalizers, FINALIZER]))

@@ -5,9 +5,9 @@ import asyncio
 import sys
 from datetime import UTC, datetime
 
-from controller.aws.accounts import Sites
+from controller.aws.accounts import Accounts
 from controller.cluster.lookup import Cluster, reach
-from controller.commands.places import sites
+from controller.commands.accounts import accounts_of
 from controller.domain.decide import Circumstances
 from controller.domain.desired import Desired
 from controller.domain.forecast import Difference, End, differs, forecast
@@ -35,14 +35,14 @@ def run(parsed: argparse.Namespace) -> int:
         sys.stdout.writelines(f"{problem}\n" for problem in problems)
         return TROUBLE
     try:
-        places = sites(parsed)
+        accounts = accounts_of(parsed)
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return TROUBLE
     try:
-        results = asyncio.run(_compare(asked, places, parsed.cluster_id))
+        results = asyncio.run(_compare(asked, accounts, parsed.cluster_id))
     finally:
-        places.close()
+        accounts.close()
     code = SAME
     for (key, manifest), result in zip(asked, results, strict=True):
         source = f"{manifest.file}:{manifest.line([])}"
@@ -76,7 +76,7 @@ def _read(parsed: argparse.Namespace) -> tuple[list[_Asked], list[Problem]]:
     return asked, problems
 
 
-async def _compare(asked: list[_Asked], places: Sites, cluster_id: str | None) -> list[Difference | EdgePlanError]:
+async def _compare(asked: list[_Asked], accounts: Accounts, cluster_id: str | None) -> list[Difference | EdgePlanError]:
     turns = asyncio.Semaphore(_AT_A_TIME)
     holders: dict[tuple[Scope, str], Key] = {}
 
@@ -90,7 +90,7 @@ async def _compare(asked: list[_Asked], places: Sites, cluster_id: str | None) -
         async def one(key: Key, manifest: Manifest) -> Difference | EdgePlanError:
             spec = EdgeDeploymentPlanSpec.model_validate(manifest.body["spec"])
             try:
-                site = places.site(key.namespace, spec.target)
+                site = accounts.plans(accounts.scope(key.namespace, spec.target))
                 name = spec.edge_deployment_plan_name or key.name
                 holder = holders.setdefault((site.scope, name), key) if spec.manages else key
                 async with turns:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from controller.aws.accounts import OWN_ACCOUNT
-from controller.commands.places import sites
+from controller.commands.accounts import accounts_of
 from controller.domain.api import API_VERSION, KIND, OWNED_TAG_PREFIX, OWNER_TAG
 from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.resource import describe
@@ -26,13 +26,13 @@ _AWS_TAGS = "aws:"
 def run(parsed: argparse.Namespace) -> int:
     """Print manifests. Exit code 0: all of them, 1: a plan is not there or cannot be adopted, 2: AWS did not answer."""
     try:
-        places = sites(parsed)
+        accounts = accounts_of(parsed)
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return TROUBLE
     try:
         target = Target(account=parsed.account) if parsed.account else None
-        site = places.site(parsed.namespace or "default", target)
+        site = accounts.plans(accounts.scope(parsed.namespace or "default", target))
         plans, missing = asyncio.run(_fetch(site, parsed.names, everything=parsed.all))
     except TargetRefused as refusal:
         sys.stderr.write(f"error: {refusal}\n")
@@ -41,7 +41,7 @@ def run(parsed: argparse.Namespace) -> int:
         sys.stderr.write(f"error: {explain(error.failure)}\n")
         return TROUBLE
     finally:
-        places.close()
+        accounts.close()
     for name in missing:
         sys.stderr.write(f"error: there is no edge deployment plan {name} in {_place(site)}\n")
     names = object_names([plan.name for plan in plans])

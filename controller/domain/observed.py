@@ -60,3 +60,15 @@ class PlanSummary:
     name: str
     arn: str
     modified: datetime | None
+
+
+@dataclass(frozen=True)
+class Created:
+    """AWS's answer to CreateEdgeDeploymentPlan.
+
+    `since` is the earliest moment, by AWS's clock, at which the plan can have been made: a look that shows an older plan
+    of that name shows one that is gone. None where the answer did not tell.
+    """
+
+    arn: str
+    since: datetime | None = None

@@ -1,7 +1,7 @@
 """Whose an AWS plan is: the ownership tag, and how a plan found at AWS relates to our object."""
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from hashlib import sha256
 from typing import Self
 
@@ -90,3 +90,20 @@ def relation(observed: ObservedPlan, owner: Owner, status: EdgeDeploymentPlanSta
     if other is None or not owner.same_object(other):
         return Relation.FOREIGN
     return Relation.OURS if other.uid == owner.uid else Relation.OURS_TO_TAG
+
+
+class Reach(StrEnum):
+    """Which plans that are not its own an object may reach for; each includes those before it."""
+
+    OWN = "own"  # none but those of the same namespace
+    UNOWNED = "unowned"  # those without an ownership tag: made by hand
+    CLUSTER = "cluster"  # those of other namespaces, if their object is gone
+    ANY = "any"  # those of other clusters
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What the administrator lets a namespace do in an account with plans that its objects did not make."""
+
+    observe: Reach = Reach.UNOWNED
+    adopt: Reach = Reach.UNOWNED

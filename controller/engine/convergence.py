@@ -118,8 +118,8 @@ class Convergence:
                 self._pass_quota_gate(run)
                 run.first_create = run.resource.uid in self._nothing_made
                 self._nothing_made.discard(run.resource.uid)
-            arn = await run.site.apply(action)
-            run.succeeded(action, arn)
+            created = await run.site.apply(action)
+            run.succeeded(action, created.arn if created else None)
             logger.info("%s: %s", run.resource.key, action)
             if isinstance(action, CreatePlan):
                 self._quotas.admitted(run.site.scope, run.resource.key)

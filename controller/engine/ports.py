@@ -1,4 +1,4 @@
-"""What the loop needs from outside, as protocols, and the errors that come through them.
+"""What the engine needs from outside, as protocols, and the errors that come through them.
 
 EdgePlanError
 ├── AwsError           an AWS call failed; carries a Failure with its kind
@@ -15,7 +15,8 @@ from typing import Protocol
 from controller.domain.actions import Action
 from controller.domain.events import Event
 from controller.domain.failures import Failure
-from controller.domain.observed import ObservedPlan, PlanSummary
+from controller.domain.observed import Created, ObservedPlan, PlanSummary
+from controller.domain.ownership import Rights
 from controller.domain.resource import Key, Resource, Scope
 from controller.domain.spec import Target
 from controller.domain.status import EdgeDeploymentPlanStatus
@@ -46,7 +47,11 @@ class ObjectGone(ObjectError):  # noqa: N818 - a state, not a fault
 
 
 class ObjectChanged(ObjectError):  # noqa: N818 - a state, not a fault
-    """The object was changed in between."""
+    """The object was changed in between; `now` is what it is by now, where that is known."""
+
+    def __init__(self, text: str, now: Resource | None = None) -> None:
+        super().__init__(text)
+        self.now = now
 
 
 class EdgePlans(Protocol):
@@ -59,20 +64,26 @@ class EdgePlans(Protocol):
     async def describe(self, name: str, *, with_tags: bool) -> ObservedPlan | None:
         """The plan of that name with all its stages, or None."""
 
-    async def apply(self, action: Action) -> str | None:
-        """Make the call; the ARN where the action is CreatePlan."""
+    async def apply(self, action: Action) -> Created | None:
+        """Make the call; what was made where the action is CreatePlan."""
 
     async def list_plans(self) -> Mapping[str, PlanSummary]:
         """All plans, by name."""
+
+    async def tags(self, arn: str) -> Mapping[str, str]:
+        """The tags of a plan."""
+
+    async def account_id(self) -> str:
+        """The id of the AWS account that answers here, by sts:GetCallerIdentity."""
 
     async def count_devices(self, plan: str, stage: str) -> int:
         """How many devices a stage selects."""
 
 
-class Sites(Protocol):
-    """Where plans live at AWS."""
+class Accounts(Protocol):
+    """The accounts and regions that the operator's configuration opens, and to whom."""
 
-    def site(self, namespace: str, target: Target | None) -> EdgePlans:
+    def scope(self, namespace: str, target: Target | None) -> Scope:
         """The account and region for an object of that namespace.
 
         Raises:
@@ -80,17 +91,30 @@ class Sites(Protocol):
 
         """
 
+    def plans(self, scope: Scope) -> EdgePlans:
+        """The plans there."""
+
+    def rights(self, namespace: str, scope: Scope) -> Rights:
+        """Which plans that are not its own an object of that namespace may observe and adopt there."""
+
 
 class Objects(Protocol):
     """EdgeDeploymentPlan objects in the cluster. Every method raises ObjectError."""
 
-    async def write_status(self, plan: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
-        """Write the status; the object as it is then."""
+    async def write_status(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
+        """Write the status; the object as it is then.
 
-    async def hold(self, plan: Resource) -> Resource:
+        Somebody's edit of spec or metadata in between is no obstacle; another status is (ObjectChanged), and so is
+        another object of that name (ObjectGone).
+        """
+
+    async def claim(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
+        """Write the status if the object is just as it is known here, or else raise ObjectChanged."""
+
+    async def hold(self, resource: Resource) -> Resource:
         """Put the finalizer on; the object as it is then."""
 
-    async def release(self, plan: Resource) -> Resource | None:
+    async def release(self, resource: Resource) -> Resource | None:
         """Take the finalizer off; the object as it is then, or None when it went."""
 
     async def exists(self, key: Key, uid: str) -> bool:
@@ -99,7 +123,7 @@ class Objects(Protocol):
     async def definition_going(self) -> bool:
         """Whether the CustomResourceDefinition itself is being deleted."""
 
-    async def publish(self, plan: Resource, event: Event) -> None:
+    async def publish(self, resource: Resource, event: Event) -> None:
         """Publish an event about the object; a failure is logged, not raised."""
 
 

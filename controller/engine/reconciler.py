@@ -19,7 +19,7 @@ from controller.domain.spec import EdgeDeploymentPlanSpec
 from controller.domain.summarize import summarize
 from controller.engine.convergence import Convergence
 from controller.engine.index import Index
-from controller.engine.ports import Clock, Dice, EdgePlans, ObjectGone, Objects, Sites, TargetRefused
+from controller.engine.ports import Accounts, Clock, Dice, EdgePlans, ObjectGone, Objects, TargetRefused
 from controller.engine.quotas import Quotas
 from controller.engine.run import Result
 
@@ -33,7 +33,7 @@ class Reconciler:
         self,
         *,
         objects: Objects,
-        sites: Sites,
+        accounts: Accounts,
         index: Index,
         quotas: Quotas,
         cluster: str,
@@ -41,7 +41,7 @@ class Reconciler:
         dice: Dice,
     ) -> None:
         self._objects = objects
-        self._sites = sites
+        self._accounts = accounts
         self._index = index
         self._quotas = quotas
         self._cluster = cluster
@@ -117,7 +117,7 @@ class Reconciler:
 
     def _site(self, resource: Resource, spec: EdgeDeploymentPlanSpec) -> EdgePlans:
         """Where the plan lives, noted in the index; raises TargetRefused."""
-        site = self._sites.site(resource.key.namespace, spec.target)
+        site = self._accounts.plans(self._accounts.scope(resource.key.namespace, spec.target))
         self._index.place(resource, site.scope)
         return site
 

@@ -15,7 +15,7 @@ from controller.domain.drift import suspects
 from controller.domain.observed import PlanSummary
 from controller.domain.resource import InvalidSpec, Key, Scope
 from controller.engine.index import Index
-from controller.engine.ports import AwsError, Sites, TargetRefused
+from controller.engine.ports import Accounts, AwsError, TargetRefused
 from controller.engine.quotas import Quotas
 
 logger = logging.getLogger(__name__)
@@ -28,14 +28,14 @@ class Sweeper:
         self,
         *,
         index: Index,
-        sites: Sites,
+        accounts: Accounts,
         quotas: Quotas,
         wake: Callable[[Key, Wake], None],
         interval: timedelta,
         audit_interval: timedelta,
     ) -> None:
         self._index = index
-        self._sites = sites
+        self._accounts = accounts
         self._quotas = quotas
         self._wake = wake
         self._interval = interval
@@ -64,7 +64,7 @@ class Sweeper:
         sample = next((plan for plan in plans if not isinstance(plan.spec, InvalidSpec)), None)
         if sample is None or isinstance(sample.spec, InvalidSpec):
             return
-        rows = await self._sites.site(sample.key.namespace, sample.spec.target).list_plans()
+        rows = await self._accounts.plans(scope).list_plans()
         # Judged as they are now, not as they were when the listing began.
         present = self._index.within(scope)
         found = suspects(present, rows)

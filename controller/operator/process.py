@@ -6,7 +6,7 @@ import random
 import socket
 from datetime import UTC, datetime, timedelta
 
-from controller.aws.accounts import Sites, read_accounts
+from controller.aws.accounts import Accounts, read_accounts
 from controller.cluster.objects import KubernetesObjects, cluster_uid, configuration, connect
 from controller.domain.agenda import Wake
 from controller.domain.resource import InvalidSpec, Key, Resource, Scope
@@ -49,7 +49,7 @@ class Operator:
         settings = self.settings
         self._api = connect(await configuration(), settings.concurrency + 4)
         cluster = settings.cluster_id or await cluster_uid(self._api)
-        self._sites = Sites(
+        self._accounts = Accounts(
             region=settings.aws_region,
             accounts=read_accounts(settings.accounts_file),
             threads=settings.concurrency,
@@ -60,7 +60,7 @@ class Operator:
         objects = KubernetesObjects(self._api, utc_now, socket.gethostname())
         reconciler = Reconciler(
             objects=objects,
-            sites=self._sites,
+            accounts=self._accounts,
             index=self.index,
             quotas=self._quotas,
             cluster=cluster,
@@ -70,7 +70,7 @@ class Operator:
         self.queue = WorkQueue(reconciler.reconcile, concurrency=settings.concurrency)
         sweeper = Sweeper(
             index=self.index,
-            sites=self._sites,
+            accounts=self._accounts,
             quotas=self._quotas,
             wake=self._wake,
             interval=settings.sweep_interval,
@@ -88,7 +88,7 @@ class Operator:
             logger.warning(
                 "AWS calls were still under way after %s; the next start takes them up", self.settings.shutdown_patience
             )
-        self._sites.close()
+        self._accounts.close()
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def _listen(self, objects: KubernetesObjects) -> None:
@@ -126,7 +126,7 @@ class Operator:
             return
         if not isinstance(resource.spec, InvalidSpec):
             try:
-                scope = self._sites.site(resource.key.namespace, resource.spec.target).scope
+                scope = self._accounts.scope(resource.key.namespace, resource.spec.target)
             except TargetRefused:
                 pass  # the reconciler tells the user
             else:

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from controller.aws.accounts import Sites
+from controller.aws.accounts import Accounts
 from controller.domain.agenda import Wake
 from controller.domain.resource import Key, Resource, Scope, parse
 from controller.engine.index import Index
@@ -57,7 +57,7 @@ def test_thousand_idle_plans_cost_ten_list_calls_and_one_changed_plan_is_woken(s
             plan = _object(row["EdgeDeploymentPlanName"], row["EdgeDeploymentPlanArn"], row["LastModifiedTime"])
             index.put(plan)
             index.place(plan, SCOPE)
-    sites = Sites(region=REGION, accounts={}, threads=4, timeout=10, endpoint_url=sandbox.url)
+    accounts = Accounts(region=REGION, accounts={}, threads=4, timeout=10, endpoint_url=sandbox.url)
 
     def wake(key: Key, reason: Wake) -> None:
         woken.append((key, reason))
@@ -69,7 +69,7 @@ def test_thousand_idle_plans_cost_ten_list_calls_and_one_changed_plan_is_woken(s
         never = timedelta(days=1_000_000)  # no audits in this test
         sweeper = Sweeper(
             index=index,
-            sites=sites,
+            accounts=accounts,
             quotas=Quotas(wake),
             wake=wake,
             interval=timedelta(seconds=1),
@@ -87,14 +87,14 @@ def test_thousand_idle_plans_cost_ten_list_calls_and_one_changed_plan_is_woken(s
     aws.delete_edge_deployment_plan(EdgeDeploymentPlanName="plan-8")
     assert sweep() == {"ListEdgeDeploymentPlans": PLANS // 100}
     assert sorted(woken) == [(Key("retail", "plan-7"), Wake.DRIFT), (Key("retail", "plan-8"), Wake.DRIFT)]
-    sites.close()
+    accounts.close()
 
 
 def test_changed_plan_costs_one_describe(sandbox: Sandbox, aws: Any) -> None:
     aws.create_edge_deployment_plan(EdgeDeploymentPlanName="plan", ModelConfigs=[], DeviceFleetName="f")
     sandbox.reset_counts()
-    sites = Sites(region=REGION, accounts={}, threads=1, timeout=10, endpoint_url=sandbox.url)
-    observed = asyncio.run(sites.site("retail", None).describe("plan", with_tags=True))
+    accounts = Accounts(region=REGION, accounts={}, threads=1, timeout=10, endpoint_url=sandbox.url)
+    observed = asyncio.run(accounts.plans(accounts.scope("retail", None)).describe("plan", with_tags=True))
     assert observed is not None
     assert sandbox.counts() == {"DescribeEdgeDeploymentPlan": 1, "ListTags": 1}
-    sites.close()
+    accounts.close()

@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
-from controller.aws.accounts import Sites
+from controller.aws.accounts import Accounts
 from controller.aws.sagemaker import SageMakerPlans
 from controller.domain.resource import Scope
 from edge_manager.calls import Call
@@ -55,16 +55,16 @@ class _AtOnce(Executor):
         return future
 
 
-class LocalSites(Sites):
-    """The operator's sites, with clients that reach the sandbox in this process."""
+class LocalAccounts(Accounts):
+    """The operator's accounts, with clients that reach the sandbox in this process."""
 
     def __init__(self, aws: Aws) -> None:
         super().__init__(region=REGIONS[0], accounts={}, threads=1, timeout=5)
         self._aws = aws
 
-    def site(self, namespace: str, target: Any) -> SageMakerPlans:
-        """The site, with its calls in order."""
-        found = super().site(namespace, target)
+    def plans(self, scope: Scope) -> SageMakerPlans:
+        """The plans there, with calls in order."""
+        found = super().plans(scope)
         found._threads = _AtOnce()  # type: ignore[assignment]
         return found
 
@@ -78,7 +78,7 @@ class Aws:
     def __init__(self) -> None:
         self.reset()
         self._clients = {region: self.client(region, by_operator=False) for region in REGIONS}
-        self.sites = LocalSites(self)
+        self.accounts = LocalAccounts(self)
 
     def reset(self, **changes: Any) -> None:
         """A new world."""

@@ -110,6 +110,18 @@ class Cluster:
 
         return self._write(work)
 
+    async def claim(self, plan: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
+        """Write the status, unless the object was changed in between."""
+
+        def work() -> Resource:
+            if self._mine(plan)["metadata"]["resourceVersion"] != plan.resource_version:
+                raise ObjectChanged(f"{plan.key} was changed", self.plan(plan.key))
+            self._mine(plan)["status"] = status.wire()
+            self._changed(plan.key, "MODIFIED")
+            return self.plan(plan.key)
+
+        return self._write(work)
+
     async def hold(self, plan: Resource) -> Resource:
         """Put the finalizer on."""
         found = self._write(lambda: self._finalize(plan, [*plan.finalizers, FINALIZER]))

@@ -69,12 +69,12 @@ class Process:
         self.queue = HandQueue(aws)
         self.operator = Operator(Settings())
         self.operator.queue = cast("WorkQueue", self.queue)
-        self.operator._sites = aws.sites
+        self.operator._accounts = aws.accounts
         self.operator._quotas = self.quotas = Quotas(self.queue.wake)
         self.index = self.operator.index
         self.reconciler = Reconciler(
             objects=cluster,
-            sites=aws.sites,
+            accounts=aws.accounts,
             index=self.index,
             quotas=self.quotas,
             cluster=CLUSTER,
@@ -84,7 +84,7 @@ class Process:
         self.sweepers = [
             Sweeper(
                 index=self.index,
-                sites=aws.sites,
+                accounts=aws.accounts,
                 quotas=self.quotas,
                 wake=self.queue.wake,
                 interval=timedelta(minutes=1),

@@ -11,7 +11,6 @@ from controller.domain.actions import Action
 from controller.domain.agenda import Wake
 from controller.domain.observed import ObservedPlan, PlanSummary
 from controller.domain.resource import Key, Resource, Scope
-from controller.domain.spec import Target
 from controller.engine.index import Index
 from controller.engine.ports import AwsError
 from controller.engine.quotas import Quotas
@@ -46,7 +45,7 @@ class Site:
     async def count_devices(self, plan: str, stage: str) -> int:
         raise AssertionError(f"{plan}/{stage}")
 
-    def site(self, _namespace: str, _target: Target | None) -> "Site":
+    def plans(self, _scope: Scope) -> "Site":
         return self
 
 
@@ -58,7 +57,12 @@ class World:
         self.woken: list[tuple[Key, Wake]] = []
         self.quotas = Quotas(self.wake)
         self.sweeper = Sweeper(
-            index=self.index, sites=self.site, quotas=self.quotas, wake=self.wake, interval=MINUTE, audit_interval=audit
+            index=self.index,
+            accounts=self.site,
+            quotas=self.quotas,
+            wake=self.wake,
+            interval=MINUTE,
+            audit_interval=audit,
         )
         for number in range(plans):
             one = plan(name=f"plan-{number}", uid=f"uid-{number}", status=status(last_modified_time=NOON))

@@ -1,24 +1,24 @@
-"""Where plans live at AWS, from the flags that `diff` and `export` share with the operator."""
+"""The accounts and regions that are open, from the flags that `diff` and `export` share with the operator."""
 
 import argparse
 import os
 
 import boto3
 
-from controller.aws.accounts import Sites, read_accounts
+from controller.aws.accounts import Accounts, read_accounts
 
 _THREADS = 8
 _TIMEOUT = 30.0
 
 
-def sites(parsed: argparse.Namespace) -> Sites:
+def accounts_of(parsed: argparse.Namespace) -> Accounts:
     """The accounts and regions that the flags open.
 
     Raises:
         ValueError: the accounts file is not of the form.
 
     """
-    return Sites(
+    return Accounts(
         region=parsed.aws_region or os.environ.get("AWS_REGION") or boto3.Session().region_name,
         accounts=read_accounts(parsed.accounts_file),
         threads=_THREADS,
