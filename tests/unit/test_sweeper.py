@@ -58,7 +58,7 @@ class World:
         self.quotas = Quotas(self.wake)
         self.sweeper = Sweeper(
             index=self.index,
-            accounts=self.site,
+            accounts=cast("Accounts", self.site),
             quotas=self.quotas,
             wake=self.wake,
             interval=MINUTE,
