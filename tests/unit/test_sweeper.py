@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
@@ -12,7 +13,7 @@ from controller.domain.agenda import Wake
 from controller.domain.observed import ObservedPlan, PlanSummary
 from controller.domain.resource import Key, Resource, Scope
 from controller.engine.index import Index
-from controller.engine.ports import AwsError
+from controller.engine.ports import Accounts, AwsError
 from controller.engine.quotas import Quotas
 from controller.engine.sweeper import Sweeper
 from tests.unit.builders import ARN, MINUTE, NOON, REFUSED_FOR_QUOTA, failure, plan, status
