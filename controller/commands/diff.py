@@ -8,16 +8,17 @@ from datetime import UTC, datetime
 from controller.aws.accounts import Accounts
 from controller.cluster.lookup import Cluster, reach
 from controller.commands.accounts import accounts_of
-from controller.domain.decide import Circumstances
+from controller.domain.circumstances import Circumstances
 from controller.domain.desired import Desired
 from controller.domain.forecast import Difference, End, differs, forecast
 from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import Stalled
 from controller.domain.ownership import Owner, tagged_owner
+from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource, Scope
 from controller.domain.spec import EdgeDeploymentPlanSpec
 from controller.domain.status import EdgeDeploymentPlanStatus
-from controller.domain.summarize import explain
+from controller.domain.wording import explain
 from controller.engine.ports import AwsError, EdgePlanError, EdgePlans
 from controller.schema.manifests import Manifest, Problem, check_one, read
 
@@ -109,11 +110,13 @@ async def _difference(
     observed = await site.describe(name, with_tags=True)
     desired = Desired(name, spec, _owner(key, live, cluster, observed))
     if holder != key:
-        conflict = Stalled("NameConflict", f"the AWS plan {name} is that of {holder} too, in the same files")
+        conflict = Stalled(Reason.NAME_CONFLICT, f"the AWS plan {name} is that of {holder} too, in the same files")
         return Difference(site.scope, desired, observed, (End(conflict),))
     other = tagged_owner(observed)
+    status = live.status if live else EdgeDeploymentPlanStatus()
     given = Circumstances(
-        status=live.status if live else EdgeDeploymentPlanStatus(),
+        status=status,
+        applied_tag_keys=frozenset(status.applied_tag_keys or ()),
         now=datetime.now(UTC),
         asked=live is not None and live.asked,
         edited=live is None or live.spec != spec or live.generation != live.status.observed_generation,

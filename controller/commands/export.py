@@ -16,7 +16,7 @@ from controller.domain.api import API_VERSION, KIND, OWNED_TAG_PREFIX, OWNER_TAG
 from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.resource import describe
 from controller.domain.spec import EdgeDeploymentPlanSpec, Target
-from controller.domain.summarize import explain
+from controller.domain.wording import explain
 from controller.engine.ports import AwsError, EdgePlans, TargetRefused
 
 DONE, MISSING, TROUBLE = 0, 1, 2

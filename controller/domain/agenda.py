@@ -1,10 +1,12 @@
 """Whether a wake-up means work: the first question of every reconcile, answered without a call to anything."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from controller.domain.reasons import Reason
 from controller.domain.resource import InvalidSpec, Resource
+from controller.domain.schedule import LONGEST, STAGE_POLL
 
 
 class Wake(StrEnum):
@@ -18,9 +20,9 @@ class Wake(StrEnum):
 
 @dataclass(frozen=True)
 class Rest:
-    """Nothing to do until then, or until something happens."""
+    """Nothing to do for so long, or until something happens."""
 
-    until: datetime | None = None
+    after: timedelta | None = None
 
 
 @dataclass(frozen=True)
@@ -28,23 +30,43 @@ class Work:
     """Observe, decide, apply, summarize."""
 
 
-def agenda(resource: Resource, wakes: frozenset[Wake], now: datetime) -> Rest | Work:
+def agenda(resource: Resource, wakes: frozenset[Wake], now: datetime, process: str = "") -> Rest | Work:
     """Whether there is work: an edit or a request is taken up at once, a retry waits for its time."""
     if resource.deleting and not resource.has_finalizer:
         return Rest()
     status = resource.status
-    if resource.generation != status.observed_generation or resource.asked or wakes:
+    claim = status.claim
+    if claim is not None and claim.by != process and timedelta(0) < claim.until - now < LONGEST:
+        return Rest(claim.until - now)
+    if resource.edited or resource.asked or wakes:
         return Work()
-    if status.retry is not None and status.retry.next_attempt_time > now:
-        return Rest(status.retry.next_attempt_time)
-    if resource.deleting or status.is_true("Reconciling"):
+    # What is further away than any wait is due: the clock jumped.
+    if status.retry is not None and timedelta(0) < (left := status.retry.next_attempt_time - now) < LONGEST:
+        return Rest(left)
+    if resource.deleting or status.is_true("Reconciling") or claim is not None:
         return Work()
     if status.edge_deployment_plan_arn is not None and resource.has_finalizer != _wants_finalizer(resource):
         return Work()  # somebody took it off: a replace does
     stalled = status.condition("Stalled")
-    if stalled is not None and stalled.reason == "NameConflict":
-        return Work()  # costs no AWS call, and the holder may have gone while the operator was down
-    return Rest()
+    if stalled is not None:
+        # Costs no AWS call, and the holder may have gone while the operator was down.
+        reason = Reason.of(stalled.reason)
+        return Work() if reason is not None and reason.ends_when_the_name_is_free else Rest()
+    return _early_look(resource, now)
+
+
+def _early_look(resource: Resource, now: datetime) -> Rest | Work:
+    """What a create made is looked at once soon after: until then the status has its stages by guess."""
+    status, ready = resource.status, resource.status.condition("Ready")
+    if (
+        ready is None
+        or status.edge_deployment_plan_arn is None
+        or not status.stages
+        or status.creation_time is not None
+    ):
+        return Rest()
+    left = STAGE_POLL - (now - ready.last_transition_time)
+    return Rest(min(left, STAGE_POLL)) if left > timedelta(0) else Work()
 
 
 def _wants_finalizer(resource: Resource) -> bool:

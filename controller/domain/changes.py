@@ -1,11 +1,12 @@
 """The difference between what is desired and what AWS holds, as calls: stages and tags; and what no call can reach."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from controller.domain.actions import Action, AddTags, CreateStages, DeleteStage, DeleteTags
 from controller.domain.desired import Desired
 from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.outcomes import Stalled, Waiting
+from controller.domain.reasons import Reason
 from controller.domain.schedule import STAGE_POLL
 from controller.domain.spec import Stage
 
@@ -23,13 +24,13 @@ def immutable_changes(desired: Desired, observed: ObservedPlan) -> tuple[str, ..
     return tuple(changes)
 
 
-def tag_changes(desired: Desired, observed: ObservedPlan, applied: Sequence[str]) -> tuple[Action, ...]:
+def tag_changes(desired: Desired, observed: ObservedPlan, applied: Collection[str]) -> tuple[Action, ...]:
     """Calls that bring the tags in step: only keys that the spec has now, or that we put there before."""
     if observed.tags is None:
         return ()
     have: Mapping[str, str] = observed.tags
     add = {key: value for key, value in desired.tags.items() if have.get(key) != value}
-    remove = tuple(key for key in applied if key not in desired.tags and key in have)
+    remove = tuple(key for key in sorted(applied) if key not in desired.tags and key in have)
     # Removing first keeps the plan under AWS's 50 tags when the spec swaps one for another.
     removal: tuple[Action, ...] = (DeleteTags(observed.arn, remove),) if remove else ()
     addition: tuple[Action, ...] = (AddTags(observed.arn, add),) if add else ()
@@ -50,7 +51,7 @@ def _selection(stage: Stage | ObservedStage) -> tuple[object, ...]:
 
 
 def _kept(wanted: Sequence[Stage], held: Sequence[ObservedStage]) -> int:
-    """How many of the wanted stages, from the first, can stay: they stand at AWS, in this order, as they should be.
+    """How many of the wanted stages, from the first, can stay: AWS has them, in this order, as they should be.
 
     AWS only appends, so what stays must come before all that is created.
     """
@@ -66,8 +67,8 @@ def _kept(wanted: Sequence[Stage], held: Sequence[ObservedStage]) -> int:
 def stage_changes(desired: Desired, observed: ObservedPlan) -> tuple[Action, ...] | Waiting | Stalled:
     """Calls that bring the stages in step; or Waiting for a stage that is active; or Stalled where AWS cannot get there.
 
-    A DEPLOYED stage that the spec still has is never deleted to reach an order or a setting: creating it anew would
-    deploy it anew. Removing it from the spec is asking for its deletion.
+    A DEPLOYED stage that the spec still has is never deleted to reach an order or a setting: creating it again would
+    deploy it again. Removing it from the spec is asking for its deletion.
     """
     kept = _kept(desired.stages, observed.stages)
     keep = {stage.stage_name for stage in desired.stages[:kept]}
@@ -79,7 +80,7 @@ def stage_changes(desired: Desired, observed: ObservedPlan) -> tuple[Action, ...
         if stage.active:
             return Waiting(
                 STAGE_POLL,
-                "StageActive",
+                Reason.STAGE_ACTIVE,
                 f"stage {stage.name} is to be {'changed' if stage.name in wanted else 'removed'}, which AWS refuses "
                 f"while it is {stage.status}; waiting until it ends",
             )
@@ -88,9 +89,9 @@ def stage_changes(desired: Desired, observed: ObservedPlan) -> tuple[Action, ...
         if want is not None and stage.status == "DEPLOYED":
             what = "its place in the order changed" if _same(want, stage) else "its settings changed"
             return Stalled(
-                "StageDeployed",
+                Reason.STAGE_DEPLOYED,
                 f"stage {stage.name} is DEPLOYED and {what}; AWS can only delete and create it, which would deploy it "
-                "anew. Put it back as it was, or give the new stage another stageName after the deployed ones",
+                "again. Put it back as it was, or give the new stage another stageName after the deployed ones",
             )
     deletions = tuple(DeleteStage(observed.name, stage.name) for stage in doomed)
     creation: tuple[Action, ...] = (CreateStages(observed.name, missing),) if missing else ()

@@ -5,7 +5,6 @@ throttling codes with botocore's own list.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 
 
@@ -124,31 +123,3 @@ def classify(code: str, http_status: int) -> FailureKind:
     if http_status == TOO_MANY_REQUESTS:
         return FailureKind.THROTTLED
     return FailureKind.TRANSIENT if http_status >= SERVER_ERROR else FailureKind.UNKNOWN
-
-
-BACKOFF_BASE = timedelta(seconds=1)
-BACKOFF_CAP = timedelta(minutes=5)
-CREDENTIALS_DELAY = timedelta(minutes=5)
-THROTTLED_DELAY = timedelta(seconds=10)
-_CAP_EXPONENT = 9  # 2 ** 9 seconds is past the cap; keeps the power small after a thousand attempts
-
-
-def backoff(attempts: int, dice: float) -> timedelta:
-    """Exponential backoff with full jitter: uniform between 0 and min(5 min, 1 s * 2 ** (attempts - 1)).
-
-    `attempts` counts consecutive failures from 1; `dice` is uniform in [0, 1). The delay is never under 100 ms, so that
-    an unlucky draw is no hot loop. Source: AWS Architecture Blog, "Exponential Backoff And Jitter".
-    """
-    ceiling: timedelta = min(BACKOFF_CAP, BACKOFF_BASE * 2 ** min(attempts - 1, _CAP_EXPONENT))
-    return max(timedelta(milliseconds=100), ceiling * dice)
-
-
-def delay(failure: Failure, attempts: int, dice: float) -> timedelta:
-    """How long to wait before the call is made again, by the kind of its failure."""
-    match failure.kind:
-        case FailureKind.CREDENTIALS:
-            return CREDENTIALS_DELAY * (0.9 + 0.2 * dice)
-        case FailureKind.THROTTLED:
-            return THROTTLED_DELAY * (0.5 + dice)
-        case _:
-            return backoff(attempts, dice)

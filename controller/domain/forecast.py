@@ -19,22 +19,19 @@ from controller.domain.actions import (
     StartStage,
     StopStage,
 )
-from controller.domain.decide import Circumstances, decide
+from controller.domain.circumstances import Circumstances
+from controller.domain.decide import decide, may_observe
 from controller.domain.desired import Desired
 from controller.domain.observed import ObservedPlan, ObservedStage
-from controller.domain.outcomes import Outcome, Pending, Stalled, Suspended, Waiting
+from controller.domain.outcomes import IN_SYNC, Next, Outcome, Pending, Stalled, Suspended, Waiting
+from controller.domain.reasons import Reason
 from controller.domain.resource import Scope
 from controller.domain.spec import Stage
-from controller.domain.status import EdgeDeploymentPlanStatus, StageState, StageStatus
+from controller.domain.stage import MEANING, StageStatus
+from controller.domain.status import EdgeDeploymentPlanStatus, StageState
 
 # Ten stages, each created, started, deployed and baked, after a replacement: well under this.
 _MOST_STEPS = 64
-_SETTLED: dict[StageStatus, StageStatus] = {
-    "CREATING": "READYTODEPLOY",
-    "STARTING": "DEPLOYED",
-    "INPROGRESS": "DEPLOYED",
-    "STOPPING": "STOPPED",
-}
 
 
 @dataclass(frozen=True)
@@ -82,36 +79,54 @@ def differs(steps: tuple[Step, ...]) -> bool:
 
 def forecast(desired: Desired, observed: ObservedPlan | None, given: Circumstances) -> tuple[Step, ...]:
     """Every step from here to the end, in order."""
-    return tuple(_steps(desired, observed, given))
+    if desired.spec.suspend:
+        return (End(Suspended()),)
+    if desired.spec.manages:
+        return tuple(_steps(desired, observed, given))
+    outcome = pending(desired, observed, given)
+    calls = outcome.actions if isinstance(outcome, Pending) else ()
+    return (*map(Call, calls), End(outcome))
+
+
+def pending(desired: Desired, observed: ObservedPlan | None, given: Circumstances) -> Outcome:
+    """How an attempt under Observe ends: with all the calls that Manage would make, one after the other.
+
+    The plan of anybody is shown as if it were taken over: listed is what adoption would change.
+    """
+    if observed is not None and (refusal := may_observe(desired, observed, given)):
+        return refusal
+    given = replace(given, adopting=True)
+    first = decide(desired, observed, given)
+    if isinstance(first.outcome, Stalled) or (isinstance(first.outcome, Waiting) and not first.actions):
+        return first.outcome
+    calls = tuple(step.action for step in _steps(desired, observed, given) if isinstance(step, Call))
+    return Pending(calls) if calls else IN_SYNC
 
 
 def _steps(desired: Desired, observed: ObservedPlan | None, given: Circumstances) -> Iterator[Step]:
-    if desired.spec.suspend:
-        yield End(Suspended())
-        return
     for _ in range(_MOST_STEPS):
         given = replace(given, status=_remember(given.status, observed, given.now))
         decision = decide(desired, observed, given)
         outcome = decision.outcome
-        actions = outcome.actions if isinstance(outcome, Pending) else decision.actions
-        for action in actions:
+        for action in decision.actions:
             yield Call(action)
             observed = _after(observed, action, given.now)
+        # As in an attempt: one request by annotation is one more start.
+        given = replace(given, asked=False)
+        if isinstance(outcome, Next):
+            if outcome.reason is Reason.RECREATING:
+                yield Wait(outcome.message)
+            continue
         if not isinstance(outcome, Waiting):
             yield End(outcome)
             return
-        # As the reconciler does: one request by annotation is one more start.
-        given = replace(given, asked=False, now=given.now + outcome.after)
-        if not outcome.after:
-            if outcome.reason == "Recreating":
-                yield Wait(outcome.message)
-            continue
+        given = replace(given, now=given.now + outcome.after)
         observed, changed = _settle(observed)
         if changed:
             yield Wait(f"until {', '.join(changed)}")
-        elif outcome.reason == "Baking":
+        elif outcome.reason is Reason.BAKING:
             yield Wait(outcome.message)
-        elif not actions:  # nothing that we can foresee moves
+        elif not decision.actions:  # nothing that we can foresee moves
             yield End(outcome)
             return
 
@@ -133,7 +148,7 @@ def _settle(observed: ObservedPlan | None) -> tuple[ObservedPlan | None, tuple[s
         return None, ()
     stages, changed = [], []
     for stage in observed.stages:
-        status = _SETTLED.get(stage.status)
+        status = MEANING[stage.status].ends_as
         if status is None:
             stages.append(stage)
             continue

@@ -1,19 +1,17 @@
 """What AWS holds, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
 from controller.domain.spec import DeploymentConfig, DeviceSelectionConfig, ModelConfig
-from controller.domain.status import StageStatus
-
-ACTIVE: frozenset[StageStatus] = frozenset({"CREATING", "STARTING", "INPROGRESS", "STOPPING"})
+from controller.domain.stage import MEANING, StageStatus
 
 
 @dataclass(frozen=True)
 class ObservedStage:
-    """One stage of the plan at AWS."""
+    """One stage of the AWS plan."""
 
     name: str
     selection: DeviceSelectionConfig
@@ -27,13 +25,13 @@ class ObservedStage:
 
     @property
     def active(self) -> bool:
-        """Whether AWS refuses to delete the stage now (`ResourceInUse`)."""
-        return self.status in ACTIVE
+        """Whether AWS refuses to delete the stage now."""
+        return MEANING[self.status].active
 
 
 @dataclass(frozen=True)
 class ObservedPlan:
-    """The plan at AWS; `tags` is None where they were not asked for."""
+    """The AWS plan; `tags` is None where they were not asked for."""
 
     arn: str
     name: str
@@ -42,7 +40,7 @@ class ObservedPlan:
     stages: tuple[ObservedStage, ...] = ()
     tags: Mapping[str, str] | None = None
     created: datetime | None = None
-    modified: datetime | None = field(default=None)
+    modified: datetime | None = None
 
     def stage(self, name: str) -> ObservedStage | None:
         """The stage of that name, if AWS has it."""

@@ -1,21 +1,22 @@
-"""How a reconcile ends, and so what comes next. `summarize.py` turns each into conditions."""
+"""How an attempt ends, and so what comes next. `summarize.py` turns each into conditions."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 
 from controller.domain.actions import Action
 from controller.domain.failures import Failure
+from controller.domain.reasons import Reason
 
 
 @dataclass(frozen=True)
 class Done:
     """AWS holds what the spec asks for."""
 
-    reason: str
+    reason: Reason
     message: str
 
 
-IN_SYNC = Done("InSync", "AWS holds the plan as specified")
+IN_SYNC = Done(Reason.IN_SYNC, "AWS holds the plan as specified")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Waiting:
     """AWS is at work; look again after `after`."""
 
     after: timedelta
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -38,7 +39,10 @@ class Retrying:
 
 @dataclass(frozen=True)
 class Queued:
-    """AWS refused for quota, us or one before us; `ahead` plans go first, the first of them asks."""
+    """AWS refused for quota, us or one before us; `ahead` plans go first, the first of them asks.
+
+    `attempts` is 0 where not this object was refused but one before it.
+    """
 
     ahead: int
     after: timedelta
@@ -50,7 +54,7 @@ class Queued:
 class Stalled:
     """Nothing more happens until somebody acts."""
 
-    reason: str
+    reason: Reason
     message: str
     failure: Failure | None = None
 
@@ -69,9 +73,9 @@ class Suspended:
 
 @dataclass(frozen=True)
 class Gone:
-    """Nothing of the object is left at AWS that should go with it: the finalizer may go."""
+    """Nothing of the object is left in AWS that should go with it: the finalizer may go."""
 
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -79,8 +83,16 @@ Outcome = Done | Waiting | Retrying | Queued | Stalled | Pending | Suspended | G
 
 
 @dataclass(frozen=True)
+class Next:
+    """No end yet: once the calls have worked, AWS is looked at again and the next step decided, in the same attempt."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
 class Decision:
-    """The calls to make now, in order, and the outcome once all of them succeeded."""
+    """The calls to make now, in order, and what comes once all of them have worked."""
 
     actions: tuple[Action, ...]
-    outcome: Outcome
+    outcome: Outcome | Next

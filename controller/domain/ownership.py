@@ -1,4 +1,4 @@
-"""Whose an AWS plan is: the ownership tag, and how a plan found at AWS relates to our object."""
+"""Whose an AWS plan is: the ownership tag, and how a plan found in AWS relates to our object."""
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
@@ -7,7 +7,7 @@ from typing import Self
 
 from controller.domain.api import OWNER_TAG
 from controller.domain.observed import ObservedPlan
-from controller.domain.resource import Key
+from controller.domain.resource import Key, Resource
 from controller.domain.status import EdgeDeploymentPlanStatus
 
 _LONGEST_NAME = 80  # cluster id (63), namespace (63), uid (36) and three slashes leave 91 of a tag value's 256
@@ -21,6 +21,11 @@ class Owner:
     namespace: str
     name: str
     uid: str
+
+    @classmethod
+    def of(cls, resource: Resource, cluster: str) -> Self:
+        """The owner that an object of that cluster is."""
+        return cls(cluster, resource.key.namespace, resource.key.name, resource.uid)
 
     @property
     def tag_value(self) -> str:
@@ -64,32 +69,35 @@ def tagged_owner(observed: ObservedPlan | None) -> Owner | None:
 
 
 class Relation(Enum):
-    """How a plan found at AWS relates to our object."""
+    """How a plan found in AWS relates to our object."""
 
     OURS = auto()
     OURS_TO_TAG = auto()  # ours, but the tag is gone or names a former life of the object
     UNOWNED = auto()  # nobody's: made by hand, say
-    FOREIGN = auto()  # another object's
+    FOREIGN = auto()  # another object's, or that of a later life of this one
 
 
 def relation(observed: ObservedPlan, owner: Owner, status: EdgeDeploymentPlanStatus) -> Relation:
     """Whose the observed plan is. Tags that were not fetched raise no doubt.
 
     A plan without the tag is ours only if we tagged that ARN before and certainly saw this very plan: somebody may have
-    deleted ours and made another of its name.
+    deleted ours and made another of its name. Of two lives of one object the later one owns the plan, in a rebuilt
+    cluster say: a tag that took the place of ours is a later life's, any other a former one's.
     """
     if observed.tags is None:
         return Relation.OURS
     value = observed.tags.get(OWNER_TAG)
+    tagged_before = OWNER_TAG in (status.applied_tag_keys or ())  # not so for what was only observed
+    known = status.edge_deployment_plan_arn == observed.arn and tagged_before
     if value is None:
-        tagged_before = OWNER_TAG in (status.applied_tag_keys or ())  # not so for what was only observed
-        known = status.edge_deployment_plan_arn == observed.arn and tagged_before
         same = status.creation_time is not None and status.creation_time == observed.created
         return Relation.OURS_TO_TAG if known and same else Relation.UNOWNED
     other = Owner.parse(value)
     if other is None or not owner.same_object(other):
         return Relation.FOREIGN
-    return Relation.OURS if other.uid == owner.uid else Relation.OURS_TO_TAG
+    if other.uid == owner.uid:
+        return Relation.OURS
+    return Relation.FOREIGN if known else Relation.OURS_TO_TAG
 
 
 class Reach(StrEnum):
@@ -100,6 +108,11 @@ class Reach(StrEnum):
     CLUSTER = "cluster"  # those of other namespaces, if their object is gone
     ANY = "any"  # those of other clusters
 
+    def covers(self, needed: "Reach") -> bool:
+        """Whether what needs that reach is within this one."""
+        order = tuple(Reach)
+        return order.index(needed) <= order.index(self)
+
 
 @dataclass(frozen=True)
 class Rights:
@@ -107,3 +120,14 @@ class Rights:
 
     observe: Reach = Reach.UNOWNED
     adopt: Reach = Reach.UNOWNED
+
+
+def reach_needed(observed: ObservedPlan, owner: Owner) -> Reach:
+    """How far an object must be allowed to reach for a plan that is not its own."""
+    value = (observed.tags or {}).get(OWNER_TAG)
+    if value is None:
+        return Reach.UNOWNED
+    other = Owner.parse(value)
+    if other is None or other.cluster != owner.cluster:
+        return Reach.ANY
+    return Reach.OWN if other.namespace == owner.namespace else Reach.CLUSTER

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
-from controller.domain.failures import Failure
-from controller.domain.resource import Key
+from controller.domain.failures import Failure, FailureKind
+from controller.domain.resource import Key, Resource
 
 
 @dataclass(frozen=True, order=True)
@@ -15,33 +16,41 @@ class Ticket:
     uid: str
     key: Key
 
+    @classmethod
+    def of(cls, resource: Resource) -> Self:
+        """The ticket of an object."""
+        return cls(resource.created, resource.uid, resource.key)
+
 
 @dataclass(frozen=True)
 class QuotaQueue:
     """Who waits for quota. A value: each change makes a new one.
 
-    `refusal` is AWS's last refusal; `attempts` counts the refusals of the present probe.
+    Only who is kept out by quota alone stands in it, so that nobody else's trouble holds the others up. `refusal` is
+    AWS's last refusal.
     """
 
     waiting: tuple[Ticket, ...] = ()
     refusal: Failure | None = None
 
-    def refused(self, ticket: Ticket, failure: Failure) -> "QuotaQueue":
-        """AWS refused this plan for quota."""
-        return QuotaQueue(_add(self.waiting, ticket), failure)
-
-    def joined(self, ticket: Ticket) -> "QuotaQueue":
-        """A plan wants to be created while others wait."""
-        return QuotaQueue(_add(self.waiting, ticket), self.refusal)
+    def joined(self, ticket: Ticket, refusal: Failure) -> "QuotaQueue":
+        """A plan was refused for quota, or wants to be created while others wait."""
+        others = (other for other in self.waiting if other.key != ticket.key)
+        return QuotaQueue(tuple(sorted((*others, ticket))), refusal)
 
     def left(self, key: Key) -> "QuotaQueue":
-        """A plan was let in, deleted, suspended or refused for another reason."""
+        """A plan was let in, deleted, suspended, or is kept out by something else than quota."""
         waiting = tuple(ticket for ticket in self.waiting if ticket.key != key)
         return QuotaQueue(waiting, self.refusal if waiting else None)
 
     def ahead_of(self, ticket: Ticket) -> int:
         """How many plans go before this one: 0 means that it may ask AWS now, as the probe or because nobody waits."""
         return sum(other < ticket for other in self.waiting)
+
+    def behind(self, key: Key) -> tuple[Ticket, ...]:
+        """Those that move up when this one goes."""
+        place = next((place for place, ticket in enumerate(self.waiting) if ticket.key == key), len(self.waiting))
+        return self.waiting[place + 1 :]
 
     @property
     def probe(self) -> Ticket | None:
@@ -52,5 +61,14 @@ class QuotaQueue:
         return any(ticket.key == key for ticket in self.waiting)
 
 
-def _add(waiting: tuple[Ticket, ...], ticket: Ticket) -> tuple[Ticket, ...]:
-    return tuple(sorted({*(other for other in waiting if other.key != ticket.key), ticket}))
+def remembered_refusal(resource: Resource) -> Failure | None:
+    """The refusal for quota that an object was under when the operator stopped, as its status says."""
+    condition = resource.status.condition("ResourceLimitExceeded")
+    if condition is None or condition.status != "True" or not resource.wants_a_plan:
+        return None
+    retry = resource.status.retry
+    message = retry.last_error.message if retry is not None else condition.message.partition(": ")[2]
+    request_id = retry.last_error.request_id if retry is not None else None
+    return Failure(
+        FailureKind.QUOTA, "CreateEdgeDeploymentPlan", "ResourceLimitExceeded", message, request_id, harmless=True
+    )

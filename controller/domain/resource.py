@@ -33,10 +33,13 @@ class Key(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """Account and region at AWS: what quotas, throttling and sweeps are counted by."""
+    """Account and region in AWS: what quotas, throttling and sweeps are counted by."""
 
     account: str
     region: str
+
+
+_NOTHING = EdgeDeploymentPlanSpec.model_construct(model_configs=(), device_fleet_name="")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ class InvalidSpec:
     """A spec that the models refuse, with the reason for the user."""
 
     message: str
+    salvaged: EdgeDeploymentPlanSpec = _NOTHING
+    """What can be read of it."""
+    unreadable: tuple[str, ...] = ()
+    """The fields that cannot."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +69,14 @@ class Resource:
     status: EdgeDeploymentPlanStatus
 
     @property
+    def readable_spec(self) -> EdgeDeploymentPlanSpec:
+        """The spec, or what can be read of it."""
+        return self.spec.salvaged if isinstance(self.spec, InvalidSpec) else self.spec
+
+    @property
     def plan_name(self) -> str:
-        """Name of the plan at AWS."""
-        named = self.spec.edge_deployment_plan_name if isinstance(self.spec, EdgeDeploymentPlanSpec) else None
-        return named or self.key.name
+        """Name of the AWS plan."""
+        return self.readable_spec.edge_deployment_plan_name or self.key.name
 
     @property
     def has_finalizer(self) -> bool:
@@ -81,6 +92,22 @@ class Resource:
         )
 
     @property
+    def edited(self) -> bool:
+        """Whether the spec changed since the status was written."""
+        return self.generation != self.status.observed_generation
+
+    @property
+    def wants_a_plan(self) -> bool:
+        """Whether the object is to have a plan in AWS that the controller may create."""
+        spec = self.spec
+        return not self.deleting and isinstance(spec, EdgeDeploymentPlanSpec) and spec.manages and not spec.suspend
+
+    @property
+    def holds_its_name(self) -> bool:
+        """Whether the object keeps others from the AWS plan that it names; who only observes does not."""
+        return not isinstance(self.spec, InvalidSpec) and self.spec.manages
+
+    @property
     def seniority(self) -> tuple[datetime, str]:
         """Sort key: the older object comes first; among equals the uid decides, so that all agree."""
         return (self.created, self.uid)
@@ -89,7 +116,7 @@ class Resource:
 def parse(body: Any) -> Resource:
     """Parse the body of a watch event or of an API answer.
 
-    A status that does not parse is dropped: it is ours, and the next reconcile writes it anew.
+    A status that does not parse is dropped: it is ours, and the next reconcile writes it again.
     """
     metadata = body["metadata"]
     spec: EdgeDeploymentPlanSpec | InvalidSpec
@@ -115,6 +142,18 @@ def parse(body: Any) -> Resource:
         spec=spec,
         status=status,
     )
+
+
+def account_of(arn: str) -> str | None:
+    """The account id in an ARN, if it has the form of one."""
+    parts = arn.split(":")
+    return parts[4] if len(parts) > len(("arn", "aws", "sagemaker", "region", "account")) else None
+
+
+def region_of(arn: str) -> str | None:
+    """The region in an ARN, if it has the form of one."""
+    parts = arn.split(":")
+    return parts[3] if len(parts) > len(("arn", "aws", "sagemaker", "region", "account")) else None
 
 
 def problem(detail: Any, root: str = "spec") -> tuple[str, str]:

@@ -7,30 +7,21 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from controller.domain.actions import Action, StartStage, StopStage
+from controller.domain.circumstances import Circumstances
 from controller.domain.desired import Desired
 from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.outcomes import IN_SYNC, Decision, Done, Stalled, Waiting
+from controller.domain.reasons import Reason
 from controller.domain.schedule import STAGE_POLL, stage_poll
 from controller.domain.spec import Rollout, duration
-from controller.domain.status import EdgeDeploymentPlanStatus
+from controller.domain.wording import counts
 
 RETRY_HINT = "change the spec, or annotate edgeplan.dev/reconcile-requested-at to try the stage again"
+_BY_HAND = "stopped in AWS"
 
 
-def roll_out(
-    desired: Desired,
-    observed: ObservedPlan,
-    status: EdgeDeploymentPlanStatus,
-    now: datetime,
-    *,
-    asked: bool,
-    edited: bool,
-) -> Decision:
-    """The next step of the rollout.
-
-    `asked`: somebody asked for a reconcile by annotation, which starts a FAILED or STOPPED stage once more.
-    `edited`: the spec changed since the last reconcile, which resumes a STOPPED stage that crosses no bound any more.
-    """
+def roll_out(desired: Desired, observed: ObservedPlan, given: Circumstances) -> Decision:
+    """The next step of the rollout."""
     rollout = desired.spec.rollout
     if rollout is None:
         return Decision((), IN_SYNC)
@@ -39,83 +30,68 @@ def roll_out(
     for name in order[: through + 1]:
         stage = observed.stage(name)
         if stage is None:  # just created, not yet listed
-            return _wait("RolloutProgressing", f"waiting for stage {name} to appear at AWS")
-        step = _stage_step(
-            stage, rollout, status, now, plan=observed.name, asked=asked, edited=edited, last=name == order[through]
-        )
+            return _wait(Reason.ROLLOUT_PROGRESSING, f"waiting for stage {name} to appear in AWS")
+        step = _stage_step(stage, rollout, given, plan=observed.name, last=name == order[through])
         if step is not None:
             return step
     if through + 1 < len(order):
-        return Decision(
-            (),
-            Done("WaitingForPromotion", f"stages through {order[through]} are DEPLOYED; next is {order[through + 1]}"),
-        )
-    return Decision((), Done("RolloutComplete", f"all {len(order)} stages are DEPLOYED"))
+        text = f"stages through {order[through]} are DEPLOYED; next is {order[through + 1]}"
+        return Decision((), Done(Reason.WAITING_FOR_PROMOTION, text))
+    return Decision((), Done(Reason.ROLLOUT_COMPLETE, f"all {len(order)} stages are DEPLOYED"))
 
 
-def _stage_step(  # noqa: C901 - a case per stage status
-    stage: ObservedStage,
-    rollout: Rollout,
-    status: EdgeDeploymentPlanStatus,
-    now: datetime,
-    *,
-    plan: str,
-    asked: bool,
-    edited: bool,
-    last: bool,
+def _stage_step(
+    stage: ObservedStage, rollout: Rollout, given: Circumstances, *, plan: str, last: bool
 ) -> Decision | None:
     """What this stage needs, or None when it is done and the next may start."""
-    breach = _breach(stage, rollout, now)
+    breach = _failed_bound(stage, rollout) or _overdue(stage, rollout, given.now)
+    start = StartStage(plan, stage.name)
     match stage.status:
         case "CREATING":
-            return _wait("RolloutProgressing", f"waiting for stage {stage.name} to become READYTODEPLOY")
+            return _wait(Reason.ROLLOUT_PROGRESSING, f"waiting for stage {stage.name} to become READYTODEPLOY")
         case "READYTODEPLOY":
-            return _act(StartStage(plan, stage.name), "RolloutProgressing", f"starting stage {stage.name}")
+            return _act(start, Reason.ROLLOUT_PROGRESSING, f"starting stage {stage.name}")
         case "STARTING" | "INPROGRESS":
             if breach is not None:
-                return _act(StopStage(plan, stage.name), "StoppingStage", f"stopping stage {stage.name}: {breach}")
-            message = f"stage {stage.name} is {stage.status}: {_counts(stage)}"
-            return Decision((), Waiting(stage_poll(stage.started, now), "RolloutProgressing", message))
+                text = f"stopping stage {stage.name}: {breach}"
+                return _act(StopStage(plan, stage.name), Reason.STOPPING_STAGE, text)
+            text = f"stage {stage.name} is {stage.status}: {counts(stage.succeeded, stage.pending, stage.failed)}"
+            return Decision((), Waiting(stage_poll(stage.started, given.now), Reason.ROLLOUT_PROGRESSING, text))
         case "STOPPING":
-            return _wait("StoppingStage", f"stage {stage.name} is STOPPING: {breach or 'stopped at AWS'}")
-        case "STOPPED":
-            if asked or (edited and breach is None):
-                return _act(StartStage(plan, stage.name), "RolloutProgressing", f"starting stage {stage.name} again")
-            return _stall(
-                "RolloutStopped", f"stage {stage.name} is STOPPED: {breach or 'stopped at AWS'}; {RETRY_HINT}"
-            )
-        case "FAILED":
-            if asked:
-                return _act(StartStage(plan, stage.name), "RolloutProgressing", f"starting stage {stage.name} again")
-            text = breach or stage.message or _counts(stage)
-            return _stall("StageFailed", f"stage {stage.name} is FAILED: {text}; {RETRY_HINT}")
+            return _wait(Reason.STOPPING_STAGE, f"stage {stage.name} is STOPPING: {breach or _BY_HAND}")
+        case "STOPPED" | "FAILED":
+            return _ended(stage, given, start, breach)
         case "DEPLOYED":
             failures = _failed_bound(stage, rollout)
             if failures is not None:
-                return _stall(
-                    "RolloutStopped", f"stage {stage.name} is DEPLOYED, but {failures}; raise the bound to go on"
-                )
-            return None if last else _bake(stage, rollout, status, now)
+                text = f"stage {stage.name} is DEPLOYED, but {failures}; raise the bound to go on"
+                return Decision((), Stalled(Reason.ROLLOUT_STOPPED, text))
+            return None if last else _bake(stage, rollout, given)
         case _:
             assert_never(stage.status)
 
 
-def _bake(stage: ObservedStage, rollout: Rollout, status: EdgeDeploymentPlanStatus, now: datetime) -> Decision | None:
+def _ended(stage: ObservedStage, given: Circumstances, start: StartStage, breach: str | None) -> Decision:
+    """A stage that did not succeed: started once more where somebody asks, or lifts the bound that stopped it."""
+    stopped = stage.status == "STOPPED"
+    if given.asked or (stopped and given.edited and breach is None):
+        return _act(start, Reason.ROLLOUT_PROGRESSING, f"starting stage {stage.name} again")
+    tally = counts(stage.succeeded, stage.pending, stage.failed)
+    why = (breach or _BY_HAND) if stopped else (breach or stage.message or tally)
+    reason = Reason.ROLLOUT_STOPPED if stopped else Reason.STAGE_FAILED
+    return Decision((), Stalled(reason, f"stage {stage.name} is {stage.status}: {why}; {RETRY_HINT}"))
+
+
+def _bake(stage: ObservedStage, rollout: Rollout, given: Circumstances) -> Decision | None:
     if rollout.bake_time is None:
         return None
-    left = (status.deployed_since(stage.name) or now) + duration(rollout.bake_time) - now
+    # A moment to come is the clock's doing: it was set back since.
+    since = min(given.status.deployed_since(stage.name) or given.now, given.now)
+    left = since + duration(rollout.bake_time) - given.now
     if left <= timedelta(0):
         return None
-    return Decision(
-        (),
-        Waiting(
-            left, "Baking", f"stage {stage.name} is DEPLOYED and bakes for {rollout.bake_time} before the next one"
-        ),
-    )
-
-
-def _breach(stage: ObservedStage, rollout: Rollout, now: datetime) -> str | None:
-    return _failed_bound(stage, rollout) or _overdue(stage, rollout, now)
+    text = f"stage {stage.name} is DEPLOYED and bakes for {rollout.bake_time} before the next one"
+    return Decision((), Waiting(left, Reason.BAKING, text))
 
 
 def _failed_bound(stage: ObservedStage, rollout: Rollout) -> str | None:
@@ -139,17 +115,9 @@ def _overdue(stage: ObservedStage, rollout: Rollout, now: datetime) -> str | Non
     return f"not DEPLOYED within progressDeadline {rollout.progress_deadline} of its start at {stage.started:%FT%TZ}"
 
 
-def _counts(stage: ObservedStage) -> str:
-    return f"{stage.succeeded} succeeded, {stage.pending} pending, {stage.failed} failed"
-
-
-def _wait(reason: str, message: str) -> Decision:
+def _wait(reason: Reason, message: str) -> Decision:
     return Decision((), Waiting(STAGE_POLL, reason, message))
 
 
-def _act(action: Action, reason: str, message: str) -> Decision:
+def _act(action: Action, reason: Reason, message: str) -> Decision:
     return Decision((action,), Waiting(STAGE_POLL, reason, message))
-
-
-def _stall(reason: str, message: str) -> Decision:
-    return Decision((), Stalled(reason, message))

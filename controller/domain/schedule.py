@@ -1,10 +1,18 @@
-"""How often to look while AWS is at work."""
+"""When next: every delay of the loop, in one place."""
 
 from datetime import datetime, timedelta
 
-AT_ONCE = timedelta(0)
+from controller.domain.failures import Failure, FailureKind
+
 STAGE_POLL = timedelta(seconds=2)
 SLOWEST_STAGE_POLL = timedelta(seconds=30)
+BACKOFF_BASE = timedelta(seconds=1)
+BACKOFF_CAP = timedelta(minutes=5)
+LONGEST = BACKOFF_CAP * 1.1
+"""No wait is longer, whatever the status says: the wall clock may have jumped since it was written."""
+_CREDENTIALS_DELAY = timedelta(minutes=5)
+_THROTTLED_DELAY = timedelta(seconds=10)
+_CAP_EXPONENT = 9  # 2 ** 9 seconds is past the cap; keeps the power small after a thousand attempts
 
 
 def stage_poll(started: datetime | None, now: datetime) -> timedelta:
@@ -15,3 +23,29 @@ def stage_poll(started: datetime | None, now: datetime) -> timedelta:
     if started is None:
         return STAGE_POLL
     return max(STAGE_POLL, min(SLOWEST_STAGE_POLL, (now - started) / 10))
+
+
+def backoff(attempts: int, dice: float) -> timedelta:
+    """Exponential backoff with full jitter: uniform between 0 and min(5 min, 1 s * 2 ** (attempts - 1)).
+
+    `attempts` counts consecutive failures from 1; `dice` is uniform in [0, 1). The delay is never under 100 ms, so that
+    an unlucky draw is no hot loop. Source: AWS Architecture Blog, "Exponential Backoff And Jitter".
+    """
+    ceiling: timedelta = min(BACKOFF_CAP, BACKOFF_BASE * 2 ** min(attempts - 1, _CAP_EXPONENT))
+    return max(timedelta(milliseconds=100), ceiling * dice)
+
+
+def retry_after(failure: Failure, attempts: int, dice: float) -> timedelta:
+    """How long to wait before the call is made again, by the kind of its failure."""
+    match failure.kind:
+        case FailureKind.CREDENTIALS:
+            return _CREDENTIALS_DELAY * (0.9 + 0.2 * dice)
+        case FailureKind.THROTTLED:
+            return _THROTTLED_DELAY * (0.5 + dice)
+        case _:
+            return backoff(attempts, dice)
+
+
+def queue_recheck(dice: float) -> timedelta:
+    """How long a plan that waits behind others goes without a look: its place in the message stays true so."""
+    return timedelta(seconds=30 + 30 * dice)

@@ -9,12 +9,11 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, PlainSerializer
 
 from controller.domain.base import Model
+from controller.domain.stage import StageStatus
 
 ConditionType = Literal["Ready", "Reconciling", "Stalled", "ResourceLimitExceeded"]
 Truth = Literal["True", "False", "Unknown"]
-StageStatus = Literal[
-    "CREATING", "READYTODEPLOY", "STARTING", "INPROGRESS", "DEPLOYED", "FAILED", "STOPPING", "STOPPED"
-]
+OwedWork = tuple[Literal["Edit", "Request"], ...]
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -49,12 +48,12 @@ class Condition(Model):
 
 
 class StageState(Model):
-    """One stage at AWS."""
+    """One stage in AWS."""
 
     stage_name: str
     """Name of the stage."""
     status: StageStatus
-    """Status at AWS."""
+    """Status in AWS."""
     devices_succeeded: int = 0
     """Devices of the stage that have the models."""
     devices_pending: int = 0
@@ -102,19 +101,39 @@ class Retry(Model):
     """Why the last attempt failed."""
 
 
+class Settling(Model):
+    """A change that AWS's reads may not show yet. What they show instead of it is lag, not news."""
+
+    until: MicroTime
+    """When the reads are believed again."""
+    created_after: MicroTime | None = None
+    """The plan was made after this moment: an older one is a former plan of its name."""
+    modified_after: MicroTime | None = None
+    """The plan was changed after this LastModifiedTime: an older one is a former state of it."""
+
+
+class Claim(Model):
+    """A change under way that must not be made twice: whoever else acts on the object waits."""
+
+    by: str
+    """The operator's process that makes it."""
+    until: MicroTime
+    """When the claim lapses."""
+
+
 class EdgeDeploymentPlanStatus(Model):
     """What AWS holds and what the controller does about it."""
 
     observed_generation: int = -1
     """metadata.generation that this status describes; -1 before the first reconcile."""
     edge_deployment_plan_arn: str | None = None
-    """ARN of the plan at AWS."""
+    """ARN of the plan in AWS."""
     edge_deployment_plan_name: str | None = None
-    """Name of the plan at AWS."""
+    """Name of the plan in AWS."""
     conditions: tuple[Condition, ...] = ()
     """Ready, Reconciling, Stalled and ResourceLimitExceeded; Reconciling and Stalled only while they are True."""
     stages: tuple[StageState, ...] | None = None
-    """The stages at AWS, in AWS's order."""
+    """The stages in AWS, in AWS's order."""
     devices: Devices | None = None
     """Sums of the stages' device counts."""
     stages_deployed: str | None = None
@@ -128,13 +147,24 @@ class EdgeDeploymentPlanStatus(Model):
     last_modified_time: MicroTime | None = None
     """AWS's LastModifiedTime of the state that this status describes; tells a later drift sweep what changed."""
     creation_time: MicroTime | None = None
-    """AWS's CreationTime of the plan; another one means that somebody deleted the plan and created it anew."""
+    """AWS's CreationTime of the plan; another one means that somebody deleted the plan and made another."""
     applied_tag_keys: tuple[str, ...] | None = None
     """Tag keys that the controller has put on the plan; of these alone it removes what the spec no longer has."""
+    owed: OwedWork | None = None
+    """What was noticed and has not been carried out yet: an edit of the spec, a request by annotation."""
+    settling: Settling | None = None
+    """A change that AWS's reads may not show yet."""
+    claim: Claim | None = None
+    """A change under way that must not be made twice."""
 
     def condition(self, kind: ConditionType) -> Condition | None:
         """The condition of that type, if it is in the list."""
         return next((condition for condition in self.conditions if condition.type == kind), None)
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether the object has an AWS plan, as far as is known."""
+        return self.edge_deployment_plan_arn is not None
 
     def is_true(self, kind: ConditionType) -> bool:
         """Whether that condition is there and True."""

@@ -4,42 +4,41 @@ kstatus reads Reconciling and Stalled before Ready, and never wants both: each i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from controller.domain.failures import Failure, FailureKind
-from controller.domain.observed import ObservedPlan
+from controller.domain.findings import Findings
 from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Stalled, Suspended, Waiting
+from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
 from controller.domain.status import (
+    Claim,
     Condition,
     ConditionType,
     Devices,
     EdgeDeploymentPlanStatus,
     LastError,
+    OwedWork,
     Retry,
+    Settling,
     StageState,
     Truth,
 )
+from controller.domain.wording import behind, explain
 
 _ORDER: tuple[ConditionType, ...] = ("Ready", "Reconciling", "Stalled", "ResourceLimitExceeded")
-_IAM_HINT = "check the controller's credentials and that its IAM policy allows"
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What this reconcile learned of AWS. `looked` is False where nothing was asked: the old report stands then."""
-
-    looked: bool = False
-    arn: str | None = None
-    observed: ObservedPlan | None = None
-    created_stages: tuple[str, ...] = ()
-    applied_tag_keys: tuple[str, ...] | None = None
-
-
-def summarize(resource: Resource, found: Findings, outcome: Outcome, now: datetime) -> EdgeDeploymentPlanStatus:
-    """The status after this reconcile."""
+def summarize(
+    resource: Resource,
+    outcome: Outcome,
+    found: Findings,
+    now: datetime,
+    *,
+    owed: OwedWork = (),
+    claim: Claim | None = None,
+) -> EdgeDeploymentPlanStatus:
+    """The status after an attempt, or in the middle of one that announces what it does (`claim`)."""
     before = resource.status
     stages = _stages(before, found, now)
     succeeded = sum(stage.devices_succeeded for stage in stages or ())
@@ -59,10 +58,17 @@ def summarize(resource: Resource, found: Findings, outcome: Outcome, now: dateti
         retry=_retry(before, outcome, now),
         pending_changes=tuple(str(action) for action in outcome.actions) if isinstance(outcome, Pending) else None,
         last_handled_reconcile_at=resource.reconcile_requested_at or before.last_handled_reconcile_at,
-        last_modified_time=observed.modified if observed else None if found.looked else before.last_modified_time,
-        creation_time=observed.created if observed else None if found.looked else before.creation_time,
-        applied_tag_keys=found.applied_tag_keys or (None if found.looked else before.applied_tag_keys),
+        last_modified_time=observed.modified if observed else before.last_modified_time if not found.looked else None,
+        creation_time=observed.created if observed else before.creation_time if not found.looked else None,
+        applied_tag_keys=tuple(sorted(found.applied_tag_keys)) or None if found.looked else before.applied_tag_keys,
+        owed=owed or None,
+        settling=found.settling if found.looked or found.settling is not None else _unless_over(before.settling, now),
+        claim=claim,
     )
+
+
+def _unless_over(settling: Settling | None, now: datetime) -> Settling | None:
+    return settling if settling is not None and now < settling.until else None
 
 
 def _stages(before: EdgeDeploymentPlanStatus, found: Findings, now: datetime) -> tuple[StageState, ...] | None:
@@ -119,27 +125,23 @@ def _say(before: EdgeDeploymentPlanStatus, generation: int, outcome: Outcome) ->
             if ready is not None and ready.status == "True" and before.observed_generation == generation:
                 said: _Said = ("True", ready.reason, ready.message)
             else:
-                said = ("False", "ProgressingWithRetry", text)
-            return {"Ready": said, "Reconciling": ("True", "ProgressingWithRetry", text)}
+                said = ("False", Reason.PROGRESSING_WITH_RETRY, text)
+            return {"Ready": said, "Reconciling": ("True", Reason.PROGRESSING_WITH_RETRY, text)}
         case Queued(ahead, _, _, failure):
-            text = (
-                f"waiting for quota behind {ahead} {'plan' if ahead == 1 else 'plans'}: {failure.message}"
-                if ahead
-                else f"first in the queue for quota: {failure}"
-            )
+            text = f"{behind(ahead)}: {failure.message}" if ahead else f"first in the queue for quota: {failure}"
             return {
-                "Ready": ("False", "ResourceLimitExceeded", text),
-                "Reconciling": ("True", "ProgressingWithRetry", text),
-                "ResourceLimitExceeded": ("True", "WaitingForQuota", text),
+                "Ready": ("False", Reason.RESOURCE_LIMIT_EXCEEDED, text),
+                "Reconciling": ("True", Reason.PROGRESSING_WITH_RETRY, text),
+                "ResourceLimitExceeded": ("True", Reason.WAITING_FOR_QUOTA, text),
             }
         case Stalled(reason, message, failure):
             text = f"{message}: {failure}" if failure else message
             return {"Ready": ("False", reason, text), "Stalled": ("True", reason, text)}
         case Pending(actions):
             text = "AWS differs from the spec; Manage would call " + ", ".join(str(action) for action in actions)
-            return {"Ready": ("False", "ChangesPending", text)}
+            return {"Ready": ("False", Reason.CHANGES_PENDING, text)}
         case Suspended():
-            return {"Ready": ("Unknown", "Suspended", "spec.suspend is true: nothing is reconciled")}
+            return {"Ready": ("Unknown", Reason.SUSPENDED, "spec.suspend is true: nothing is reconciled")}
         case Gone(reason, message):
             return {"Ready": ("False", reason, message)}
         case _:
@@ -175,19 +177,8 @@ def _conditions(resource: Resource, found: Findings, outcome: Outcome, now: date
 def _quota_said_before(standing: Condition, found: Findings, outcome: Outcome) -> _Said:
     """What becomes of ResourceLimitExceeded under an outcome that does not speak of quota."""
     if standing.status == "True" and found.looked and found.arn is not None:
-        return ("False", "QuotaAvailable", "AWS let the plan in")
+        return ("False", Reason.QUOTA_AVAILABLE, "AWS let the plan in")
     # Once False it stays; and if something else failed since, quota is still what AWS last said.
     if standing.status != "True" or isinstance(outcome, Retrying):
         return (standing.status, standing.reason, standing.message)
-    return ("False", "NotWaiting", "the plan does not wait for quota any more")
-
-
-def explain(failure: Failure) -> str:
-    """The failure for people: what failed, AWS's own words, and what to do where we know."""
-    match failure.kind:
-        case FailureKind.CREDENTIALS:
-            return f"{failure}; {_IAM_HINT} {failure.iam_action}"
-        case FailureKind.THROTTLED:
-            return f"AWS throttles this account: {failure}"
-        case _:
-            return f"{failure.operation} failed: {failure}"
+    return ("False", Reason.NOT_WAITING, "the plan does not wait for quota any more")

@@ -1,36 +1,52 @@
-"""The newest known version of each object, and who holds which AWS plan."""
+"""The newest known version of each object, who names which AWS plan, and the ghosts of objects that went unseen."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import replace
 
+from controller.domain.api import FINALIZER
 from controller.domain.resource import Key, Resource, Scope
-from controller.domain.spec import EdgeDeploymentPlanSpec
+from controller.domain.status import EdgeDeploymentPlanStatus
 
 
 class Index:
-    """Objects by key, and by the AWS plan that they name. Fed by watch events and by our own writes."""
+    """Objects by key, and by the AWS plan that they name. Fed by watch events and by our own writes.
+
+    A ghost is an object that is gone although its finalizer was on, or a create for it may be under way: the API server
+    can accept a DELETE and the patch that adds the first finalizer, both. Its deletion is carried out like any other.
+    """
 
     def __init__(self) -> None:
-        self._plans: dict[Key, Resource] = {}
+        self._objects: dict[Key, Resource] = {}
+        self._ghosts: dict[Key, dict[str, Resource]] = {}  # by key, then by uid
         self._scopes: dict[Key, Scope] = {}
         self._named: dict[str, dict[Key, None]] = {}  # by name of the AWS plan, in whatever scope; in order of arrival
 
     def __iter__(self) -> Iterator[Resource]:
-        return iter(tuple(self._plans.values()))
+        return iter(tuple(self._objects.values()))
 
     def __len__(self) -> int:
-        return len(self._plans)
+        return len(self._objects)
 
     def get(self, key: Key) -> Resource | None:
         """The object of that key, if it is there."""
-        return self._plans.get(key)
+        return self._objects.get(key)
+
+    def at(self, key: Key) -> tuple[Resource, ...]:
+        """Who is to be worked on under that key: ghosts first, but for those whose plan the object there takes over."""
+        living = self._objects.get(key)
+        ghosts = self._ghosts.get(key, {})
+        if living is not None and living.readable_spec.manages and not living.deleting:
+            for ghost in tuple(ghosts.values()):
+                if (ghost.plan_name, ghost.readable_spec.target) == (living.plan_name, living.readable_spec.target):
+                    self.exorcise(ghost)
+        return (*ghosts.values(), *((living,) if living is not None else ()))
 
     def put(self, resource: Resource) -> bool:
         """Take in a version; False for one older than the one known.
 
         resourceVersions of one resource compare as integers (KEP-5504); a watch may replay what our own write returned.
         """
-        known = self._plans.get(resource.key)
+        known = self._objects.get(resource.key)
         if (
             known is not None
             and known.uid == resource.uid
@@ -39,21 +55,58 @@ class Index:
             return False
         if known is not None and known.plan_name != resource.plan_name:
             self._unname(known)
-        self._plans[resource.key] = resource
+        self._objects[resource.key] = resource
         self._named.setdefault(resource.plan_name, {})[resource.key] = None
         return True
 
-    def remove(self, key: Key, uid: str) -> bool:
-        """Forget an object that is gone; False when a newer one of that name is known."""
-        known = self._plans.get(key)
+    def remove(self, key: Key, uid: str) -> Resource | None:
+        """Forget an object that is gone; its last version, or None where a newer object of that name is known."""
+        known = self._objects.get(key)
         if known is None or known.uid != uid:
-            return False
+            return None
         self._unname(known)
-        del self._plans[key]
-        self._scopes.pop(key, None)
-        return True
+        del self._objects[key]
+        if key not in self._ghosts:
+            self._scopes.pop(key, None)
+        return known
 
-    def place(self, resource: Resource, scope: Scope) -> None:
+    # -- ghosts -----------------------------------------------------------------------------------------------------
+
+    def lost(self, resource: Resource) -> Resource | None:
+        """The object is gone, and we did not let it go; its ghost, if there may be something of it in AWS."""
+        known = self.remove(resource.key, resource.uid)
+        last = resource if known is None or resource.status != known.status else known
+        status = last.status
+        # The finalizer comes before the first call, and whoever has none may have had one under an earlier policy.
+        touched = last.has_finalizer or status.has_plan or status.settling is not None
+        if not last.readable_spec.deletes or not touched:
+            return None
+        return self.haunt(last)
+
+    def let_go(self, resource: Resource) -> None:
+        """We took the finalizer off, and the object is gone as soon as the watch says so: nothing is left of it."""
+        self._objects[resource.key] = replace(resource, finalizers=(), status=EdgeDeploymentPlanStatus())
+
+    def haunt(self, resource: Resource) -> Resource:
+        """Keep an object that is gone until nothing is left of it in AWS."""
+        ghost = replace(resource, deleting=True, finalizers=(FINALIZER,))
+        self._ghosts.setdefault(ghost.key, {})[ghost.uid] = ghost
+        return ghost
+
+    def is_ghost(self, resource: Resource) -> bool:
+        """Whether the object is one that is gone."""
+        return resource.uid in self._ghosts.get(resource.key, {})
+
+    def exorcise(self, ghost: Resource) -> None:
+        """Nothing is left of it."""
+        ghosts = self._ghosts.get(ghost.key, {})
+        ghosts.pop(ghost.uid, None)
+        if not ghosts:
+            self._ghosts.pop(ghost.key, None)
+
+    # -- scopes and names -------------------------------------------------------------------------------------------
+
+    def set_scope(self, resource: Resource, scope: Scope) -> None:
         """Note where the object's plan lives."""
         self._scopes[resource.key] = scope
 
@@ -69,10 +122,10 @@ class Index:
         """All accounts and regions in use."""
         return set(self._scopes.values())
 
-    def holder(self, resource: Resource) -> Resource:
-        """Which object holds the AWS plan that this one names: one that has it already, else the oldest."""
-        namesakes = (self._plans[key] for key in self.namesakes(resource.plan_name, self._scopes.get(resource.key)))
-        return min(filter(_writes, namesakes), key=_claim, default=resource)
+    def rivals(self, resource: Resource, scope: Scope) -> tuple[Resource, ...]:
+        """The other objects that want the AWS plan that this one names."""
+        namesakes = (self._objects[key] for key in self.namesakes(resource.plan_name, scope) if key != resource.key)
+        return tuple(other for other in namesakes if other.holds_its_name)
 
     def namesakes(self, name: str, scope: Scope | None) -> list[Key]:
         """The objects that name that AWS plan."""
@@ -83,11 +136,3 @@ class Index:
         del keys[resource.key]
         if not keys:
             del self._named[resource.plan_name]
-
-
-def _writes(resource: Resource) -> bool:
-    return isinstance(resource.spec, EdgeDeploymentPlanSpec) and resource.spec.manages
-
-
-def _claim(resource: Resource) -> tuple[bool, datetime, str]:
-    return (resource.status.edge_deployment_plan_arn is None, *resource.seniority)

@@ -112,7 +112,7 @@ class Objects(Protocol):
         """Write the status if the object is just as it is known here, or else raise ObjectChanged."""
 
     async def hold(self, resource: Resource) -> Resource:
-        """Put the finalizer on; the object as it is then."""
+        """Put the finalizer on; the object as it is then. ObjectChanged where somebody else has put it on meanwhile."""
 
     async def release(self, resource: Resource) -> Resource | None:
         """Take the finalizer off; the object as it is then, or None when it went."""

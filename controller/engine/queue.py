@@ -1,91 +1,151 @@
 """A keyed queue: at most one worker per key, wake-ups that come while it works are not lost, and each key has one timer.
 
-The semantics are those of client-go's rate-limited workqueue; the work runs as asyncio tasks, not in a fixed pool, so
-that a thousand objects that wait cost nothing.
+The semantics are those of client-go's rate-limited workqueue. `Line` has the rules, and knows neither clock nor asyncio;
+`WorkQueue` runs the work as asyncio tasks.
 """
 
 import asyncio
+import heapq
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from datetime import timedelta
 
 from controller.domain.agenda import Wake
-from controller.domain.failures import backoff
 from controller.domain.resource import Key
+from controller.domain.schedule import backoff
 
 logger = logging.getLogger(__name__)
 
 Work = Callable[[Key, frozenset[Wake]], Awaitable[timedelta | None]]
 
 
-class WorkQueue:
-    """Runs `work` for keys that are woken, `concurrency` at a time, in the order of their wake-ups."""
+class Line:
+    """Who is waiting, who is worked on, and who is due when. All moments are seconds of one monotonic clock.
 
-    def __init__(self, work: Work, *, concurrency: int) -> None:
-        self._work = work
-        self._slots = asyncio.Semaphore(concurrency)
-        self._wakes: dict[Key, set[Wake]] = {}
-        self._tasks: dict[Key, asyncio.Task[None]] = {}
-        self._timers: dict[Key, asyncio.TimerHandle] = {}
+    Every lane has `limit` places of its own: an account that does not answer holds up nobody in another one.
+    """
+
+    def __init__(self, *, limit: int, lane: Callable[[Key], Hashable]) -> None:
+        self._limit = limit
+        self._lane = lane
+        self._waiting: dict[Hashable, dict[Key, set[Wake]]] = {}  # by lane, in order of arrival
+        self._working: dict[Key, Hashable] = {}
+        self._busy: dict[Hashable, int] = {}
+        self._again: dict[Key, set[Wake]] = {}  # woken while it was worked on
+        self._timers: dict[Key, tuple[float, frozenset[Wake]]] = {}
+        self._due: list[tuple[float, Key]] = []  # a heap of the timers, and of those that are over
         self._failures: dict[Key, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._working) + sum(map(len, self._waiting.values()))
+
+    def wake(self, key: Key, *wakes: Wake) -> None:
+        """Have the key worked on as soon as there is a place, or once more after the work under way."""
+        _, kept = self._timers.pop(key, (0.0, frozenset[Wake]()))
+        if key in self._working:
+            self._again.setdefault(key, set()).update(wakes, kept)
+        else:
+            self._waiting.setdefault(self._lane(key), {}).setdefault(key, set()).update(wakes, kept)
+
+    def start(self, now: float) -> list[tuple[Key, frozenset[Wake]]]:
+        """Who is to be worked on now, and why each was woken."""
+        while self._due and self._due[0][0] <= now:
+            due, key = heapq.heappop(self._due)
+            if self._timers.get(key, (None,))[0] == due:
+                self.wake(key)
+        started = []
+        for lane, keys in tuple(self._waiting.items()):
+            while keys and self._busy.get(lane, 0) < self._limit:
+                key = next(iter(keys))
+                started.append((key, frozenset(keys.pop(key))))
+                self._working[key] = lane
+                self._busy[lane] = self._busy.get(lane, 0) + 1
+            if not keys:
+                del self._waiting[lane]
+        return started
+
+    def finish(self, key: Key, now: float, after: timedelta | None) -> None:
+        """The work is done; the key is due again after `after`, if at all."""
+        self._failures.pop(key, None)
+        self._end(key, now, after, frozenset())
+
+    def fail(self, key: Key, now: float, wakes: frozenset[Wake], dice: float) -> tuple[int, timedelta]:
+        """The work failed: it backs off and keeps the reasons for the wake-up. How often it did, and for how long."""
+        attempts = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = backoff(attempts, dice)
+        self._end(key, now, delay, wakes)
+        return attempts, delay
+
+    def next_due(self) -> float | None:
+        """When the next timer ends."""
+        while self._due and self._timers.get(self._due[0][1], (None,))[0] != self._due[0][0]:
+            heapq.heappop(self._due)
+        return self._due[0][0] if self._due else None
+
+    def _end(self, key: Key, now: float, after: timedelta | None, wakes: frozenset[Wake]) -> None:
+        lane = self._working.pop(key)
+        self._busy[lane] -= 1
+        if not self._busy[lane]:
+            del self._busy[lane]
+        again = self._again.pop(key, None)
+        if again is not None:
+            self.wake(key, *again, *wakes)
+        elif after is not None:
+            due = now + max(0.0, after.total_seconds())
+            self._timers[key] = (due, wakes)
+            heapq.heappush(self._due, (due, key))
+
+
+class WorkQueue:
+    """Runs `work` for keys that are woken, `concurrency` at a time in each lane."""
+
+    def __init__(self, work: Work, *, concurrency: int, lane: Callable[[Key], Hashable] = lambda _key: None) -> None:
+        self._work = work
+        self._line = Line(limit=concurrency, lane=lane)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._line)
 
     def wake(self, key: Key, *wakes: Wake) -> None:
         """Have the key worked on now, or once more after the work under way."""
-        if self._closed:
-            return
-        self._wakes.setdefault(key, set()).update(wakes)
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancel()
-        if key not in self._tasks:
-            self._tasks[key] = asyncio.create_task(self._run(key), name=f"reconcile {key}")
+        self._line.wake(key, *wakes)
+        self._start()
 
     async def drain(self, patience: timedelta) -> bool:
         """Take no more work and let what is under way finish; False when it did not within `patience`."""
         self._closed = True
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-        tasks = set(self._tasks.values())
-        if not tasks:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._tasks:
             return True
-        _, late = await asyncio.wait(tasks, timeout=patience.total_seconds())
+        _, late = await asyncio.wait(set(self._tasks), timeout=patience.total_seconds())
         return not late
 
-    def __len__(self) -> int:
-        return len(self._tasks)
+    def _start(self) -> None:
+        if self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        for key, wakes in self._line.start(loop.time()):
+            task = loop.create_task(self._run(key, wakes), name=f"reconcile {key}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        if self._timer is not None:
+            self._timer.cancel()
+        due = self._line.next_due()
+        self._timer = loop.call_at(due, self._start) if due is not None else None
 
-    async def _run(self, key: Key) -> None:
-        after: timedelta | None = None
-        try:
-            while key in self._wakes:
-                async with self._slots:
-                    if self._closed:
-                        return
-                    after = await self._once(key, frozenset(self._wakes.pop(key)))
-        finally:
-            del self._tasks[key]
-        if after is not None and not self._closed:
-            loop = asyncio.get_running_loop()
-            self._timers[key] = loop.call_later(max(0.0, after.total_seconds()), self._due, key)
-
-    def _due(self, key: Key) -> None:
-        del self._timers[key]
-        self.wake(key)
-
-    async def _once(self, key: Key, wakes: frozenset[Wake]) -> timedelta | None:
-        """One run; a failure of the Kubernetes API, or a bug, backs off and keeps the reason for the wake-up."""
+    async def _run(self, key: Key, wakes: frozenset[Wake]) -> None:
+        """One run; a failure of the Kubernetes API, or a bug, backs off."""
+        loop = asyncio.get_running_loop()
         try:
             after = await self._work(key, wakes)
         except Exception as error:
-            attempts = self._failures[key] = self._failures.get(key, 0) + 1
-            delay = backoff(attempts, random.random())  # noqa: S311 - jitter, no secret
+            attempts, delay = self._line.fail(key, loop.time(), wakes, random.random())  # noqa: S311 - jitter
             logger.warning("%s: %s; again in %.1f s", key, error, delay.total_seconds(), exc_info=attempts == 1)
-            if wakes:
-                # Kept for the retry: a drift wake that met a failing API server must still be acted upon.
-                asyncio.get_running_loop().call_later(delay.total_seconds(), self.wake, key, *wakes)
-            return delay
-        self._failures.pop(key, None)
-        return after
+        else:
+            self._line.finish(key, loop.time(), after)
+        self._start()

@@ -1,12 +1,12 @@
-"""The quota queues of all accounts and regions, and who to wake when one moves."""
+"""The quota queues of all accounts and regions, and who to wake when one moves. Who waits for what: `domain/quota.py`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
+from controller.domain.actions import Action, CreatePlan, DeletePlan
 from controller.domain.agenda import Wake
-from controller.domain.failures import Failure, FailureKind
-from controller.domain.quota import QuotaQueue, Ticket
+from controller.domain.outcomes import Outcome, Queued
+from controller.domain.quota import QuotaQueue, Ticket, remembered_refusal
 from controller.domain.resource import Key, Resource, Scope
-from controller.domain.spec import EdgeDeploymentPlanSpec
 
 # Beyond these, a plan in the queue learns of its new place when it looks again by itself (30 to 60 s): with a thousand
 # in the queue, each admission would otherwise cost a thousand status writes.
@@ -26,50 +26,27 @@ class Quotas:
 
     def resume(self, scope: Scope, resource: Resource) -> None:
         """Put a plan back that waited for quota when the operator stopped, as its status says."""
-        condition = resource.status.condition("ResourceLimitExceeded")
-        if (
-            condition is None
-            or condition.status != "True"
-            or not _wants_in(resource)
-            or resource.key in self.queue(scope)
-        ):
-            return
-        retry = resource.status.retry
-        if retry is not None:
-            message, request_id = retry.last_error.message, retry.last_error.request_id
-        else:
-            message, request_id = condition.message.partition(": ")[2], None
-        failure = Failure(
-            FailureKind.QUOTA, "CreateEdgeDeploymentPlan", "ResourceLimitExceeded", message, request_id, harmless=True
-        )
-        self._queues[scope] = self.queue(scope).refused(_ticket(resource), failure)
+        refusal = remembered_refusal(resource)
+        if refusal is not None and resource.key not in self.queue(scope):
+            self._queues[scope] = self.queue(scope).joined(Ticket.of(resource), refusal)
 
-    def join_behind(self, scope: Scope, resource: Resource) -> tuple[int, Failure | None]:
-        """How many plans go before this one, and why they wait; it takes its place when there are any."""
+    def settle(self, scope: Scope, resource: Resource, outcome: Outcome, done: Sequence[Action]) -> None:
+        """What an attempt means for the queue: who is not kept out by quota alone leaves it."""
         queue = self.queue(scope)
-        ticket = _ticket(resource)
-        ahead = queue.ahead_of(ticket)
-        if ahead:
-            self._queues[scope] = queue.joined(ticket)
-        return ahead, queue.refusal
-
-    def refused(self, scope: Scope, resource: Resource, failure: Failure) -> int:
-        """AWS refused this plan for quota; how many plans now go before it."""
-        ticket = _ticket(resource)
-        queue = self.queue(scope).refused(ticket, failure)
-        self._queues[scope] = queue
-        return queue.ahead_of(ticket)
-
-    def admitted(self, scope: Scope, key: Key) -> None:
-        """AWS let this plan in: the next one asks, the others move up."""
-        if key in self.queue(scope):
-            self._remove(scope, key)
+        if isinstance(outcome, Queued):
+            self._queues[scope] = queue.joined(Ticket.of(resource), outcome.failure)
+        elif resource.key in queue:
+            self._queues[scope] = queue.left(resource.key)
+            self._tell(queue.behind(resource.key))
+        if any(isinstance(action, DeletePlan) for action in done) and not any(isinstance(a, CreatePlan) for a in done):
+            self.freed(scope)
 
     def leave(self, key: Key) -> None:
-        """A plan does not want to be created any more; those behind it move up."""
+        """The object is gone; those behind it move up."""
         for scope, queue in tuple(self._queues.items()):
             if key in queue:
-                self._remove(scope, key)
+                self._queues[scope] = queue.left(key)
+                self._tell(queue.behind(key))
 
     def freed(self, scope: Scope) -> None:
         """A plan went from AWS: the probe asks at once."""
@@ -77,20 +54,7 @@ class Quotas:
         if probe is not None:
             self._wake(probe.key, Wake.QUOTA)
 
-    def _remove(self, scope: Scope, key: Key) -> None:
-        """Take it out and tell those behind it; the first of them asks AWS if it is now the first of all."""
-        queue = self._queues[scope]
-        place = [ticket.key for ticket in queue.waiting].index(key)
-        self._queues[scope] = queue.left(key)
-        for ticket in queue.waiting[place + 1 :][:_TELL_AT_ONCE]:
+    def _tell(self, behind: Iterable[Ticket]) -> None:
+        """Those move up; the first of them asks AWS if it is now the first of all."""
+        for ticket in tuple(behind)[:_TELL_AT_ONCE]:
             self._wake(ticket.key, Wake.QUOTA)
-
-
-def _wants_in(resource: Resource) -> bool:
-    """Whether the object is to be created at all: who only stands in the queue would keep all behind it waiting."""
-    spec = resource.spec
-    return not resource.deleting and isinstance(spec, EdgeDeploymentPlanSpec) and spec.manages and not spec.suspend
-
-
-def _ticket(resource: Resource) -> Ticket:
-    return Ticket(resource.created, resource.uid, resource.key)

@@ -1,29 +1,53 @@
 """The loop: observe -> decide -> apply -> summarize, one object at a time.
 
-Called by the keyed queue, never twice at once for one object. Level-triggered: whatever the state, the next right step;
-a crash between any two lines loses nothing, since the next run observes and goes on. The middle of the loop, where AWS is
-asked and told, is in `convergence.py`.
+Called by the keyed queue, never twice at once for one object. What is asked and done, and in which order, is said by
+`domain/attempt.py`; here its requests are carried out, and its result written down. Level-triggered: a crash between any
+two lines loses nothing, since the next attempt looks at what is there.
 """
 
 import logging
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
+from controller.domain.actions import Action
 from controller.domain.agenda import Rest, Wake, agenda
-from controller.domain.desired import Desired
+from controller.domain.attempt import (
+    Announce,
+    Answer,
+    Ask,
+    Change,
+    Exists,
+    Finalizer,
+    Look,
+    Question,
+    Result,
+    Talk,
+    attempt,
+)
+from controller.domain.circumstances import Circumstances
 from controller.domain.events import Event, transitions
-from controller.domain.outcomes import Gone, Outcome, Queued, Retrying, Stalled, Suspended, Waiting
-from controller.domain.ownership import Owner
-from controller.domain.resource import InvalidSpec, Key, Resource
+from controller.domain.failures import FailureKind
+from controller.domain.outcomes import Gone, Outcome, Queued, Retrying, Waiting
+from controller.domain.resource import Key, Resource, Scope
 from controller.domain.schedule import STAGE_POLL
-from controller.domain.spec import EdgeDeploymentPlanSpec
+from controller.domain.status import EdgeDeploymentPlanStatus
 from controller.domain.summarize import summarize
-from controller.engine.convergence import Convergence
 from controller.engine.index import Index
-from controller.engine.ports import Accounts, Clock, Dice, EdgePlans, ObjectGone, Objects, TargetRefused
+from controller.engine.ports import (
+    Accounts,
+    AwsError,
+    Clock,
+    Dice,
+    ObjectChanged,
+    ObjectGone,
+    Objects,
+    TargetRefused,
+)
 from controller.engine.quotas import Quotas
-from controller.engine.run import Result
 
 logger = logging.getLogger(__name__)
+
+_AT_ONCE = timedelta(0)
 
 
 class Reconciler:
@@ -37,6 +61,8 @@ class Reconciler:
         index: Index,
         quotas: Quotas,
         cluster: str,
+        process: str,
+        settle: timedelta,
         clock: Clock,
         dice: Dice,
     ) -> None:
@@ -45,8 +71,13 @@ class Reconciler:
         self._index = index
         self._quotas = quotas
         self._cluster = cluster
+        self._process = process
+        self._settle = settle
         self._clock = clock
-        self._aws = Convergence(objects=objects, quotas=quotas, clock=clock, dice=dice)
+        self._dice = dice
+        self._running_since = clock()
+        # Objects that certainly have nothing in AWS. Spares a call; what is forgotten in a crash is looked up again.
+        self._untouched: set[str] = set()
 
     async def reconcile(self, key: Key, wakes: frozenset[Wake]) -> timedelta | None:
         """Take the object one step further; how long until it wants to be looked at again, if at all.
@@ -55,117 +86,185 @@ class Reconciler:
             ObjectError: the Kubernetes API failed; nothing is lost, the caller tries again.
 
         """
-        resource = self._index.get(key)
-        if resource is None:
-            return None
-        step = agenda(resource, wakes, self._clock())
+        waits = [await self._one(resource, wakes) for resource in self._index.at(key)]
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    async def _one(self, resource: Resource, wakes: frozenset[Wake]) -> timedelta | None:
+        step = agenda(resource, wakes, self._clock(), self._process)
         if isinstance(step, Rest):
-            return step.until - self._clock() if step.until else None
+            return step.after
+        given = self._circumstances(resource, wakes)
+        known_untouched = resource.uid in self._untouched
+        self._untouched.discard(resource.uid)  # a call that ends this attempt may have changed it
         try:
-            resource, result = await self._work(resource, wakes)
-            return await self._report(resource, result)
+            current, result = await self._converse(
+                attempt(resource, replace(given, untouched=known_untouched)), resource, given
+            )
+            if result.untouched:
+                self._untouched.add(resource.uid)
+            return await self._report(resource, current, result)
+        except ObjectChanged as change:
+            logger.info("%s: %s; looking again", resource.key, change)
+            if change.now is not None:
+                self._index.put(change.now)
+            return _AT_ONCE
         except ObjectGone:
-            logger.info("%s: the object went while it was reconciled", key)
-            return None
+            logger.info("%s: the object went while it was reconciled", resource.key)
+            self._index.lost(resource)
+            return _AT_ONCE
 
-    # -- what the outcome does to the object ------------------------------------------------------------------------
+    def _circumstances(self, resource: Resource, wakes: frozenset[Wake]) -> Circumstances:
+        status, owed = resource.status, resource.status.owed or ()
+        scope, refusal = self._scope(resource)
+        given = Circumstances(
+            status=status,
+            now=self._clock(),
+            asked=resource.asked or "Request" in owed,
+            edited=resource.edited or "Edit" in owed,
+            wakes=wakes,
+            cluster=self._cluster,
+            process=self._process,
+            running_since=self._running_since,
+            settle=self._settle,
+            scope=scope,
+            refusal=refusal,
+            dice=self._dice(),
+        )
+        if scope is None:
+            return given
+        return replace(
+            given,
+            rights=self._accounts.rights(resource.key.namespace, scope),
+            namesakes=self._index.rivals(resource, scope),
+            queue=self._quotas.queue(scope),
+        )
 
-    async def _report(self, resource: Resource, result: Result) -> timedelta | None:
-        outcome = result.outcome
-        if resource.deleting or not isinstance(outcome, Queued | Retrying | Waiting):
-            self._quotas.leave(resource.key)
-        if isinstance(outcome, Gone):
-            await self._objects.publish(resource, Event("Normal", outcome.reason, "Deleting", outcome.message))
-            remaining = await self._objects.release(resource)
-            self._aws.forget(resource)
-            if remaining is not None:
-                self._index.put(remaining)
-            return None
-        status = summarize(resource, result.found, outcome, self._clock())
-        before = resource.status
-        if status.wire() != before.wire():
-            resource = await self._objects.write_status(resource, status)
-            self._index.put(resource)
-            logger.info("%s: %s", resource.key, _headline(outcome))
-        for event in transitions(before, status, result.done):
-            await self._objects.publish(resource, event)
-        match outcome:
-            case Waiting(after, _, _):
-                # What is still to be done at once after so many looks must not become a hot loop.
-                return max(after, STAGE_POLL)
-            case Retrying(_, after, _) | Queued(_, after, _, _):
-                return after
-            case _:
-                return None
-
-    # -- what there is to do ----------------------------------------------------------------------------------------
-
-    async def _work(self, resource: Resource, wakes: frozenset[Wake]) -> tuple[Resource, Result]:
-        spec = resource.spec
-        if isinstance(spec, InvalidSpec):
-            return resource, Result(Stalled("InvalidSpec", spec.message))
-        owner = Owner(self._cluster, resource.key.namespace, resource.key.name, resource.uid)
-        desired = Desired(resource.plan_name, spec, owner)
+    def _scope(self, resource: Resource) -> tuple[Scope | None, str]:
+        """Account and region of the object's plan, noted in the index; or why there is none."""
         try:
-            if resource.deleting:
-                return resource, await self._delete(resource, desired)
-            if spec.suspend:
-                return resource, Result(Suspended())
-            return await self._keep(resource, desired, wakes)
+            scope = self._accounts.scope(resource.key.namespace, resource.readable_spec.target)
         except TargetRefused as refusal:
-            return resource, Result(Stalled("TargetRefused", str(refusal)))
+            return None, str(refusal)
+        self._index.set_scope(resource, scope)
+        return scope, ""
 
-    def _site(self, resource: Resource, spec: EdgeDeploymentPlanSpec) -> EdgePlans:
-        """Where the plan lives, noted in the index; raises TargetRefused."""
-        site = self._accounts.plans(self._accounts.scope(resource.key.namespace, spec.target))
-        self._index.place(resource, site.scope)
-        return site
+    # -- the conversation -------------------------------------------------------------------------------------------
 
-    async def _keep(self, resource: Resource, desired: Desired, wakes: frozenset[Wake]) -> tuple[Resource, Result]:
-        """Keep AWS as the spec says, if the plan is this object's to keep."""
-        spec = desired.spec
-        site = self._site(resource, spec)
-        holder = self._index.holder(resource)
-        if spec.manages and holder.key != resource.key:
-            ours = await self._aws.made_it(resource, desired, site)
-            if isinstance(ours, Result):
-                return resource, ours
-            if not ours:
-                text = f"the AWS plan {resource.plan_name} is held by the older object {holder.key}"
-                return resource, Result(Stalled("NameConflict", text))
-        resource = await self._keep_finalizer(resource, spec)
-        return resource, await self._aws.converge(resource, desired, site, wakes)
+    async def _converse(self, talk: Talk, resource: Resource, given: Circumstances) -> tuple[Resource, Result]:
+        """Make the calls that the attempt asks for; the object as it is by then, and what the attempt came to."""
+        answer: Answer = None
+        while True:
+            try:
+                request = talk.send(answer)
+            except StopIteration as end:
+                return resource, end.value
+            if isinstance(request, Announce | Finalizer):
+                resource = await self._change(request, resource)
+                answer = resource
+            else:
+                answer = await self._answer(request, resource, given)
 
-    async def _keep_finalizer(self, resource: Resource, spec: EdgeDeploymentPlanSpec) -> Resource:
-        """The finalizer is on before the first AWS call, and off where a deletion leaves AWS as it is."""
-        if spec.deletes == resource.has_finalizer:
-            return resource
-        if spec.deletes:
-            resource = await self._objects.hold(resource)
-            # A later generation may have been managed without the finalizer, under Retain.
-            if resource.status.edge_deployment_plan_arn is None and resource.generation == 1:
-                self._aws.untouched(resource)
+    async def _change(self, request: Change, resource: Resource) -> Resource:
+        """Change the object itself; an edit that comes in between ends the attempt, which is about the former spec."""
+        if isinstance(request, Announce):
+            status = summarize(
+                resource, request.outcome, request.found, self._clock(), owed=request.owed, claim=request.claim
+            )
+            changed: Resource | None = await self._objects.claim(resource, status)
+        elif request is Finalizer.HOLD:
+            changed = await self._objects.hold(resource)
         else:
-            resource = await self._objects.release(resource) or resource
-        self._index.put(resource)
-        return resource
+            changed = await self._objects.release(resource)
+        if changed is None:
+            raise ObjectGone(f"{resource.key} is gone")
+        self._index.put(changed)
+        if changed.generation != resource.generation:
+            raise ObjectChanged(f"{resource.key} was edited", changed)
+        return changed
 
-    async def _delete(self, resource: Resource, desired: Desired) -> Result:
-        """Take from AWS what goes with the object."""
-        if not desired.spec.deletes:
-            return Result(Gone("Retained", f"the AWS plan {resource.plan_name} stays, as spec.policy says"))
-        if await self._objects.definition_going():
-            return Result(Gone("Retained", "the CustomResourceDefinition is being deleted: what is at AWS stays"))
-        if self._aws.is_untouched(resource):
-            return Result(Gone("Deleted", "nothing of this object was ever created at AWS"))
-        return await self._aws.take_away(resource, desired, self._site(resource, desired.spec))
+    async def _answer(self, request: Question | Action, resource: Resource, given: Circumstances) -> Answer:
+        if isinstance(request, Exists):
+            return await self._objects.exists(request.owner.key, request.owner.uid)
+        if request is Ask.DEFINITION_GOING:
+            return await self._objects.definition_going()
+        assert given.scope is not None  # noqa: S101 - an attempt without a scope asks nothing of AWS
+        plans = self._accounts.plans(given.scope)
+        try:
+            if isinstance(request, Look):
+                return await plans.describe(resource.plan_name, with_tags=request.with_tags)
+            if request is Ask.ACCOUNT:
+                return await plans.account_id()
+            made = await plans.apply(request)
+        except AwsError as error:
+            if error.failure.kind is FailureKind.UNKNOWN:
+                logger.exception("%s: %s failed in an unknown way", resource.key, error.failure.operation)
+            return error.failure
+        logger.info("%s: %s", resource.key, request)
+        return made
+
+    # -- the report -------------------------------------------------------------------------------------------------
+
+    async def _report(self, before: Resource, current: Resource, result: Result) -> timedelta | None:
+        """What the outcome does to the quota queue, to the object and to the next attempt."""
+        outcome, now = result.outcome, self._clock()
+        scope = self._index.scope(before.key)
+        if scope is not None:
+            self._quotas.settle(scope, current, outcome, result.found.done)
+        if isinstance(outcome, Gone):
+            await self._let_go(current, outcome)
+            return None
+        status = summarize(current, outcome, result.found, now, owed=result.owed)
+        if self._index.is_ghost(current):
+            current = self._index.haunt(replace(current, status=status))
+            return _next(outcome, current, now, self._process)
+        if status.wire() != current.status.wire():
+            current = await self._written(current, status)
+            logger.info("%s: %s", current.key, _headline(outcome))
+        for event in transitions(before.status, status, result.found.done):
+            await self._objects.publish(current, event)
+        return _next(outcome, current, now, self._process)
+
+    async def _written(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
+        try:
+            written = await self._objects.write_status(resource, status)
+        except ObjectGone:
+            # What was made meanwhile goes with the object, if that is what it asks for.
+            self._index.lost(replace(resource, status=status))
+            raise
+        self._index.put(written)
+        return written
+
+    async def _let_go(self, resource: Resource, outcome: Gone) -> None:
+        self._untouched.discard(resource.uid)
+        if self._index.is_ghost(resource):
+            logger.info("%s: gone without its finalizer; %s", resource.key, outcome.message)
+            self._index.exorcise(resource)
+            return
+        await self._objects.publish(resource, Event("Normal", outcome.reason, "Deleting", outcome.message))
+        remaining = await self._objects.release(resource)
+        if remaining is not None:
+            self._index.put(remaining)
+        else:
+            self._index.let_go(resource)
+
+
+def _next(outcome: Outcome, resource: Resource, now: datetime, process: str) -> timedelta | None:
+    match outcome:
+        case Waiting(after=after):
+            # What is still to be done at once after so many looks must not become a hot loop.
+            return max(after, STAGE_POLL)
+        case Retrying(after=after) | Queued(after=after):
+            return after
+        case _:
+            step = agenda(resource, frozenset(), now, process)
+            return step.after if isinstance(step, Rest) else None
 
 
 def _headline(outcome: Outcome) -> str:
     match outcome:
-        case Retrying(failure, after, _):
+        case Retrying(failure=failure, after=after):
             return f"retrying in {after.total_seconds():.1f} s after {failure}"
-        case Queued(ahead, _, _, _):
+        case Queued(ahead=ahead):
             return f"waiting for quota behind {ahead}"
         case _:
             return f"{type(outcome).__name__} {getattr(outcome, 'reason', '')}".strip()

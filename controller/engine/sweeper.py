@@ -1,47 +1,70 @@
 """The drift poller: one per account and region, not one timer per object.
 
-Each sweep lists all plans there (100 a call) and wakes the objects whose plan changed or vanished; tags, which no
-listing shows, are audited on a slow cycle, a share of the objects each sweep.
+Each sweep lists all plans there (100 a call) and wakes the objects whose plan changed, vanished or appeared; tags, which
+no listing shows, are audited on a slow cycle, a share of the objects each sweep. Plans that no object names are looked at
+once: who their tag names may be gone.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.domain.agenda import Wake
-from controller.domain.drift import suspects
+from controller.domain.api import OWNER_TAG
+from controller.domain.drift import is_due_again, strangers, suspects
 from controller.domain.observed import PlanSummary
-from controller.domain.resource import InvalidSpec, Key, Scope
+from controller.domain.ownership import Owner
+from controller.domain.resource import Key, Scope
 from controller.engine.index import Index
-from controller.engine.ports import Accounts, AwsError, TargetRefused
+from controller.engine.ports import Accounts, EdgePlanError, Objects
 from controller.engine.quotas import Quotas
 
 logger = logging.getLogger(__name__)
 
+_STRANGERS_PER_SWEEP = 10
+
+
+@dataclass(frozen=True)
+class _Told:
+    """An object that was woken for a difference: what it was, in which sweep first, and how often since."""
+
+    mark: datetime | None
+    sweep: int
+    times: int = 1
+
 
 class Sweeper:
-    """Looks for drift at AWS, every `interval` with a tenth of jitter."""
+    """Looks for drift in AWS, every `interval` with a tenth of jitter."""
 
     def __init__(
         self,
         *,
         index: Index,
         accounts: Accounts,
+        objects: Objects,
         quotas: Quotas,
         wake: Callable[[Key, Wake], None],
+        cluster: str,
         interval: timedelta,
         audit_interval: timedelta,
     ) -> None:
         self._index = index
         self._accounts = accounts
+        self._objects = objects
         self._quotas = quotas
         self._wake = wake
+        self._cluster = cluster
         self._interval = interval
         self._audit_share = min(1.0, interval / audit_interval)
+        self._sweeps = 0
         self._known: dict[Scope, frozenset[str]] = {}
-        self._told: dict[Scope, dict[Key, datetime | None]] = {}
+        self._told: dict[Scope, dict[Key, _Told]] = {}
+        self._judged: dict[Scope, set[PlanSummary]] = {}
+        self.orphans: dict[Scope, dict[str, Owner]] = {}
+        """Plans tagged by this cluster whose object is gone, by name."""
 
     async def run(self) -> None:
         """Sweep for ever."""
@@ -50,37 +73,66 @@ class Sweeper:
             for scope in self._index.scopes():
                 try:
                     await self.sweep(scope)
-                except (AwsError, TargetRefused) as error:
+                except EdgePlanError as error:
                     logger.warning("drift sweep of %s in %s failed: %s", *scope, error)
+                except Exception:
+                    logger.exception("drift sweep of %s in %s failed in an unknown way", *scope)
 
     async def sweep(self, scope: Scope) -> None:
         """List what is there, wake what differs.
 
         Raises:
-            AwsError: the listing failed; the next sweep comes all the same.
+            EdgePlanError: the listing failed; the next sweep comes all the same.
 
         """
-        plans = self._index.within(scope)
-        sample = next((plan for plan in plans if not isinstance(plan.spec, InvalidSpec)), None)
-        if sample is None or isinstance(sample.spec, InvalidSpec):
+        before = self._index.within(scope)
+        if not before:
             return
+        self._sweeps += 1
         rows = await self._accounts.plans(scope).list_plans()
         # Judged as they are now, not as they were when the listing began.
         present = self._index.within(scope)
         found = suspects(present, rows)
-        # What was said of the same state before is being looked at, or waits for its retry: once is enough.
-        marks = {plan.key: _mark(rows.get(plan.plan_name)) for plan in present if plan.key in found}
         told = self._told.get(scope, {})
-        for key, mark in marks.items():
-            if key not in told or told[key] != mark:
-                self._wake(key, Wake.DRIFT)
-        self._told[scope] = marks
+        self._told[scope] = {
+            resource.key: self._tell(resource.key, _mark(rows.get(resource.plan_name)), told.get(resource.key))
+            for resource in present
+            if resource.key in found
+        }
         if self._known.get(scope, frozenset()) - rows.keys():
             self._quotas.freed(scope)
         self._known[scope] = frozenset(rows)
-        for plan in plans:
-            if plan.key not in found and random.random() < self._audit_share:  # noqa: S311 - spreads the audits
-                self._wake(plan.key, Wake.AUDIT)
+        for resource in before:
+            audited = resource.status.has_plan and resource.key not in found
+            if audited and random.random() < self._audit_share:  # noqa: S311 - spreads the audits
+                self._wake(resource.key, Wake.AUDIT)
+        await self._judge(scope, strangers(present, rows))
+
+    def _tell(self, key: Key, mark: datetime | None, told: _Told | None) -> _Told:
+        if told is None or told.mark != mark:
+            self._wake(key, Wake.DRIFT)
+            return _Told(mark, self._sweeps)
+        if not is_due_again(told.times, self._sweeps - told.sweep):
+            return told
+        self._wake(key, Wake.DRIFT)
+        return _Told(mark, told.sweep, told.times + 1)
+
+    async def _judge(self, scope: Scope, unnamed: Collection[PlanSummary]) -> None:
+        """Find the plans that objects of this cluster left behind, a few at a time; each is looked at once."""
+        judged = self._judged.setdefault(scope, set())
+        judged.intersection_update(unnamed)
+        orphans = self.orphans.setdefault(scope, {})
+        for name in orphans.keys() - {row.name for row in unnamed}:
+            del orphans[name]
+        for row in [row for row in unnamed if row not in judged][:_STRANGERS_PER_SWEEP]:
+            tags = await self._accounts.plans(scope).tags(row.arn)
+            owner = Owner.parse(tags.get(OWNER_TAG, ""))
+            judged.add(row)
+            if owner is None or owner.cluster != self._cluster or owner.shortened:
+                continue
+            if not await self._objects.exists(owner.key, owner.uid):
+                orphans[row.name] = owner
+                logger.warning("the AWS plan %s in %s, %s was left behind by the object %s", row.name, *scope, owner)
 
 
 def _mark(row: PlanSummary | None) -> datetime | None:

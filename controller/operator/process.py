@@ -5,13 +5,16 @@ import logging
 import random
 import socket
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 from controller.aws.accounts import Accounts, read_accounts
 from controller.cluster.objects import KubernetesObjects, cluster_uid, configuration, connect
 from controller.domain.agenda import Wake
-from controller.domain.resource import InvalidSpec, Key, Resource, Scope
+from controller.domain.circumstances import SETTLE
+from controller.domain.resource import Key, Resource
 from controller.engine.index import Index
-from controller.engine.ports import ObjectError, TargetRefused
+from controller.engine.news import News
+from controller.engine.ports import ObjectError
 from controller.engine.queue import WorkQueue
 from controller.engine.quotas import Quotas
 from controller.engine.reconciler import Reconciler
@@ -64,15 +67,20 @@ class Operator:
             index=self.index,
             quotas=self._quotas,
             cluster=cluster,
+            process=f"{socket.gethostname()}/{uuid4()}",
+            settle=SETTLE,
             clock=utc_now,
             dice=random.random,
         )
-        self.queue = WorkQueue(reconciler.reconcile, concurrency=settings.concurrency)
+        self.queue = WorkQueue(reconciler.reconcile, concurrency=settings.concurrency, lane=self.index.scope)
+        self.news = News(index=self.index, accounts=self._accounts, quotas=self._quotas, wake=self._wake)
         sweeper = Sweeper(
             index=self.index,
             accounts=self._accounts,
+            objects=objects,
             quotas=self._quotas,
             wake=self._wake,
+            cluster=cluster,
             interval=settings.sweep_interval,
             audit_interval=settings.audit_interval,
         )
@@ -116,40 +124,15 @@ class Operator:
         known = self.index.get(found.key)
         return known is None or (known.uid == found.uid and int(known.resource_version) < int(found.resource_version))
 
-    def _wake(self, key: Key, wake: Wake) -> None:
-        self.queue.wake(key, wake)
+    def _wake(self, key: Key, *wakes: Wake) -> None:
+        self.queue.wake(key, *wakes)
 
     def seen(self, resource: Resource) -> None:
         """A watch event brought this version of an object."""
         self.last_event = utc_now()
-        if not self.index.put(resource):
-            return
-        if not isinstance(resource.spec, InvalidSpec):
-            try:
-                scope = self._accounts.scope(resource.key.namespace, resource.spec.target)
-            except TargetRefused:
-                pass  # the reconciler tells the user
-            else:
-                self.index.place(resource, scope)
-                self._quotas.resume(scope, resource)
-                if not resource.spec.manages and resource.generation != resource.status.observed_generation:
-                    self._offer(resource, scope)
-        self.queue.wake(resource.key)
-
-    def _offer(self, resource: Resource, scope: Scope) -> None:
-        """Wake those that this object kept from their plan: it only observes from now on."""
-        for key in self.index.namesakes(resource.plan_name, scope):
-            other = self.index.get(key)
-            stalled = other.status.condition("Stalled") if other else None
-            if stalled is not None and stalled.reason == "NameConflict":
-                self.queue.wake(key, Wake.NAME)
+        self.news.seen(resource)
 
     def gone(self, resource: Resource) -> None:
-        """A watch event said that the object is gone: its plan's name and its place in the queue are free."""
+        """A watch event said that the object is gone."""
         self.last_event = utc_now()
-        scope = self.index.scope(resource.key)
-        if not self.index.remove(resource.key, resource.uid):
-            return
-        self._quotas.leave(resource.key)
-        for key in self.index.namesakes(resource.plan_name, scope):
-            self.queue.wake(key, Wake.NAME)
+        self.news.gone(resource)

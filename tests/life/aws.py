@@ -55,6 +55,10 @@ class _AtOnce(Executor):
         return future
 
 
+async def _account_id() -> str:
+    return ACCOUNT
+
+
 class LocalAccounts(Accounts):
     """The operator's accounts, with clients that reach the sandbox in this process."""
 
@@ -66,6 +70,7 @@ class LocalAccounts(Accounts):
         """The plans there, with calls in order."""
         found = super().plans(scope)
         found._threads = _AtOnce()  # type: ignore[assignment]
+        found.account_id = _account_id  # type: ignore[method-assign]
         return found
 
     def _client(self, scope: Scope) -> Any:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
+from uuid import uuid4
 
-from controller.domain.failures import backoff
+from controller.domain.circumstances import SETTLE
+from controller.domain.schedule import backoff
+from controller.engine.news import News
 from controller.engine.ports import AwsError, ObjectError
 from controller.engine.quotas import Quotas
 from controller.engine.reconciler import Reconciler
@@ -78,13 +81,18 @@ class Process:
             index=self.index,
             quotas=self.quotas,
             cluster=CLUSTER,
+            process=str(uuid4()),
+            settle=SETTLE,
             clock=aws.now,
             dice=dice.random,
         )
+        self.operator.news = News(index=self.index, accounts=aws.accounts, quotas=self.quotas, wake=self.queue.wake)
         self.sweepers = [
             Sweeper(
                 index=self.index,
                 accounts=aws.accounts,
+                objects=cluster,
+                cluster=CLUSTER,
                 quotas=self.quotas,
                 wake=self.queue.wake,
                 interval=timedelta(minutes=1),

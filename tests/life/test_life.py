@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from pydantic import ValidationError
 
-from controller.domain.failures import BACKOFF_CAP
 from controller.domain.resource import Key
+from controller.domain.schedule import BACKOFF_CAP
 from controller.domain.spec import EdgeDeploymentPlanSpec
 from controller.domain.status import EdgeDeploymentPlanStatus
 from tests.life.aws import REGIONS, Aws, Loop

@@ -1,0 +1,117 @@
+"""What an attempt has learned of AWS so far: a value, and what each look and each call adds to it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Self
+
+from controller.domain.actions import Action, AddTags, CreatePlan, CreateStages, DeletePlan, DeleteTags
+from controller.domain.api import OWNER_TAG
+from controller.domain.desired import Desired
+from controller.domain.observed import Created, ObservedPlan
+from controller.domain.ownership import Relation, relation
+from controller.domain.status import EdgeDeploymentPlanStatus, Settling
+
+_AWS_TAGS = "aws:"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """`looked` is False where AWS was not asked: the old report stands then."""
+
+    looked: bool = False
+    arn: str | None = None
+    observed: ObservedPlan | None = None
+    created_stages: tuple[str, ...] = ()
+    applied_tag_keys: frozenset[str] = frozenset()
+    settling: Settling | None = None
+    claimed: bool = False
+    """Whether this attempt has announced what it does: nobody else does it meanwhile."""
+    done: tuple[Action, ...] = ()
+
+    @classmethod
+    def of(cls, status: EdgeDeploymentPlanStatus, now: datetime, settle: timedelta) -> Self:
+        """What the status still knows; AWS's reads settle within `settle` from now, whatever the clock did since."""
+        settling = status.settling
+        if settling is not None:
+            lasts = min(settling.until, now + settle)
+            settling = settling.model_copy(update={"until": lasts}) if lasts > now else None
+        return cls(
+            arn=status.edge_deployment_plan_arn,
+            applied_tag_keys=frozenset(status.applied_tag_keys or ()),
+            settling=settling,
+        )
+
+    def seen(self, observed: ObservedPlan | None, desired: Desired, status: EdgeDeploymentPlanStatus) -> Self:
+        """After a look that is believed."""
+        if observed is None:
+            return replace(self, looked=True, observed=None, arn=None, applied_tag_keys=frozenset())
+        related = relation(observed, desired.owner, status)
+        applied = self.applied_tag_keys
+        if related in {Relation.OURS, Relation.OURS_TO_TAG} and desired.spec.manages and observed.tags is not None:
+            # The ownership tag counts once it is ours: by it a later look tells whether somebody took the plan.
+            unsure = frozenset() if related is Relation.OURS else {OWNER_TAG}
+            applied |= desired.tags.keys() & observed.tags.keys() - unsure
+            if related is Relation.OURS and self.arn is None:
+                # Made by a create that the status never told of: all that is on the plan came with it.
+                applied |= {key for key in observed.tags if not key.startswith(_AWS_TAGS)}
+        known = related in {Relation.OURS, Relation.OURS_TO_TAG} or not desired.spec.manages
+        arn = observed.arn if known else self.arn
+        return replace(self, looked=True, observed=observed, arn=arn, applied_tag_keys=applied)
+
+    def claiming(self, action: Action) -> Self:
+        """Before a call that must not be made twice: what it puts on the plan is noted first, to be taken off one day."""
+        found = replace(self, looked=True, claimed=True)
+        if isinstance(action, AddTags):
+            found = replace(
+                found, arn=action.arn, applied_tag_keys=self.applied_tag_keys | action.tags.keys() - {OWNER_TAG}
+            )
+        return found
+
+    def is_lag(self, observed: ObservedPlan | None, now: datetime) -> bool:
+        """Whether a look shows less than is known: AWS confirmed a change that its reads do not show yet."""
+        settling = self.settling
+        if settling is None or now >= settling.until:
+            return False
+        if observed is None:
+            return self.arn is not None
+        return _older(observed.created, settling.created_after) or _older(observed.modified, settling.modified_after)
+
+    def after(self, action: Action, made: Created | None, now: datetime, settle: timedelta) -> Self:
+        """After a call that worked; `made` where it made the plan."""
+        found = replace(self, looked=True, done=(*self.done, action))
+        before = self.observed
+        match action:
+            case CreatePlan(stages=stages, tags=tags) if made is not None:
+                former = self.settling.created_after if self.settling is not None else None
+                earliest = max((moment for moment in (made.since, former) if moment is not None), default=None)
+                return replace(
+                    found,
+                    arn=made.arn,
+                    observed=None,
+                    created_stages=tuple(stage.stage_name for stage in stages),
+                    applied_tag_keys=frozenset(tags),
+                    settling=Settling(until=now + settle, created_after=earliest),
+                )
+            case AddTags(arn=arn, tags=tags):
+                return replace(found, arn=arn, applied_tag_keys=self.applied_tag_keys | tags.keys())
+            case DeleteTags(keys=keys):
+                return replace(found, applied_tag_keys=self.applied_tag_keys - frozenset(keys))
+            case CreateStages() if before is not None:
+                former = self.settling.created_after if self.settling is not None else None
+                settling = Settling(until=now + settle, created_after=former, modified_after=before.modified)
+                return replace(found, settling=settling)
+            case DeletePlan():
+                former = before.created if before is not None else None
+                settling = Settling(until=now + settle, created_after=former)
+                return replace(found, arn=None, observed=None, applied_tag_keys=frozenset(), settling=settling)
+            case _:
+                return found
+
+    def unanswered(self, now: datetime, settle: timedelta) -> Self:
+        """After a create whose answer got lost: it may have worked, and may work yet."""
+        former = self.settling.created_after if self.settling is not None else None
+        return replace(self, settling=Settling(until=now + settle, created_after=former))
+
+
+def _older(moment: datetime | None, bound: datetime | None) -> bool:
+    return moment is not None and bound is not None and moment <= bound

@@ -1,0 +1,71 @@
+"""What the watch tells, and what a fresh list does not show: taken into the index, and to whom it matters."""
+
+from collections.abc import Callable, Collection
+
+from controller.domain.agenda import Wake
+from controller.domain.reasons import Reason
+from controller.domain.resource import Key, Resource, Scope
+from controller.engine.index import Index
+from controller.engine.ports import Accounts, TargetRefused
+from controller.engine.quotas import Quotas
+
+
+class News:
+    """The ears of the operator. Mutable through its parts, but without I/O."""
+
+    def __init__(self, *, index: Index, accounts: Accounts, quotas: Quotas, wake: Callable[..., None]) -> None:
+        self._index = index
+        self._accounts = accounts
+        self._quotas = quotas
+        self._wake = wake
+
+    def seen(self, resource: Resource) -> None:
+        """An object is there, in this version."""
+        known = self._index.get(resource.key)
+        if known is not None and known.uid != resource.uid:
+            self.gone(known)
+        if not self._index.put(resource):
+            return
+        try:
+            scope = self._accounts.scope(resource.key.namespace, resource.readable_spec.target)
+        except TargetRefused:
+            pass  # the reconciler tells the user
+        else:
+            self._index.set_scope(resource, scope)
+            self._quotas.resume(scope, resource)
+            if not resource.holds_its_name and resource.edited:
+                self._offer(resource, scope)
+        self._wake(resource.key)
+
+    def gone(self, resource: Resource) -> None:
+        """The object is not there any more: its plan's name and its place in the queue are free.
+
+        An object that we did not let go, and that may have a plan, leaves a ghost; not so one whose finalizer somebody
+        took off while it was being deleted: whoever does that wants the plan left alone.
+        """
+        scope = self._index.scope(resource.key)
+        known = self._index.get(resource.key)
+        stripped = known is not None and known.deleting and resource.deleting and not resource.has_finalizer
+        if known is None or known.uid != resource.uid:
+            return
+        if stripped:
+            self._index.remove(resource.key, resource.uid)
+        elif self._index.lost(known) is not None:
+            self._wake(resource.key)
+        self._quotas.leave(resource.key)
+        for key in self._index.namesakes(resource.plan_name, scope):
+            self._wake(key, Wake.NAME)
+
+    def missing(self, listed: Collection[tuple[Key, str]], version: int) -> None:
+        """A fresh list, of that resourceVersion, shows these objects and no others."""
+        for resource in self._index:
+            if (resource.key, resource.uid) not in listed and int(resource.resource_version) <= version:
+                self.gone(resource)
+
+    def _offer(self, resource: Resource, scope: Scope) -> None:
+        """Wake those that this object kept from their plan: it only observes from now on."""
+        for key in self._index.namesakes(resource.plan_name, scope):
+            other = self._index.get(key)
+            stalled = other.status.condition("Stalled") if other else None
+            if stalled is not None and stalled.reason == Reason.NAME_CONFLICT:
+                self._wake(key, Wake.NAME)
