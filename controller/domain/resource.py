@@ -4,8 +4,11 @@ A body that cannot be parsed (an object stored under an older CRD, say) becomes 
 so that it gets a Stalled condition instead of a crash.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,6 +23,13 @@ NAME_NEEDED = (
 )
 
 _PLAN_NAME: TypeAdapter[str] = TypeAdapter(EntityName)
+_LONGEST_TOKEN = 128
+# What a deletion needs: which plan, where it is, and what becomes of it.
+_SALVAGED: Mapping[str, TypeAdapter[Any]] = {
+    name: TypeAdapter(declared.annotation)
+    for name, declared in EdgeDeploymentPlanSpec.model_fields.items()
+    if name in {"edge_deployment_plan_name", "policy", "target"}
+}
 
 
 class Key(NamedTuple):
@@ -33,17 +43,25 @@ class Key(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """Account and region at AWS: what quotas, throttling and sweeps are counted by."""
+    """Account and region: what quotas, throttling and sweeps are counted by."""
 
     account: str
     region: str
 
 
+def _nothing() -> EdgeDeploymentPlanSpec:
+    return EdgeDeploymentPlanSpec.model_construct(model_configs=(), device_fleet_name="")
+
+
 @dataclass(frozen=True)
 class InvalidSpec:
-    """A spec that the models refuse, with the reason for the user."""
+    """A spec that the models refuse, with the reason for the user and what of it can be read all the same."""
 
     message: str
+    salvaged: EdgeDeploymentPlanSpec = field(default_factory=_nothing)
+    """edgeDeploymentPlanName, policy and target, each where it is valid by itself; nothing else is to be relied on."""
+    unreadable: tuple[str, ...] = ()
+    """The top-level fields that are not valid, as the wire names them."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +81,9 @@ class Resource:
 
     @property
     def plan_name(self) -> str:
-        """Name of the plan at AWS."""
-        named = self.spec.edge_deployment_plan_name if isinstance(self.spec, EdgeDeploymentPlanSpec) else None
-        return named or self.key.name
+        """Name of the AWS plan."""
+        spec = self.spec.salvaged if isinstance(self.spec, InvalidSpec) else self.spec
+        return spec.edge_deployment_plan_name or self.key.name
 
     @property
     def has_finalizer(self) -> bool:
@@ -89,16 +107,9 @@ class Resource:
 def parse(body: Any) -> Resource:
     """Parse the body of a watch event or of an API answer.
 
-    A status that does not parse is dropped: it is ours, and the next reconcile writes it anew.
+    A status that does not parse is dropped: it is ours, and the next reconcile writes a whole one.
     """
     metadata = body["metadata"]
-    spec: EdgeDeploymentPlanSpec | InvalidSpec
-    try:
-        spec = EdgeDeploymentPlanSpec.model_validate(dict(body.get("spec") or {}))
-        if spec.edge_deployment_plan_name is None:
-            _PLAN_NAME.validate_python(metadata["name"])
-    except ValidationError as error:
-        spec = InvalidSpec(describe(error))
     try:
         status = EdgeDeploymentPlanStatus.model_validate(dict(body.get("status") or {}))
     except ValidationError:
@@ -111,10 +122,40 @@ def parse(body: Any) -> Resource:
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
         finalizers=tuple(metadata.get("finalizers") or ()),
-        reconcile_requested_at=(metadata.get("annotations") or {}).get(RECONCILE_ANNOTATION),
-        spec=spec,
+        reconcile_requested_at=_bounded((metadata.get("annotations") or {}).get(RECONCILE_ANNOTATION)),
+        spec=_parse_spec(dict(body.get("spec") or {}), metadata["name"]),
         status=status,
     )
+
+
+def _parse_spec(body: Mapping[str, Any], name: str) -> EdgeDeploymentPlanSpec | InvalidSpec:
+    try:
+        spec = EdgeDeploymentPlanSpec.model_validate(body)
+    except ValidationError as error:
+        refused = dict.fromkeys(str(detail["loc"][0]) for detail in error.errors() if detail["loc"])
+        return InvalidSpec(describe(error), _salvage(body), tuple(refused))
+    if spec.edge_deployment_plan_name is None:
+        try:
+            _PLAN_NAME.validate_python(name)
+        except ValidationError:
+            return InvalidSpec(f"spec.{NAME_NEEDED}", spec, ("edgeDeploymentPlanName",))
+    return spec
+
+
+def _salvage(body: Mapping[str, Any]) -> EdgeDeploymentPlanSpec:
+    """Those of the fields that a deletion needs that are valid by themselves."""
+    found: dict[str, Any] = {}
+    for name, alone in _SALVAGED.items():
+        with suppress(ValidationError):
+            found[name] = alone.validate_python(body.get(EdgeDeploymentPlanSpec.model_fields[name].alias or name))
+    return EdgeDeploymentPlanSpec.model_construct(**dict(_nothing()) | found)
+
+
+def _bounded(token: str | None) -> str | None:
+    """The token, or the beginning and a hash of a long one: it is copied into status, and two must still differ."""
+    if token is None or len(token) <= _LONGEST_TOKEN:
+        return token
+    return f"{token[: _LONGEST_TOKEN // 2]}..{sha256(token.encode()).hexdigest()}"
 
 
 def problem(detail: Any, root: str = "spec") -> tuple[str, str]:
