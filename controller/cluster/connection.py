@@ -7,6 +7,7 @@ ObjectError
 """
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from controller.engine.ports import ObjectChanged, ObjectError, ObjectGone
 
 _NOT_FOUND, _CONFLICT = 404, 409
 _METADATA_ONLY = "application/json;as={};g=meta.k8s.io;v=v1"
-_LONGEST_TEXT = 1000  # of an answer that is quoted: a proxy's error page can be long
+_LONGEST_TEXT = 200  # of an answer that is not the API server's own: a proxy's error page can be long
 
 
 class Unreachable(ObjectError):  # noqa: N818 - a state, not a fault
@@ -44,7 +45,7 @@ async def translated(what: str, patience: float | None = None) -> AsyncIterator[
         async with asyncio.timeout(patience):
             yield
     except ApiException as error:
-        text = f"{what}: {error.status} {error.reason}: {str(error.body)[:_LONGEST_TEXT]}"
+        text = f"{what}: {error.status} {error.reason}: {_words(error.body)}"
         kind = {_NOT_FOUND: ObjectGone, _CONFLICT: ObjectChanged}.get(error.status, ObjectError)
         raise kind(text) from error
     except aiohttp.ClientSSLError as error:  # somebody listens, but not whom the configuration names
@@ -53,6 +54,16 @@ async def translated(what: str, patience: float | None = None) -> AsyncIterator[
         raise Unreachable(_unreachable(what, error)) from error
     except (aiohttp.ClientError, OSError) as error:
         raise ObjectError(_unreachable(what, error)) from error
+    except ValueError as error:  # something in between answered with a page of its own, or half an answer came
+        raise ObjectError(f"{what}: no answer of the Kubernetes API: {error}") from error
+
+
+def _words(body: Any) -> str:
+    """What the API server says, or the beginning of what something in between says."""
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, TypeError, KeyError):
+        return " ".join(str(body or "").split())[:_LONGEST_TEXT]
 
 
 def _unreachable(what: str, error: Exception) -> str:

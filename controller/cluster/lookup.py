@@ -20,6 +20,9 @@ _FORBIDDEN = 403
 class Cluster:
     """The cluster, or the lack of one: `trouble` then says why, and every object counts as unknown."""
 
+    told = False
+    """Whether the user gave its identity."""
+
     def __init__(self, objects: KubernetesObjects | None, cluster_id: str | None, trouble: str | None = None) -> None:
         self._objects = objects
         self.id = cluster_id
@@ -61,7 +64,9 @@ async def reach(cluster_id: str | None) -> AsyncIterator[Cluster]:
         yield Cluster(None, cluster_id, str(error))
         return
     try:
-        yield await _greet(api, cluster_id)
+        cluster = await _greet(api, cluster_id)
+        cluster.told = cluster_id is not None
+        yield cluster
     finally:
         await api.close()  # type: ignore[no-untyped-call]
 
