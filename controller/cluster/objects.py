@@ -6,8 +6,7 @@ the status guards nothing: the API server takes all metadata but the resourceVer
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +14,7 @@ from kubernetes.aio import client
 
 from controller.cluster.connection import mapping, metadata, metadata_page, status_of, translated
 from controller.cluster.events import EventRecorder
+from controller.cluster.listing import Glimpse, Listing, Page
 from controller.domain.api import API_VERSION, FINALIZER, GROUP, PLURAL, VERSION
 from controller.domain.base import Model
 from controller.domain.events import Event
@@ -27,34 +27,6 @@ logger = logging.getLogger(__name__)
 _FORBIDDEN, _UNPROCESSABLE = 403, 422
 _ATTEMPTS = 5  # for a write that others' edits come before: each costs a read, and edits are rare
 _PAGE = 500
-
-
-@dataclass(frozen=True)
-class Listing:
-    """Which objects there are in some namespaces, at one resourceVersion."""
-
-    namespaces: frozenset[str | None]
-    """None stands for all of the cluster."""
-    resource_version: int
-    living: frozenset[tuple[Key, str]]
-    """Key and uid of each."""
-
-    def misses(self, resource: Resource) -> bool:
-        """Whether the object is gone: of these namespaces, known at this version or before, and not there."""
-        covered = None in self.namespaces or resource.key.namespace in self.namespaces
-        older = int(resource.resource_version) <= self.resource_version
-        return covered and older and (resource.key, resource.uid) not in self.living
-
-
-@dataclass(frozen=True)
-class Glimpse:
-    """The first object of a list, and how many there are."""
-
-    count: int | None
-    """None where the API server does not say."""
-    key: Key | None = None
-    uid: str = ""
-    resource_version: int = 0
 
 
 class KubernetesObjects:
@@ -154,28 +126,13 @@ class KubernetesObjects:
 
     async def listed(self, namespaces: Iterable[str | None]) -> Listing:
         """All objects of those namespaces, None standing for all of the cluster; as they are now, not as cached."""
-        asked, versions, living = frozenset(namespaces), list[int](), set[tuple[Key, str]]()
-        for namespace in asked:
-            query = {"limit": str(_PAGE)}
-            while True:
-                page = await self._page(namespace, query)
-                versions.append(_version(page))
-                living |= {_identity(item) for item in page["items"]}
-                if not (more := page["metadata"].get("continue")):
-                    break
-                query["continue"] = more
-        # With several lists the oldest version decides: what is newer than that list is not judged by it.
-        return Listing(asked, min(versions, default=0), frozenset(living))
+        asked = frozenset(namespaces)
+        pages = [page for namespace in asked async for page in self._pages(namespace)]
+        return Listing.of(asked, pages)
 
     async def glimpse(self, namespace: str | None) -> Glimpse:
         """The first object of that namespace or of all, and how many there are, for the price of one."""
-        page = await self._page(namespace, {"limit": "1"})
-        left = page["metadata"].get("remainingItemCount", None if page["metadata"].get("continue") else 0)
-        count = None if left is None else len(page["items"]) + int(left)
-        if not page["items"]:
-            return Glimpse(count)
-        first = page["items"][0]
-        return Glimpse(count, *_identity(first), _version(first))
+        return Glimpse.of(await self._page(namespace, 1))
 
     async def definition_going(self) -> bool:
         """Whether the CustomResourceDefinition itself is being deleted."""
@@ -231,14 +188,19 @@ class KubernetesObjects:
             raise ObjectGone(f"{resource.key}: the object of uid {resource.uid} is gone")
         return found
 
-    async def _page(self, namespace: str | None, query: Mapping[str, str]) -> Mapping[str, Any]:
-        within = f"/namespaces/{namespace}" if namespace else ""
+    async def _pages(self, namespace: str | None) -> AsyncIterator[Page]:
+        page = await self._page(namespace, _PAGE)
+        yield page
+        while page.more:
+            page = await self._page(namespace, _PAGE, page.more)
+            yield page
+
+    async def _page(self, namespace: str | None, limit: int, more: str = "") -> Page:
+        """A page of a list, each item's metadata alone; the first one, or the one that begins at `more`."""
+        path = f"/apis/{API_VERSION}{f'/namespaces/{namespace}' if namespace else ''}/{PLURAL}"
+        query = {"limit": str(limit)} | ({"continue": more} if more else {})
         async with translated(f"cannot list {PLURAL}", self._patience):
-            page = await metadata_page(self._api, f"/apis/{API_VERSION}{within}/{PLURAL}", query)
-        items = page.get("items") or []  # null where there is none
-        if not isinstance(page.get("metadata"), Mapping) or not isinstance(items, list):
-            raise ObjectError(f"cannot list {PLURAL}: the answer is no list")
-        return {**page, "items": items}
+            return Page.parse(await metadata_page(self._api, path, query))
 
 
 def _whole(value: Model) -> dict[str, Any]:
@@ -252,11 +214,3 @@ def _parsed(body: Any) -> Resource:
     if "uid" not in mapping(mapping(body).get("metadata")):
         raise ObjectError("no answer of the Kubernetes API: an object without a uid")
     return parse(body)
-
-
-def _identity(item: Mapping[str, Any]) -> tuple[Key, str]:
-    return Key(item["metadata"]["namespace"], item["metadata"]["name"]), item["metadata"]["uid"]
-
-
-def _version(item: Mapping[str, Any]) -> int:
-    return int(item["metadata"]["resourceVersion"])

@@ -12,9 +12,10 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.alias_generators import to_snake
 
 from controller.domain.api import FINALIZER, RECONCILE_ANNOTATION
-from controller.domain.spec import EdgeDeploymentPlanSpec, EntityName
+from controller.domain.spec import EdgeDeploymentPlanSpec, EntityName, Policy, Target
 from controller.domain.status import EdgeDeploymentPlanStatus
 
 NAME_NEEDED = (
@@ -26,9 +27,9 @@ _PLAN_NAME: TypeAdapter[str] = TypeAdapter(EntityName)
 _LONGEST_TOKEN = 128
 # What a deletion needs: which plan, where it is, and what becomes of it.
 _SALVAGED: Mapping[str, TypeAdapter[Any]] = {
-    name: TypeAdapter(declared.annotation)
-    for name, declared in EdgeDeploymentPlanSpec.model_fields.items()
-    if name in {"edge_deployment_plan_name", "policy", "target"}
+    "edgeDeploymentPlanName": TypeAdapter(EntityName),
+    "policy": TypeAdapter(Policy),
+    "target": TypeAdapter(Target),
 }
 
 
@@ -147,7 +148,7 @@ def _salvage(body: Mapping[str, Any]) -> EdgeDeploymentPlanSpec:
     found: dict[str, Any] = {}
     for name, alone in _SALVAGED.items():
         with suppress(ValidationError):
-            found[name] = alone.validate_python(body.get(EdgeDeploymentPlanSpec.model_fields[name].alias or name))
+            found[to_snake(name)] = alone.validate_python(body[name]) if name in body else None
     return EdgeDeploymentPlanSpec.model_construct(**dict(_nothing()) | found)
 
 

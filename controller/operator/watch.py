@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Protocol
 
-from controller.cluster.objects import Glimpse, Listing
+from controller.cluster.listing import Glimpse, Item, Listing
 from controller.domain.resource import Resource
 from controller.engine.index import Index
 from controller.engine.ports import ObjectError, ObjectGone
@@ -53,7 +53,7 @@ class WatchCheck:
         self._doubt = asyncio.Event()
         self._stock_due = 0.0
         self._turn = 0
-        self._missed: tuple[str | None, Glimpse] | None = None
+        self._missed: tuple[str | None, Item] | None = None
 
     def take_stock(self) -> None:
         """The watch had a gap: objects may have gone in it."""
@@ -107,12 +107,13 @@ class WatchCheck:
         known = sum(1 for resource in self._index if namespace in (None, resource.key.namespace))
         if found.count is not None and known > found.count:
             self._doubt.set()
-        if self._missed is not None:
+        first = found.first
+        if first is not None and self._missed is not None:
             before = self._missed[1]
-            if (before.key, before.uid) == (found.key, found.uid) and self._behind(before):
-                logger.error("the watch told nothing of %s: the operator restarts", found.key)
+            if (before.key, before.uid) == (first.key, first.uid) and self._behind(before):
+                logger.error("the watch told nothing of %s: the operator restarts", first.key)
                 self._deaf.set()
-        self._missed = (namespace, found) if self._behind(found) else None
+        self._missed = (namespace, first) if first is not None and self._behind(first) else None
 
     def _next_namespace(self) -> str | None:
         """Each watched namespace in turn; None for all of the cluster, "" where none can be named."""
@@ -126,9 +127,7 @@ class WatchCheck:
     def _known_namespaces(self) -> set[str]:
         return {resource.key.namespace for resource in self._index}
 
-    def _behind(self, found: Glimpse) -> bool:
-        if found.key is None:
-            return False
+    def _behind(self, found: Item) -> bool:
         known = self._index.get(found.key)
         return known is None or int(known.resource_version) < found.resource_version
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.cluster.objects import Glimpse, Listing
+from controller.cluster.listing import Glimpse, Item, Listing
 from controller.domain.resource import Key, Resource
 from controller.engine.index import Index
 from controller.engine.ports import ObjectError, ObjectGone
@@ -37,7 +37,8 @@ class Server:
         there = [each for each in self.objects if namespace in (None, each.key.namespace)]
         if not there:
             return Glimpse(0)
-        return Glimpse(len(there), there[0].key, there[0].uid, int(there[0].resource_version))
+        first = Item(there[0].key, there[0].uid, int(there[0].resource_version))
+        return Glimpse(len(there), first)
 
     def _note(self, question: str) -> None:
         self.asked.append(question)
