@@ -1,21 +1,22 @@
-"""EdgeDeploymentPlan objects through the official client's asyncio half: status, finalizer, events, existence.
+"""EdgeDeploymentPlan objects through the official client's asyncio half: status, finalizer, events, existence, listing.
 
-Every write names the uid, so that an object that was deleted and made anew under the same name is never written to.
+Every write carries the resourceVersion that it was decided on. The API server takes it for that version alone, so that
+neither an object that replaced another under its name nor somebody's edit is written over. (`metadata.uid` in a patch of
+the status guards nothing: the API server takes all metadata but the resourceVersion from what it has.)
 """
 
 import logging
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-import aiohttp
-from kubernetes.aio import client, config
-from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio import client
 
+from controller.cluster.connection import mapping, metadata, metadata_page, status_of, translated
 from controller.cluster.events import EventRecorder
-from controller.domain.api import FINALIZER, GROUP, PLURAL, VERSION
+from controller.cluster.listing import Glimpse, Listing, Page
+from controller.domain.api import API_VERSION, FINALIZER, GROUP, PLURAL, VERSION
+from controller.domain.base import Model
 from controller.domain.events import Event
 from controller.domain.resource import Key, Resource, parse
 from controller.domain.status import EdgeDeploymentPlanStatus
@@ -23,169 +24,193 @@ from controller.engine.ports import ObjectChanged, ObjectError, ObjectGone
 
 logger = logging.getLogger(__name__)
 
-_NOT_FOUND, _CONFLICT, _FORBIDDEN = 404, 409, 403
-_METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-
-
-async def configuration() -> client.Configuration:
-    """How to reach the cluster: by the pod's service account, or else by KUBECONFIG.
-
-    Raises:
-        ObjectError: neither is there.
-
-    """
-    settings = client.Configuration()
-    try:
-        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-    except config.ConfigException:
-        try:
-            # Named here: the library reads KUBECONFIG once, when it is imported.
-            await config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=settings)  # type: ignore[no-untyped-call]
-        except config.ConfigException as error:
-            raise ObjectError(f"no way to reach a cluster: not in a pod, and {error}") from error
-    return settings
-
-
-def connect(settings: client.Configuration, connections: int) -> client.ApiClient:
-    """A client with that many connections at the most."""
-    settings.connection_pool_maxsize = connections
-    # No proxy and no netrc from the environment, as in Kopf's watch: they cost two threads a call, and are for AWS.
-    settings.client_session_kwargs = {"trust_env": False}
-    api = client.ApiClient(settings)
-    api.user_agent = "edgeplan"
-    return api
-
-
-async def cluster_uid(api: client.ApiClient) -> str:
-    """The uid of the kube-system namespace, which the field uses as the cluster's identity."""
-    try:
-        metadata = await _metadata(api, "/api/v1/namespaces/kube-system")
-    except ApiException as error:
-        raise ObjectError(f"cannot read namespace kube-system ({error.reason}): give --cluster-id") from error
-    return str(metadata["uid"])
-
-
-async def _metadata(api: client.ApiClient, path: str) -> Mapping[str, Any]:
-    """The metadata of an object, without the library's models.
-
-    Those of CoreV1Api take a second and 25 MB to import, and those of a CustomResourceDefinition more time to fill than
-    all else that the deletion of an object needs.
-    """
-    headers = {"Accept": _METADATA_ONLY}
-    request = await api.param_serialize("GET", path, header_params=headers, auth_settings=["BearerToken"])
-    answer = await api.call_api(*request)
-    await answer.read()  # type: ignore[no-untyped-call]
-    body: Any = api.response_deserialize(answer, {"200": "object"}).data
-    return dict(body["metadata"])
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    """Turn whatever a call can raise into an ObjectError that says what failed.
-
-    The client's asyncio half lets aiohttp's errors through, and not all of them are OSErrors.
-    """
-    try:
-        yield
-    except ApiException as error:
-        text = f"{what}: {error.status} {error.reason}: {error.body}"
-        kind = {_NOT_FOUND: ObjectGone, _CONFLICT: ObjectChanged}.get(error.status, ObjectError)
-        raise kind(text) from error
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise ObjectError(f"{what}: the Kubernetes API cannot be reached: {error}") from error
+_FORBIDDEN, _UNPROCESSABLE = 403, 422
+_ATTEMPTS = 5  # for a write that others' edits come before: each costs a read, and edits are rare
+_PAGE = 500
 
 
 class KubernetesObjects:
     """The objects of one cluster."""
 
-    def __init__(self, api: client.ApiClient, clock: Callable[[], datetime], reporter: str) -> None:
+    def __init__(
+        self, api: client.ApiClient, clock: Callable[[], datetime], reporter: str, patience: float | None = None
+    ) -> None:
         self._api = api
         self._objects = client.CustomObjectsApi(api)
         self._events = EventRecorder(self._objects, clock, reporter)
+        self._patience = patience
+
+    # -- writes -----------------------------------------------------------------------------------------------------
 
     async def write_status(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
-        """Write the status; the object as it is then."""
-        before, after = resource.status.wire(), status.wire()
-        # A merge patch keeps what it does not mention: what went must be named.
-        body = {"metadata": {"uid": resource.uid}, "status": after | dict.fromkeys(before.keys() - after.keys())}
-        return parse(await self._patch(self._objects.patch_namespaced_custom_object_status, resource, body))
+        """Write the status; the object as it is then.
+
+        Somebody's edit of spec or metadata in between is no obstacle.
+
+        Raises:
+            ObjectChanged: somebody else wrote the status; `now` is the object as it is by now.
+            ObjectGone: the object is gone, or is another one of that name.
+
+        """
+        known = resource
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._patch_status(known, status)
+            except ObjectChanged as conflict:
+                known = await self._now(resource)
+                if known.status.wire() != resource.status.wire():
+                    raise ObjectChanged(f"{resource.key}: somebody else wrote its status", known) from conflict
+        raise ObjectChanged(f"{resource.key}: edited {_ATTEMPTS} times while its status was written", known)
 
     async def claim(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
-        """Write the status if the object is just as it is known here, or else raise ObjectChanged."""
-        before, after = resource.status.wire(), status.wire()
-        metadata = {"uid": resource.uid, "resourceVersion": resource.resource_version}
-        body = {"metadata": metadata, "status": after | dict.fromkeys(before.keys() - after.keys())}
-        return parse(await self._patch(self._objects.patch_namespaced_custom_object_status, resource, body))
+        """Write the status if the object is just as it is known here; the object as it is then.
+
+        Raises:
+            ObjectChanged: it is not; `now` is the object as it is by now.
+            ObjectGone: the object is gone, or is another one of that name.
+
+        """
+        try:
+            return await self._patch_status(resource, status)
+        except ObjectChanged as conflict:
+            raise ObjectChanged(str(conflict), await self._now(resource)) from conflict
 
     async def hold(self, resource: Resource) -> Resource:
-        """Put the finalizer on; the object as it is then."""
-        return parse(await self._finalizers(resource, [*resource.finalizers, FINALIZER]))
+        """Put the finalizer on; the object as it is then.
+
+        Raises:
+            ObjectGone: the object is gone or about to be, or is another one of that name.
+
+        """
+        return await self._set_finalizer(resource, wanted=True)
 
     async def release(self, resource: Resource) -> Resource | None:
         """Take the finalizer off; the object as it is then, or None when it went."""
         try:
-            body = await self._finalizers(resource, [name for name in resource.finalizers if name != FINALIZER])
+            now = await self._set_finalizer(resource, wanted=False)
         except ObjectGone:
             return None
-        return parse(body) if body["metadata"].get("finalizers") or not resource.deleting else None
+        return None if now.deleting and not now.finalizers else now
 
-    async def exists(self, key: Key, uid: str) -> bool:
-        """Whether the object of that uid is there, asked at the API server."""
+    async def publish(self, resource: Resource, event: Event) -> None:
+        """Publish an event about the object; a failure is logged, not raised."""
         try:
-            with _translated(f"cannot read {key}"):
+            async with translated(f"{resource.key}: event {event.reason} not published"):
+                await self._events.publish(resource, event)
+        except ObjectError as error:
+            logger.info("%s", error)
+
+    # -- reads ------------------------------------------------------------------------------------------------------
+
+    async def find(self, key: Key) -> Resource | None:
+        """The object of that name as it is now, if there is one."""
+        try:
+            async with translated(f"cannot read {key}", self._patience):
                 body: Any = await self._objects.get_namespaced_custom_object(
                     GROUP, VERSION, key.namespace, PLURAL, key.name
                 )
         except ObjectGone:
-            return False
+            return None
+        return _parsed(body)
+
+    async def exists(self, key: Key, uid: str) -> bool:
+        """Whether the object of that uid is there, asked at the API server."""
+        try:
+            found = await self.find(key)
         except ObjectError as error:
             # Not allowed to look: as good as there, for whoever would take its plan.
-            if getattr(error.__cause__, "status", None) == _FORBIDDEN:
+            if status_of(error) == _FORBIDDEN:
                 return True
             raise
-        return bool(body["metadata"]["uid"] == uid)
+        return found is not None and found.uid == uid
 
-    async def first(self, namespace: str | None) -> Resource | None:
-        """The first object there is, of that namespace or of all."""
-        with _translated(f"cannot list {PLURAL}"):
-            body: Any = await (
-                self._objects.list_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, limit=1)
-                if namespace
-                else self._objects.list_cluster_custom_object(GROUP, VERSION, PLURAL, limit=1)
-            )
-        return parse(body["items"][0]) if body["items"] else None
+    async def listed(self, namespaces: Iterable[str | None]) -> Listing:
+        """All objects of those namespaces, None standing for all of the cluster; as they are now, not as cached."""
+        asked = frozenset(namespaces)
+        pages = [page for namespace in asked async for page in self._pages(namespace)]
+        return Listing.of(asked, pages)
+
+    async def glimpse(self, namespace: str | None) -> Glimpse:
+        """The first object of that namespace or of all, and how many there are, for the price of one."""
+        return Glimpse.of(await self._page(namespace, 1))
 
     async def definition_going(self) -> bool:
         """Whether the CustomResourceDefinition itself is being deleted."""
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}"
         try:
-            with _translated("cannot read the CustomResourceDefinition"):
-                metadata = await _metadata(self._api, path)
+            async with translated("cannot read the CustomResourceDefinition"):
+                return "deletionTimestamp" in await metadata(self._api, path)
         except ObjectGone:
             return True
-        return "deletionTimestamp" in metadata
 
-    async def publish(self, resource: Resource, event: Event) -> None:
-        """Publish an event about the object; a failure is logged, not raised."""
-        try:
-            with _translated(f"{resource.key}: event {event.reason} not published"):
-                await self._events.publish(resource, event)
-        except ObjectError as error:
-            logger.info("%s", error)
+    # -- how --------------------------------------------------------------------------------------------------------
 
-    async def _finalizers(self, resource: Resource, finalizers: list[str]) -> Any:
-        # The resourceVersion guards the finalizers of others: a merge patch replaces the whole list.
-        metadata = {"uid": resource.uid, "resourceVersion": resource.resource_version, "finalizers": finalizers}
-        return await self._patch(self._objects.patch_namespaced_custom_object, resource, {"metadata": metadata})
+    async def _patch_status(self, known: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
+        body = {"metadata": {"resourceVersion": known.resource_version}, "status": _whole(status)}
+        return await self._patch(self._objects.patch_namespaced_custom_object_status, known, body)
 
-    async def _patch(self, call: Any, resource: Resource, body: Mapping[str, Any]) -> Any:
-        with _translated(str(resource.key)):
-            return await call(
-                GROUP,
-                VERSION,
-                resource.key.namespace,
-                PLURAL,
-                resource.key.name,
-                body,
-                _content_type="application/merge-patch+json",
+    async def _set_finalizer(self, resource: Resource, *, wanted: bool) -> Resource:
+        known = resource
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._patch_finalizers(known, wanted=wanted)
+            except ObjectChanged:
+                known = await self._now(resource)
+                if known.has_finalizer == wanted:
+                    return known
+            except ObjectError as error:
+                # The API server takes no new finalizer for an object that is being deleted.
+                refused = wanted and status_of(error) == _UNPROCESSABLE
+                if refused and (await self._now(resource)).deleting:
+                    raise ObjectGone(str(error)) from error
+                raise
+        raise ObjectChanged(f"{resource.key}: edited {_ATTEMPTS} times while its finalizer was written", known)
+
+    async def _patch_finalizers(self, known: Resource, *, wanted: bool) -> Resource:
+        # A merge patch replaces the whole list; the resourceVersion guards the finalizers of others.
+        others = [name for name in known.finalizers if name != FINALIZER]
+        finalizers = [*others, FINALIZER] if wanted else others
+        body = {"metadata": {"resourceVersion": known.resource_version, "finalizers": finalizers}}
+        return await self._patch(self._objects.patch_namespaced_custom_object, known, body)
+
+    async def _patch(self, call: Any, known: Resource, body: Mapping[str, Any]) -> Resource:
+        namespace, name = known.key
+        async with translated(str(known.key)):
+            answer = await call(
+                GROUP, VERSION, namespace, PLURAL, name, body, _content_type="application/merge-patch+json"
             )
+        return _parsed(answer)
+
+    async def _now(self, resource: Resource) -> Resource:
+        """The object as it is now; ObjectGone when it went, or is another one of that name."""
+        found = await self.find(resource.key)
+        if found is None or found.uid != resource.uid:
+            raise ObjectGone(f"{resource.key}: the object of uid {resource.uid} is gone")
+        return found
+
+    async def _pages(self, namespace: str | None) -> AsyncIterator[Page]:
+        page = await self._page(namespace, _PAGE)
+        yield page
+        while page.more:
+            page = await self._page(namespace, _PAGE, page.more)
+            yield page
+
+    async def _page(self, namespace: str | None, limit: int, more: str = "") -> Page:
+        """A page of a list, each item's metadata alone; the first one, or the one that begins at `more`."""
+        path = f"/apis/{API_VERSION}{f'/namespaces/{namespace}' if namespace else ''}/{PLURAL}"
+        query = {"limit": str(limit)} | ({"continue": more} if more else {})
+        async with translated(f"cannot list {PLURAL}", self._patience):
+            return Page.parse(await metadata_page(self._api, path, query))
+
+
+def _whole(value: Model) -> dict[str, Any]:
+    """The value with null for what is unset, at every depth: a merge patch keeps what it does not mention."""
+    wire = value.wire()
+    fields = {field.alias or name: getattr(value, name) for name, field in type(value).model_fields.items()}
+    return {name: _whole(part) if isinstance(part, Model) else wire.get(name) for name, part in fields.items()}
+
+
+def _parsed(body: Any) -> Resource:
+    if "uid" not in mapping(mapping(body).get("metadata")):
+        raise ObjectError("no answer of the Kubernetes API: an object without a uid")
+    return parse(body)

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 
 from controller.aws.accounts import Accounts
@@ -36,14 +37,14 @@ def run(parsed: argparse.Namespace) -> int:
         sys.stdout.writelines(f"{problem}\n" for problem in problems)
         return TROUBLE
     try:
-        accounts = accounts_of(parsed)
-    except ValueError as error:
-        sys.stderr.write(f"error: {error}\n")
+        with closing(accounts_of(parsed)) as accounts:
+            results = asyncio.run(_compare(asked, accounts, parsed.cluster_id))
+    except (EdgePlanError, ValueError) as error:
+        _complain(str(error))
         return TROUBLE
-    try:
-        results = asyncio.run(_compare(asked, accounts, parsed.cluster_id))
-    finally:
-        accounts.close()
+    except Exception as error:  # noqa: BLE001 - Python's own exit code, 1, would say that there is a difference
+        _complain(f"{type(error).__name__}: {error}")
+        return TROUBLE
     code = SAME
     for (key, manifest), result in zip(asked, results, strict=True):
         source = f"{manifest.file}:{manifest.line([])}"
@@ -53,9 +54,14 @@ def run(parsed: argparse.Namespace) -> int:
         else:
             text = explain(result.failure) if isinstance(result, AwsError) else str(result)
             sys.stdout.flush()
-            sys.stderr.write(f"error: {key} ({source}): {text}\n")
+            _complain(f"{key} ({source}): {text}")
             code = TROUBLE
     return code
+
+
+def _complain(text: str) -> None:
+    """One line, whatever the server said."""
+    sys.stderr.write(f"error: {' '.join(text.split())}\n")
 
 
 def _read(parsed: argparse.Namespace) -> tuple[list[_Asked], list[Problem]]:
@@ -130,13 +136,27 @@ async def _difference(
 def _owner(key: Key, live: Resource | None, cluster: Cluster, observed: ObservedPlan | None) -> Owner:
     """The owner that the controller would tag the plan with, as far as it can be known from here.
 
-    What is not known is taken from a tag that names the same namespace and name: it is then ours.
+    What is not known is taken from a tag that names the same namespace and name: it is then ours. So is, whatever the
+    cluster is called there, a tag with the uid of the object in the cluster.
     """
     tagged = tagged_owner(observed)
     same = tagged if tagged and Owner(tagged.cluster, *key, tagged.uid).same_object(tagged) else None
     cluster_id = cluster.id or (same.cluster if same else "<cluster>")
+    if same is not None and same.cluster != cluster_id:
+        certain = live is not None and live.uid == same.uid
+        _advise(key, same, certain=certain)
+        if certain and not cluster.told:
+            cluster_id = same.cluster
     uid = live.uid if live else same.uid if same and not cluster.reached else "<uid>"
     return Owner(cluster_id, key.namespace, key.name, uid)
+
+
+def _advise(key: Key, same: Owner, *, certain: bool) -> None:
+    """Tell of a tag that names this object under another identity of the cluster."""
+    flag = f"--cluster-id {same.cluster}"
+    text = f"the operator runs with {flag}: give it to diff too" if certain else f"if the operator has it, give {flag}"
+    whose = "this very object" if certain else "an object of this namespace and name"
+    sys.stderr.write(f"note: {key}: the tag of the AWS plan names {whose} in cluster {same.cluster}: {text}\n")
 
 
 async def _count_devices(site: EdgePlans, observed: ObservedPlan) -> dict[str, str]:

@@ -94,7 +94,7 @@ def _stages(difference: Difference) -> Iterator[Text]:
     """A table of the stages that AWS has or the spec wants: status, devices, and what each selects."""
     have = {stage.name: stage for stage in difference.observed.stages} if difference.observed else {}
     want = {stage.stage_name: stage for stage in difference.desired.stages}
-    rows = [("stage", "at AWS", "devices", "selects")]
+    rows = [("stage", "in AWS", "devices", "selects")]
     for name in dict.fromkeys([*have, *want]):
         held = have.get(name)
         status = held.status if held else "new"

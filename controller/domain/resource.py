@@ -4,14 +4,18 @@ A body that cannot be parsed (an object stored under an older CRD, say) becomes 
 so that it gets a Stalled condition instead of a crash.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.alias_generators import to_snake
 
 from controller.domain.api import FINALIZER, RECONCILE_ANNOTATION
-from controller.domain.spec import EdgeDeploymentPlanSpec, EntityName
+from controller.domain.spec import EdgeDeploymentPlanSpec, EntityName, Policy, Target
 from controller.domain.status import EdgeDeploymentPlanStatus
 
 NAME_NEEDED = (
@@ -20,6 +24,13 @@ NAME_NEEDED = (
 )
 
 _PLAN_NAME: TypeAdapter[str] = TypeAdapter(EntityName)
+_LONGEST_TOKEN = 128
+# What a deletion needs: which plan, where it is, and what becomes of it.
+_SALVAGED: Mapping[str, TypeAdapter[Any]] = {
+    "edgeDeploymentPlanName": TypeAdapter(EntityName),
+    "policy": TypeAdapter(Policy),
+    "target": TypeAdapter(Target),
+}
 
 
 class Key(NamedTuple):
@@ -33,24 +44,25 @@ class Key(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """Account and region in AWS: what quotas, throttling and sweeps are counted by."""
+    """Account and region: what quotas, throttling and sweeps are counted by."""
 
     account: str
     region: str
 
 
-_NOTHING = EdgeDeploymentPlanSpec.model_construct(model_configs=(), device_fleet_name="")
+def _nothing() -> EdgeDeploymentPlanSpec:
+    return EdgeDeploymentPlanSpec.model_construct(model_configs=(), device_fleet_name="")
 
 
 @dataclass(frozen=True)
 class InvalidSpec:
-    """A spec that the models refuse, with the reason for the user."""
+    """A spec that the models refuse, with the reason for the user and what of it can be read all the same."""
 
     message: str
-    salvaged: EdgeDeploymentPlanSpec = _NOTHING
-    """What can be read of it."""
+    salvaged: EdgeDeploymentPlanSpec = field(default_factory=_nothing)
+    """edgeDeploymentPlanName, policy and target, each where it is valid by itself; nothing else is to be relied on."""
     unreadable: tuple[str, ...] = ()
-    """The fields that cannot."""
+    """The top-level fields that are not valid, as the wire names them."""
 
 
 @dataclass(frozen=True)
@@ -116,16 +128,9 @@ class Resource:
 def parse(body: Any) -> Resource:
     """Parse the body of a watch event or of an API answer.
 
-    A status that does not parse is dropped: it is ours, and the next reconcile writes it again.
+    A status that does not parse is dropped: it is ours, and the next reconcile writes a whole one.
     """
     metadata = body["metadata"]
-    spec: EdgeDeploymentPlanSpec | InvalidSpec
-    try:
-        spec = EdgeDeploymentPlanSpec.model_validate(dict(body.get("spec") or {}))
-        if spec.edge_deployment_plan_name is None:
-            _PLAN_NAME.validate_python(metadata["name"])
-    except ValidationError as error:
-        spec = InvalidSpec(describe(error))
     try:
         status = EdgeDeploymentPlanStatus.model_validate(dict(body.get("status") or {}))
     except ValidationError:
@@ -138,8 +143,8 @@ def parse(body: Any) -> Resource:
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
         finalizers=tuple(metadata.get("finalizers") or ()),
-        reconcile_requested_at=(metadata.get("annotations") or {}).get(RECONCILE_ANNOTATION),
-        spec=spec,
+        reconcile_requested_at=_bounded((metadata.get("annotations") or {}).get(RECONCILE_ANNOTATION)),
+        spec=_parse_spec(dict(body.get("spec") or {}), metadata["name"]),
         status=status,
     )
 
@@ -154,6 +159,36 @@ def region_of(arn: str) -> str | None:
     """The region in an ARN, if it has the form of one."""
     parts = arn.split(":")
     return parts[3] if len(parts) > len(("arn", "aws", "sagemaker", "region", "account")) else None
+
+
+def _parse_spec(body: Mapping[str, Any], name: str) -> EdgeDeploymentPlanSpec | InvalidSpec:
+    try:
+        spec = EdgeDeploymentPlanSpec.model_validate(body)
+    except ValidationError as error:
+        refused = dict.fromkeys(str(detail["loc"][0]) for detail in error.errors() if detail["loc"])
+        return InvalidSpec(describe(error), _salvage(body), tuple(refused))
+    if spec.edge_deployment_plan_name is None:
+        try:
+            _PLAN_NAME.validate_python(name)
+        except ValidationError:
+            return InvalidSpec(f"spec.{NAME_NEEDED}", spec, ("edgeDeploymentPlanName",))
+    return spec
+
+
+def _salvage(body: Mapping[str, Any]) -> EdgeDeploymentPlanSpec:
+    """Those of the fields that a deletion needs that are valid by themselves."""
+    found: dict[str, Any] = {}
+    for name, alone in _SALVAGED.items():
+        with suppress(ValidationError):
+            found[to_snake(name)] = alone.validate_python(body[name]) if name in body else None
+    return EdgeDeploymentPlanSpec.model_construct(**dict(_nothing()) | found)
+
+
+def _bounded(token: str | None) -> str | None:
+    """The token, or the beginning and a hash of a long one: it is copied into status, and two must still differ."""
+    if token is None or len(token) <= _LONGEST_TOKEN:
+        return token
+    return f"{token[: _LONGEST_TOKEN // 2]}..{sha256(token.encode()).hexdigest()}"
 
 
 def problem(detail: Any, root: str = "spec") -> tuple[str, str]:

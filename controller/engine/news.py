@@ -1,10 +1,10 @@
 """What the watch tells, and what a fresh list does not show: taken into the index, and to whom it matters."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from controller.domain.agenda import Wake
 from controller.domain.reasons import Reason
-from controller.domain.resource import Key, Resource, Scope
+from controller.domain.resource import Resource, Scope
 from controller.engine.index import Index
 from controller.engine.ports import Accounts, TargetRefused
 from controller.engine.quotas import Quotas
@@ -55,12 +55,6 @@ class News:
         self._quotas.leave(resource.key)
         for key in self._index.namesakes(resource.plan_name, scope):
             self._wake(key, Wake.NAME)
-
-    def missing(self, listed: Collection[tuple[Key, str]], version: int) -> None:
-        """A fresh list, of that resourceVersion, shows these objects and no others."""
-        for resource in self._index:
-            if (resource.key, resource.uid) not in listed and int(resource.resource_version) <= version:
-                self.gone(resource)
 
     def _offer(self, resource: Resource, scope: Scope) -> None:
         """Wake those that this object kept from their plan: it only observes from now on."""

@@ -8,11 +8,11 @@ from typing import Any
 
 import kopf
 
-from controller.cluster.objects import configuration
+from controller.cluster.connection import configuration
 from controller.domain.api import GROUP, PLURAL, VERSION
 from controller.domain.resource import parse
 from controller.engine.ports import ObjectError
-from controller.operator.process import Operator
+from controller.operator.process import Operator, utc_now
 
 
 class _NoDiffs(kopf.DiffBaseStorage):
@@ -44,11 +44,11 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
         try:
             await operator.start()
         except (ObjectError, ValueError) as error:
-            raise kopf.PermanentError(str(error)) from error  # end the process: whoever runs it starts it anew
+            raise kopf.PermanentError(str(error)) from error  # ends the process: whoever runs it restarts it
 
     @kopf.on.login(registry=registry)
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
-        # Kopf asks anew when a token has expired. One way to the cluster serves Kopf's watch and our own writes.
+        # Kopf asks again when a token has expired. One way to the cluster serves Kopf's watch and our own writes.
         settings = await configuration()
         scheme, token = settings.api_key.get("BearerToken", " ").split(" ", maxsplit=1)
         return kopf.ConnectionInfo(
@@ -68,10 +68,13 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def changed(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - Kopf's own name
         resource = parse(body)
+        operator.last_event = utc_now()
         if type == "DELETED":
             operator.gone(resource)
-        else:
-            operator.seen(resource)
+            return
+        if type is None:  # from a list, which Kopf makes at the start and after a gap
+            operator.listed(resource)
+        operator.seen(resource)
 
     @kopf.on.probe(registry=registry, id="objects")
     async def objects(**_: Any) -> int:

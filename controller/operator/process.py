@@ -4,26 +4,28 @@ import asyncio
 import logging
 import random
 import socket
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from controller.aws.accounts import Accounts, read_accounts
-from controller.cluster.objects import KubernetesObjects, cluster_uid, configuration, connect
+from controller.cluster.connection import cluster_uid, configuration, connect
+from controller.cluster.objects import KubernetesObjects
 from controller.domain.agenda import Wake
 from controller.domain.circumstances import SETTLE
 from controller.domain.resource import Key, Resource
 from controller.engine.index import Index
 from controller.engine.news import News
-from controller.engine.ports import ObjectError
 from controller.engine.queue import WorkQueue
 from controller.engine.quotas import Quotas
 from controller.engine.reconciler import Reconciler
 from controller.engine.sweeper import Sweeper
 from controller.operator.settings import Settings
+from controller.operator.tasks import supervised
+from controller.operator.watch import WatchCheck
 
 logger = logging.getLogger(__name__)
 
-_WATCH_CHECK = timedelta(seconds=10)
+_PATIENCE = 30.0  # seconds for one read of the Kubernetes API
 
 
 def utc_now() -> datetime:
@@ -60,7 +62,7 @@ class Operator:
             endpoint_url=settings.aws_endpoint_url,
         )
         self._quotas = Quotas(self._wake)
-        objects = KubernetesObjects(self._api, utc_now, socket.gethostname())
+        objects = KubernetesObjects(self._api, utc_now, socket.gethostname(), _PATIENCE)
         reconciler = Reconciler(
             objects=objects,
             accounts=self._accounts,
@@ -84,14 +86,16 @@ class Operator:
             interval=settings.sweep_interval,
             audit_interval=settings.audit_interval,
         )
-        self._sweeping = asyncio.create_task(sweeper.run(), name="drift sweeper")
-        self._listening = asyncio.create_task(self._listen(objects), name="watch check")
+        self._watch = WatchCheck(
+            objects=objects, index=self.index, gone=self.gone, deaf=self.deaf, namespaces=settings.namespaces
+        )
+        self._tasks = [supervised(sweeper.run, "drift sweeper"), supervised(self._watch.run, "watch check")]
         logger.info("cluster %s, region %s", cluster, settings.aws_region or "of each plan's target")
 
     async def stop(self) -> None:
         """Let AWS calls under way finish and their results be written, then let go of everything."""
-        self._sweeping.cancel()
-        self._listening.cancel()
+        for task in self._tasks:
+            task.cancel()
         if not await self.queue.drain(self.settings.shutdown_patience):
             logger.warning(
                 "AWS calls were still under way after %s; the next start takes them up", self.settings.shutdown_patience
@@ -99,40 +103,18 @@ class Operator:
         self._accounts.close()
         await self._api.close()  # type: ignore[no-untyped-call]
 
-    async def _listen(self, objects: KubernetesObjects) -> None:
-        """Notice a watch that is deaf: an object there is, and after two checks no event has told of it.
-
-        Kopf begins to watch a kind when its definition comes, but misses one that is not served yet at that moment.
-        """
-        plain = [name for name in self.settings.namespaces if name.isascii() and not set(name) & set("*?![],")]
-        namespace = plain[0] if plain else None
-        missed: Resource | None = None
-        while not (self.settings.namespaces and namespace is None):
-            await asyncio.sleep(_WATCH_CHECK.total_seconds())
-            if missed is not None and self._behind(missed):
-                logger.error("the watch told nothing of %s: starting anew", missed.key)
-                self.deaf.set()
-                return
-            try:
-                found = await objects.first(namespace)
-            except ObjectError as error:
-                logger.debug("watch check: %s", error)
-                continue
-            missed = found if found is not None and self._behind(found) else None
-
-    def _behind(self, found: Resource) -> bool:
-        known = self.index.get(found.key)
-        return known is None or (known.uid == found.uid and int(known.resource_version) < int(found.resource_version))
-
     def _wake(self, key: Key, *wakes: Wake) -> None:
         self.queue.wake(key, *wakes)
 
+    def listed(self, resource: Resource) -> None:
+        """The watch began with a list in which this object is, which is no news where it is known: the watch had a gap."""
+        if self.index.get(resource.key) is not None:
+            self._watch.take_stock()
+
     def seen(self, resource: Resource) -> None:
-        """A watch event brought this version of an object."""
-        self.last_event = utc_now()
+        """The watch brought this version of an object."""
         self.news.seen(resource)
 
     def gone(self, resource: Resource) -> None:
-        """A watch event said that the object is gone."""
-        self.last_event = utc_now()
+        """The object is gone, by a watch event or for want of one."""
         self.news.gone(resource)

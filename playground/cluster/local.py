@@ -18,7 +18,7 @@ from playground.programs import find_or_build, progress_for
 from playground.programs.process import spawn, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from playground.programs import Progress
@@ -77,6 +77,26 @@ class LocalCluster(Cluster):
             self._lock.close()
             self._lock = None
 
+    @contextlib.contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """Serve at another address for the block: who was given the old one finds nobody, `self` works as before.
+
+        Both changes restart the API server, which keeps all objects and forgets all watches.
+        """
+        home = self.url
+        self.restart_api_server(_free_port())
+        try:
+            yield
+        finally:
+            self.restart_api_server(_port_of(home))
+
+    def restart_api_server(self, port: int | None = None) -> None:
+        """Kill the API server and start it again on the same data, at the same address or at another port."""
+        stop(self._processes.pop("kube-apiserver"))
+        with self._progress or progress_for() as progress:
+            if not self._serve(port or _port_of(self.url), progress):
+                raise ClusterError("somebody else took the API server's port")
+
     def _start_etcd(self) -> None:
         # Sockets in our private folder: no port to lose in a race, and nobody else on the machine gets in.
         self._spawn(
@@ -94,6 +114,15 @@ class LocalCluster(Cluster):
     def _start_api_server(self, progress: Progress) -> None:
         files.write_private(self.folder / "service-accounts.key", files.signing_key())
         files.write_private(self.folder / "tokens.csv", f'{self._token},{ADMIN},{ADMIN},"system:masters"\n')
+        if self._audit:
+            (self.folder / "audit-policy.json").write_text(json.dumps(POLICY))
+        for _attempt in range(_ATTEMPTS):
+            if self._serve(_free_port(), progress):
+                return
+        raise ClusterError("kube-apiserver found no free port")
+
+    def _serve(self, port: int, progress: Progress) -> bool:
+        """Start the API server at that port and wait for it; False if somebody else took the port in between."""
         flags = [
             "--etcd-servers=unix://etcd:1",
             "--bind-address=127.0.0.1",
@@ -109,20 +138,15 @@ class LocalCluster(Cluster):
             "--profiling=false",
         ]
         if self._audit:
-            (self.folder / "audit-policy.json").write_text(json.dumps(POLICY))
             flags += [
                 "--audit-policy-file=audit-policy.json",
                 "--audit-log-path=audit.log",
                 "--audit-log-mode=blocking",
             ]
-        for _attempt in range(_ATTEMPTS):
-            port = _free_port()
-            access = {"url": f"https://127.0.0.1:{port}", "token": self._token}
-            files.write_private(self.folder / "access.json", json.dumps(access))
-            self._spawn("kube-apiserver", *flags, f"--secure-port={port}")
-            if self._wait_until_ready(progress):
-                return
-        raise ClusterError("kube-apiserver found no free port")
+        access = {"url": f"https://127.0.0.1:{port}", "token": self._token}
+        files.write_private(self.folder / "access.json", json.dumps(access))
+        self._spawn("kube-apiserver", *flags, f"--secure-port={port}")
+        return self._wait_until_ready(progress)
 
     def _wait_until_ready(self, progress: Progress) -> bool:
         """Wait for the API server; False if somebody else took its port in between."""
@@ -154,3 +178,7 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: Any = probe.getsockname()[1]
         return int(port)
+
+
+def _port_of(url: str) -> int:
+    return int(url.rpartition(":")[2])

@@ -18,7 +18,7 @@ CREATE: Final = "CreateEdgeDeploymentPlan"
 
 
 class Story:
-    """Plays the demo in a world and checks every promise on both sides: in Kubernetes and at AWS."""
+    """Plays the demo in a world and checks every promise on both sides: in Kubernetes and in AWS."""
 
     def __init__(self, world: World, view: View) -> None:
         self._world = world
@@ -40,9 +40,9 @@ class Story:
         self._apply("minimal.yaml")
         self._until("store-cameras is Ready and carries the ARN that AWS gave it", self._is_ready("store-cameras"))
         self._apply("staged-rollout.yaml")
-        self._until("self-checkout is Ready, with three stages at AWS", self._is_ready("self-checkout"))
+        self._until("self-checkout is Ready, with three stages in AWS", self._is_ready("self-checkout"))
         stages = [stage["StageName"] for stage in self._world.sandbox.plan("self-checkout")["Stages"]]
-        self._require(stages == ["canary", "tenth", "fleet"], f"the stages at AWS are {stages}")
+        self._require(stages == ["canary", "tenth", "fleet"], f"the stages in AWS are {stages}")
         creates = self._world.sandbox.counts().get(CREATE, 0)
         self._require(creates == 2, f"two plans cost {creates} creates")  # noqa: PLR2004
 
@@ -66,7 +66,7 @@ class Story:
         """One plan is deleted: exactly the next one gets in."""
         self._view.heading("Room is made")
         self._delete("store-cameras")
-        self._until("store-cameras is gone, in Kubernetes and at AWS", self._is_gone("store-cameras"))
+        self._until("store-cameras is gone, in Kubernetes and in AWS", self._is_gone("store-cameras"))
         self._until("freezer-monitors got its place", self._is_ready("freezer-monitors"))
         seen = self._look()
         self._require(self._limited(seen, "parking-counters"), "parking-counters does not wait any more")
@@ -77,11 +77,11 @@ class Story:
         """Everything is deleted: nothing is left on either side."""
         self._view.heading("Everything goes")
         self._view.command(f"kubectl delete edp --all -n {NAMESPACE}")
-        self._view.doing("waiting for the plans at AWS to be deleted")
+        self._view.doing("waiting for the AWS plans to be deleted")
         for plan in self._look().plans:
             self._world.delete(plan.name)
         self._until(
-            "no object is left in Kubernetes and no plan at AWS",
+            "no object is left in Kubernetes and no plan in AWS",
             lambda: not (seen := self._look()).plans and not seen.at_aws,
         )
 
@@ -92,7 +92,7 @@ class Story:
 
     def _delete(self, name: str) -> None:
         self._view.command(f"kubectl delete edp {name} -n {NAMESPACE}")
-        self._view.doing(f"waiting for {name} to be deleted at AWS")
+        self._view.doing(f"waiting for {name} to be deleted in AWS")
         self._world.delete(name)
 
     def _is_ready(self, name: str) -> Callable[[], bool]:

@@ -121,4 +121,4 @@ def _waits_for(plan: PlanView) -> str:
 
 def _calls(seen: Snapshot) -> str:
     counted = " · ".join(f"{operation} {count}" for operation, count in sorted(seen.calls.items()) if count)
-    return f"{len(seen.at_aws)} of {QUOTA} places taken at AWS. Calls so far: {counted or 'none'}"
+    return f"{len(seen.at_aws)} of {QUOTA} places taken in AWS. Calls so far: {counted or 'none'}"

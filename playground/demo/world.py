@@ -67,7 +67,7 @@ class PlanView:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Both sides at one moment: the objects in Kubernetes, as they came, and the plans and calls at AWS."""
+    """Both sides at one moment: the objects in Kubernetes, as they came, and the plans and calls in AWS."""
 
     plans: tuple[PlanView, ...]
     at_aws: tuple[str, ...]
@@ -149,7 +149,7 @@ class World:
         self._apply(manifest, _PLANS, f"--namespace={NAMESPACE}")
 
     def delete(self, name: str) -> None:
-        """Ask for an object's deletion; the operator deletes the plan at AWS, then lets the object go."""
+        """Ask for an object's deletion; the operator deletes the AWS plan, then lets the object go."""
         self.cluster.client.request("DELETE", f"{_PLANS}/{name}")
 
     def look(self) -> Snapshot:

@@ -83,6 +83,21 @@ def test_stop_leaves_neither_process_nor_file() -> None:
     assert not any(Path(f"/proc/{process}").exists() for process in processes)
 
 
+def test_restarted_api_server_keeps_its_address_and_its_objects() -> None:
+    with LocalCluster() as own:
+        given, url = own.client, own.url
+        own.kubectl("create", "configmap", "prices")
+        with own.elsewhere():
+            assert own.url != url
+            assert not given.is_ready()
+            own.kubectl("create", "configmap", "more")
+        assert own.url == url
+        assert given.is_ready()
+        own.restart_api_server()
+        assert own.kubectl("get", "configmaps", "-o=name").stdout.split() == ["configmap/more", "configmap/prices"]
+        assert sorted(processes_in(own.folder).values()) == ["etcd", "kube-apiserver"]
+
+
 def test_killed_python_leaves_no_process_and_the_next_cluster_removes_its_files() -> None:
     program = (
         "import time\n"

@@ -56,7 +56,7 @@ def sagemaker(sandbox: Sandbox) -> Iterator[Any]:
 
 @pytest.fixture
 def at_aws(sagemaker: Any, sandbox: Sandbox) -> Callable[..., str]:
-    """Make a plan at AWS by hand, tags as a mapping; the ARN. Calls count from there on."""
+    """Make a plan in AWS by hand, tags as a mapping; the ARN. Calls count from there on."""
 
     def make(name: str = "store", tags: dict[str, str] | None = None, **more: Any) -> str:
         request = {

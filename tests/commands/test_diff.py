@@ -36,7 +36,7 @@ def manifest(tmp_path: Path) -> Callable[..., str]:
     return write
 
 
-def test_plan_that_is_not_at_aws_is_created(edgeplan: Run, manifest: Callable[..., str], sandbox: Sandbox) -> None:
+def test_plan_that_aws_does_not_have_is_created(edgeplan: Run, manifest: Callable[..., str], sandbox: Sandbox) -> None:
     ended = edgeplan("diff", manifest(tags="[{key: team, value: retail}]"))
     golden("create.txt", ended.out)
     assert ended.code == 1

@@ -1,4 +1,4 @@
-"""Both commands beside a real cluster: what the object there tells, and an adoption that changes nothing at AWS."""
+"""Both commands beside a real cluster: what the object there tells, and an adoption that changes nothing in AWS."""
 
 import re
 from collections.abc import Callable

@@ -1,11 +1,13 @@
 """Fixtures: the CRD on the shared API server, a sandbox and a world per test."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from edge_manager.server import Sandbox
-from playground.cluster import Cluster
+from playground.cluster import Cluster, LocalCluster
 from tests.integration.operators import World, install
 
 
@@ -36,3 +38,12 @@ def sandbox() -> Iterator[Sandbox]:
 def world(installed: Cluster, namespace: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setenv("KUBECONFIG", str(installed.kubeconfig))
     return World(installed, namespace, sandbox)
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalCluster]:
+    """A cluster of the test's own, to be broken. KUBECONFIG keeps its address, also while it serves elsewhere."""
+    with LocalCluster() as cluster:
+        address = shutil.copy(cluster.kubeconfig, tmp_path / "kubeconfig")
+        monkeypatch.setenv("KUBECONFIG", str(address))
+        yield cluster

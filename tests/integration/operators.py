@@ -72,6 +72,10 @@ class OperatorThread:
         if self._failure is not None:
             raise self._failure
 
+    def knows(self) -> list[str]:
+        """The names of the objects that the operator takes for living."""
+        return sorted(resource.key.name for resource in self._operator.index)
+
     def _run(self) -> None:
         async def operate() -> None:
             self._loop = asyncio.get_running_loop()

@@ -1,24 +1,15 @@
 """The CustomResourceDefinition comes, goes and comes back while the operator runs. Each test has a cluster of its own."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from edge_manager.server import Sandbox
-from playground.cluster import Cluster, LocalCluster
+from playground.cluster import LocalCluster
 from tests.integration.operators import World, install
 
 NAME = "crd/edgedeploymentplans.edgeplan.dev"
 
 
-@pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    with LocalCluster() as cluster:
-        monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
-        yield cluster
-
-
-def test_deletion_of_the_crd_keeps_what_is_at_aws_and_its_return_is_noticed(own: Cluster, sandbox: Sandbox) -> None:
+def test_deletion_of_the_crd_keeps_what_is_in_aws_and_its_return_is_noticed(
+    own: LocalCluster, sandbox: Sandbox
+) -> None:
     world = World(own, "default", sandbox)
     with world.operator():  # started before there is a definition
         install(own)

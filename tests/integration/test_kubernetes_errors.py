@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from kubernetes.aio import client
 
-from controller.cluster.objects import KubernetesObjects, connect
+from controller.cluster.connection import connect
+from controller.cluster.objects import KubernetesObjects
 from controller.domain.resource import Key
 from controller.engine.ports import ObjectError
 
@@ -24,7 +25,7 @@ async def _ask_a_server_that_hangs_up() -> list[str]:
     objects = KubernetesObjects(api, lambda: datetime.now(UTC), "test")
     said = []
     try:
-        for call in (objects.first(None), objects.exists(Key("retail", "plan"), "uid"), objects.definition_going()):
+        for call in (objects.glimpse(None), objects.exists(Key("retail", "plan"), "uid"), objects.definition_going()):
             with pytest.raises(ObjectError) as caught:
                 await call
             said.append(str(caught.value))

@@ -114,7 +114,7 @@ def test_stage_over_its_deadline_is_stopped(world: World, git: Git) -> None:
 
 
 def test_rolling_back_is_a_commit(world: World, git: Git) -> None:
-    """The plan's models are immutable at AWS, so the way back is Recreate with the models of before."""
+    """The models of an AWS plan are immutable, so the way back is Recreate with the models of before."""
     world.sandbox.settings(**FAST)
     before = minimal_spec()["modelConfigs"]
     after = [{"modelHandle": "people-counter", "edgePackagingJobName": "people-counter-v8"}]

@@ -74,7 +74,7 @@ def test_refused_connection_is_named_and_retried(world: World) -> None:
         assert "EndpointConnectionError: Could not connect to the endpoint URL" in said["message"]
         wait_until(lambda: world.status("plan")["retry"]["attempts"] >= 2, seconds=20)
         assert _retry_in(world, "plan") <= 300
-        # Never created at AWS: it goes although AWS cannot be asked.
+        # Never created in AWS: it goes although AWS cannot be asked.
         world.delete("plan")
         world.wait_gone("plan", seconds=3)
 

@@ -1,0 +1,68 @@
+"""What went while the watch was away is gone, though no event tells of it. Each test has a cluster of its own."""
+
+import time
+
+import boto3
+import pytest
+
+from edge_manager.server import Sandbox
+from playground.cluster import LocalCluster
+from tests.integration.operators import REGION, World, install, wait_until
+
+RETAIN = {"deletion": "Retain"}  # no finalizer: nothing keeps such an object
+
+
+@pytest.fixture
+def broken(own: LocalCluster, sandbox: Sandbox) -> World:
+    install(own)
+    return World(own, "default", sandbox)
+
+
+def test_objects_that_went_while_the_api_server_was_away_are_gone_within_seconds(
+    broken: World, own: LocalCluster
+) -> None:
+    with broken.operator() as operator:
+        for name in ("first", "second", "third"):
+            broken.create(name, policy=RETAIN)
+        for name in ("first", "second", "third"):
+            broken.wait_for(name, "Ready", seconds=60)
+        broken.create("heir", edgeDeploymentPlanName="first")
+        broken.wait_for("heir", "Stalled", reason="NameConflict")
+
+        with own.elsewhere():
+            broken.delete("first")
+            broken.delete("third")
+            _delete_plan(broken, "first")
+        back = time.monotonic()
+        wait_until(lambda: operator.knows() == ["heir", "second"], seconds=30)
+        assert time.monotonic() - back < 10
+        broken.wait_for("heir", "Ready")  # nobody holds its plan's name any more
+
+
+def test_last_object_that_went_in_a_gap_is_gone_too(broken: World, own: LocalCluster) -> None:
+    with broken.operator() as operator:
+        broken.create("only", policy=RETAIN)
+        broken.wait_for("only", "Ready", seconds=60)
+        with own.elsewhere():
+            broken.delete("only")
+        wait_until(lambda: operator.knows() == [], seconds=30)
+
+
+def test_successor_made_in_a_gap_is_served_and_not_taken_for_the_dead(broken: World, own: LocalCluster) -> None:
+    with broken.operator() as operator:
+        broken.create("plan", policy=RETAIN)
+        broken.wait_for("plan", "Ready", seconds=60)
+        with own.elsewhere():
+            broken.delete("plan")
+            successor = broken.create("plan", policy=RETAIN, tags=[{"key": "life", "value": "second"}])
+        broken.wait_for("plan", "Ready", seconds=40)
+        assert operator.knows() == ["plan"]
+        tags = broken.sandbox.plan("plan")["Tags"]
+        assert tags["life"] == "second"
+        assert tags["edgeplan.dev/owner"].endswith(successor["metadata"]["uid"])
+
+
+def _delete_plan(world: World, name: str) -> None:
+    client = boto3.client("sagemaker", endpoint_url=world.sandbox.url, region_name=REGION)
+    client.delete_edge_deployment_plan(EdgeDeploymentPlanName=name)
+    client.close()
