@@ -5,7 +5,8 @@ import os
 
 import boto3
 
-from controller.aws.accounts import Accounts, read_accounts
+from controller.aws.accounts import Accounts
+from controller.aws.accounts_file import read_accounts
 
 _THREADS = 8
 _TIMEOUT = 30.0

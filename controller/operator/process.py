@@ -6,7 +6,8 @@ import random
 import socket
 from datetime import UTC, datetime, timedelta
 
-from controller.aws.accounts import Accounts, read_accounts
+from controller.aws.accounts import Accounts
+from controller.aws.accounts_file import read_accounts
 from controller.cluster.objects import KubernetesObjects, cluster_uid, configuration, connect
 from controller.domain.agenda import Wake
 from controller.domain.resource import InvalidSpec, Key, Resource, Scope
