@@ -4,12 +4,13 @@ Two files of YAML: one maps the names that `spec.target.account` may have to acc
 account. What is wrong with either is one line that names file, field, value and what would be right.
 """
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from controller.aws.sessions import known_regions
@@ -24,31 +25,55 @@ EVERYBODY = "*"
 _T = TypeVar("_T")
 
 
-def _known_region(region: str) -> str:
-    if region not in known_regions():
-        raise PydanticCustomError("region", "{message}", {"message": "not a region that the AWS SDK knows"})
-    return region
+def _refused(text: str) -> PydanticCustomError:
+    return PydanticCustomError("refused", "{message}", {"message": text})
 
 
-def _account_name(name: str) -> str:
+def _form(pattern: str, words: str) -> AfterValidator:
+    """Refuses other text than that of the pattern, in words."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise _refused(f"must be {words}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _some(parts: tuple[str, ...]) -> tuple[str, ...]:
+    if not parts:
+        raise _refused("at least one is needed")
+    return parts
+
+
+def _known_regions(regions: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [region for region in regions if region not in known_regions()]
+    if unknown:
+        raise _refused(f"{', '.join(unknown)}: not a region that the AWS SDK knows, such as eu-west-1")
+    return regions
+
+
+def _not_our_own(name: str) -> str:
     if name == OWN_ACCOUNT:
-        text = "the name of the operator's own account, which --own-account-file is about; choose another"
-        raise PydanticCustomError("account", "{message}", {"message": text})
+        raise _refused("the name of the operator's own account, which --own-account-file is about; choose another")
     return name
 
 
-_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-Region = Annotated[str, AfterValidator(_known_region)]
-Namespace = Annotated[str, StringConstraints(strict=True, max_length=63, pattern=rf"^({_LABEL}|\*)$")]
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+Regions = Annotated[tuple[str, ...], AfterValidator(_some), AfterValidator(_known_regions)]
+Namespace = Annotated[str, _form(rf"{_LABEL}|\*", 'the name of a namespace, or "*" for all; patterns are not known')]
 AccountName = Annotated[
-    str, StringConstraints(strict=True, max_length=63, pattern=rf"^{_LABEL}$"), AfterValidator(_account_name)
+    str, _form(_LABEL, "1 to 63 lowercase letters, digits and inner hyphens"), AfterValidator(_not_our_own)
+]
+RoleArn = Annotated[
+    str, _form(r"arn:aws[a-z-]*:iam::\d{12}:role/.+", "such as arn:aws:iam::111122223333:role/edgeplan")
 ]
 
 
 class Grant(Model):
     """Which plans that their objects did not make some namespaces may reach for."""
 
-    namespaces: tuple[Namespace, ...] = Field(min_length=1)
+    namespaces: Annotated[tuple[Namespace, ...], AfterValidator(_some)]
     """Namespaces that it is for; "*" is all."""
     plans: Reach
     """How far they may reach."""
@@ -80,9 +105,9 @@ class Bounds(Model):
 class Account(Bounds):
     """One entry of the accounts file."""
 
-    role_arn: str = Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")
+    role_arn: RoleArn
     """Role to assume."""
-    regions: tuple[Region, ...] = Field(min_length=1)
+    regions: Regions
     """Regions that plans may live in; the first is the default."""
 
     @property
@@ -96,7 +121,7 @@ class OwnAccount(Bounds):
 
     enabled: bool = True
     """False: no object may use it."""
-    regions: Annotated[tuple[Region, ...], Field(min_length=1)] | None = None
+    regions: Regions | None = None
     """Regions that plans may live in. None: all that the AWS SDK knows."""
 
     def open_to(self, namespace: str) -> bool:
@@ -145,11 +170,12 @@ def _reach(namespace: str, grants: Sequence[Grant], default: Reach) -> Reach:
 
 def _read(path: Path, form: TypeAdapter[_T], what: str) -> _T:
     try:
-        return form.validate_python(yaml.load(path.read_text(encoding="utf-8"), _Loader) or {})  # noqa: S506 - a SafeLoader
+        found = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+        return form.validate_python({} if found is None else found)
     except ValidationError as error:
         # Keys of a mapping are of pydantic's making; paths start below the file itself.
         problems = [": ".join(problem(each, root="")) for each in error.errors()]
-        text = "; ".join(each.lstrip(".").replace(".[key]", "") for each in problems)
+        text = "; ".join(each.lstrip(".: ").replace(".[key]", "") for each in problems)
     except yaml.YAMLError as error:
         text = " ".join(str(error).split())
     except UnicodeDecodeError:

@@ -7,7 +7,7 @@ import socket
 from datetime import UTC, datetime, timedelta
 
 from controller.aws.accounts import Accounts
-from controller.aws.accounts_file import read_accounts
+from controller.aws.accounts_file import read_accounts, read_own_account
 from controller.cluster.objects import KubernetesObjects, cluster_uid, configuration, connect
 from controller.domain.agenda import Wake
 from controller.domain.resource import InvalidSpec, Key, Resource, Scope
@@ -56,6 +56,7 @@ class Operator:
             threads=settings.concurrency,
             timeout=settings.aws_timeout.total_seconds(),
             endpoint_url=settings.aws_endpoint_url,
+            own=read_own_account(settings.own_account_file, regions=settings.aws_regions, region=settings.aws_region),
         )
         self._quotas = Quotas(self._wake)
         objects = KubernetesObjects(self._api, utc_now, socket.gethostname())
