@@ -1,56 +1,25 @@
-"""Accounts: which account and region an object's plan lives in, and the client that reaches it.
+"""Accounts: which account and region an object's plan lives in, what it may do there, and the client that reaches it.
 
 The default is the controller's own credentials, found as every boto3 program finds them. `spec.target.account` is a name
-that the accounts file maps to a role, the regions and the namespaces that may use it.
+that the accounts file maps to a role, the regions and the namespaces that may use it. A refusal tells nothing of what is
+closed to whoever asks: neither names of accounts nor whether there is one of that name.
 """
 
+import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
-import boto3
-import botocore.session
-import yaml
-from botocore.credentials import DeferredRefreshableCredentials
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-
+from controller.aws.accounts_file import OWN_ACCOUNT, Account, Bounds, OwnAccount
 from controller.aws.sagemaker import SageMakerPlans, client_config
-from controller.domain.base import Model
+from controller.aws.sessions import known_regions, open_session
 from controller.domain.ownership import Rights
 from controller.domain.resource import Scope
 from controller.domain.spec import Target
 from controller.engine.ports import TargetRefused
 
-OWN_ACCOUNT = "default"
-
-
-class Account(Model):
-    """One entry of the accounts file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    role_arn: str = Field(alias="roleArn", pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")
-    """Role to assume."""
-    regions: tuple[str, ...] = Field(min_length=1)
-    """Regions that plans may live in; the first is the default."""
-    namespaces: tuple[str, ...] = ("*",)
-    """Namespaces whose objects may use the account; "*" allows all."""
-
-
-def read_accounts(path: Path | None) -> Mapping[str, Account]:
-    """The accounts file, by name of the account; none without a file.
-
-    Raises:
-        ValueError: the file is not of the form; the message names the file, the field and what is wrong.
-
-    """
-    if path is None:
-        return {}
-    try:
-        return TypeAdapter(dict[str, Account]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except (ValidationError, yaml.YAMLError, OSError) as error:
-        raise ValueError(f"accounts file {path}: {error}") from error
+OPEN_CLIENTS = 16
+IDLE = timedelta(minutes=10)
 
 
 class Accounts:
@@ -64,8 +33,10 @@ class Accounts:
         threads: int,
         timeout: float,
         endpoint_url: str | None = None,
+        own: OwnAccount | None = None,
     ) -> None:
-        self._region = region
+        self._own = own or OwnAccount()
+        self._region = region or (self._own.regions[0] if self._own.regions else None)
         self._accounts = accounts
         self._threads = threads
         self._timeout = timeout
@@ -75,12 +46,20 @@ class Accounts:
     def plans(self, scope: Scope) -> SageMakerPlans:
         """The plans there."""
         if scope not in self._plans:
-            self._plans[scope] = SageMakerPlans(scope, lambda: self._client(scope), self._threads)
+            account = self._accounts.get(scope.account)
+            self._plans[scope] = SageMakerPlans(
+                scope,
+                lambda: self._client(scope),
+                self._threads,
+                make_sts=lambda: self._sts(scope),
+                account_id=account.id if account else None,
+            )
+        self._let_go(scope)
         return self._plans[scope]
 
-    def rights(self, namespace: str, scope: Scope) -> Rights:  # noqa: ARG002 - the same for all, so far
+    def rights(self, namespace: str, scope: Scope) -> Rights:
         """Which plans that are not its own an object of that namespace may observe and adopt there."""
-        return Rights()
+        return self._bounds(scope.account).rights(namespace)
 
     def close(self) -> None:
         """Let all threads go once their calls are done."""
@@ -96,17 +75,9 @@ class Accounts:
         """
         target = target or Target()
         if target.account is None:
-            region = target.region or self._region
-            if region is None:
-                raise TargetRefused(
-                    "no AWS region: set spec.target.region, or the operator's --aws-region or AWS_REGION"
-                )
-            return Scope(OWN_ACCOUNT, region)
+            return Scope(OWN_ACCOUNT, self._own_region(namespace, target.region))
         account = self._accounts.get(target.account)
-        if account is None:
-            known = ", ".join(sorted(self._accounts)) or "none"
-            raise TargetRefused(f"spec.target.account {target.account!r} is not configured; configured: {known}")
-        if "*" not in account.namespaces and namespace not in account.namespaces:
+        if account is None or not account.open_to(namespace):
             raise TargetRefused(f"spec.target.account {target.account!r} is not open to namespace {namespace!r}")
         region = target.region or account.regions[0]
         if region not in account.regions:
@@ -116,28 +87,43 @@ class Accounts:
             )
         return Scope(target.account, region)
 
+    def _own_region(self, namespace: str, wanted: str | None) -> str:
+        if not self._own.open_to(namespace):
+            raise TargetRefused(
+                f"the operator's own account is not open to namespace {namespace!r}: set spec.target.account"
+            )
+        region = wanted or self._region
+        if region is None:
+            raise TargetRefused("no AWS region: set spec.target.region, or the operator's --aws-region or AWS_REGION")
+        if self._own.regions is not None and region not in self._own.regions:
+            raise TargetRefused(
+                f"spec.target.region {region!r} is not open in the operator's own account; "
+                f"open: {', '.join(self._own.regions)}"
+            )
+        if region not in known_regions():
+            raise TargetRefused(f"spec.target.region {region!r} is not a region that the AWS SDK knows")
+        return region
+
+    def _bounds(self, account: str) -> Bounds:
+        return self._own if account == OWN_ACCOUNT else self._accounts.get(account) or Bounds()
+
+    def _let_go(self, wanted: Scope) -> None:
+        """Close the clients that nobody has called for long, and those over the bound that were called the longest ago."""
+        others = [plans for scope, plans in self._plans.items() if plans.opened and scope != wanted]
+        others.sort(key=lambda plans: plans.last_used, reverse=True)
+        now = time.monotonic()
+        for place, plans in enumerate(others, start=1):
+            if place >= OPEN_CLIENTS or now - plans.last_used > IDLE.total_seconds():
+                plans.let_go()
+
     def _client(self, scope: Scope) -> Any:
-        """A client; boto3 sessions are not thread-safe, so each client has its own."""
-        session = boto3.Session(region_name=scope.region, botocore_session=self._session(scope))
-        return session.client(
-            "sagemaker", endpoint_url=self._endpoint_url, config=client_config(self._threads, self._timeout)
-        )
+        return self._connect(scope, "sagemaker", self._endpoint_url, self._threads)
 
-    def _session(self, scope: Scope) -> botocore.session.Session:
-        session = botocore.session.get_session()
+    def _sts(self, scope: Scope) -> Any:
+        return self._connect(scope, "sts", None, 1)
+
+    def _connect(self, scope: Scope, service: str, endpoint_url: str | None, connections: int) -> Any:
         account = self._accounts.get(scope.account)
-        if account is not None:
-            sts = boto3.Session(region_name=scope.region).client("sts", config=client_config(1, self._timeout))
-
-            def refresh() -> dict[str, str]:
-                answer = sts.assume_role(RoleArn=account.role_arn, RoleSessionName="edgeplan")["Credentials"]
-                expiry: datetime = answer["Expiration"]
-                return {
-                    "access_key": answer["AccessKeyId"],
-                    "secret_key": answer["SecretAccessKey"],
-                    "token": answer["SessionToken"],
-                    "expiry_time": expiry.astimezone(UTC).isoformat(),
-                }
-
-            session._credentials = DeferredRefreshableCredentials(refresh, "assume-role")  # noqa: SLF001 - boto3 has no public way to hand refreshable credentials to a session
-        return session
+        session = open_session(scope.region, account.role_arn if account else None, client_config(1, self._timeout))
+        config = client_config(connections, self._timeout)
+        return session.client(service, endpoint_url=endpoint_url, config=config)

@@ -2,56 +2,44 @@
 
 boto3 blocks, so calls run in threads; the pool is as wide as the client's connection pool. botocore's own retries are off
 (the loop retries, with its state in status); its adaptive token bucket stays on and slows the whole client down when AWS
-throttles.
+throttles. Client and threads are made for the first call, let go while nobody calls, and made again for the next one.
 """
 
 import asyncio
-import logging
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from typing import Any, assert_never
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
 
-import botocore.exceptions
 from botocore.config import Config
 
-from controller.domain.actions import (
-    Action,
-    AddTags,
-    CreatePlan,
-    CreateStages,
-    DeletePlan,
-    DeleteStage,
-    DeleteTags,
-    StartStage,
-    StopStage,
+from controller.aws.answers import (
+    DevicesPage,
+    Identity,
+    ListPage,
+    Page,
+    PlanCreated,
+    PlanPage,
+    TagsPage,
+    read,
+    refuse_rubbish,
 )
-from controller.domain.failures import Failure, FailureKind, classify
+from controller.aws.errors import UnreadableAnswerError, failure_of
+from controller.aws.requests import request_of
+from controller.domain.actions import Action, CreatePlan
 from controller.domain.observed import Created, ObservedPlan, ObservedStage, PlanSummary
 from controller.domain.resource import Scope
-from controller.domain.spec import DeploymentConfig, DeviceSelectionConfig, ModelConfig, Stage
 from controller.engine.ports import AwsError
-
-logger = logging.getLogger(__name__)
 
 LIST_PAGE = 100
 STAGE_PAGE = 10
+IDENTITY_HOLDS = timedelta(minutes=5)
+_DATE_IS_COARSE = timedelta(seconds=2)  # the Date header has whole seconds, and is written after the work
 
-# The request was never sent: AWS cannot have done anything.
-_UNSENT = (
-    botocore.exceptions.EndpointConnectionError,
-    botocore.exceptions.ConnectTimeoutError,
-    botocore.exceptions.ProxyConnectionError,
-    botocore.exceptions.SSLError,
-    botocore.exceptions.ParamValidationError,
-)
-_CREDENTIALS = (
-    botocore.exceptions.NoCredentialsError,
-    botocore.exceptions.PartialCredentialsError,
-    botocore.exceptions.CredentialRetrievalError,
-    botocore.exceptions.TokenRetrievalError,
-    botocore.exceptions.UnauthorizedSSOTokenError,
-)
+PageT = TypeVar("PageT", bound=Page)
+_T = TypeVar("_T")
 
 
 def client_config(connections: int, timeout: float) -> Config:
@@ -68,211 +56,171 @@ def client_config(connections: int, timeout: float) -> Config:
 class SageMakerPlans:
     """The edge deployment plans of one account and region."""
 
-    def __init__(self, scope: Scope, make_client: Callable[[], Any], threads: int) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        make_client: Callable[[], Any],
+        threads: int,
+        *,
+        make_sts: Callable[[], Any] | None = None,
+        account_id: str | None = None,
+    ) -> None:
         self._scope = scope
-        self._make_client = make_client
-        self._client: Any = None
+        self._makers = {"sagemaker": make_client} | ({"sts": make_sts} if make_sts else {})
+        self._clients: dict[str, Any] = {}
         self._making = asyncio.Lock()
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=f"aws-{scope.account}-{scope.region}")
+        self._width = threads
+        self._threads: ThreadPoolExecutor | None = None
+        self._under_way = 0
+        self._known_id = account_id
+        self._asked_id: tuple[str, float] | None = None
+        self.last_used = time.monotonic()
+        """When the latest call ended, by the monotonic clock."""
 
     @property
     def scope(self) -> Scope:
         """Account and region."""
         return self._scope
 
+    @property
+    def opened(self) -> bool:
+        """Whether there is a client, or threads."""
+        return bool(self._clients) or self._threads is not None
+
     async def describe(self, name: str, *, with_tags: bool) -> ObservedPlan | None:
         """The plan of that name with all its stages, or None."""
-        request: dict[str, Any] = {"EdgeDeploymentPlanName": name, "MaxResults": STAGE_PAGE}
         stages: list[ObservedStage] = []
-        while True:
-            try:
-                answer = await self._call("DescribeEdgeDeploymentPlan", request)
-            except AwsError as error:
-                if error.failure.code == "ResourceNotFound":
-                    return None
-                raise
-            stages += map(_stage, answer["Stages"])
-            if not answer.get("NextToken"):
-                break
-            request["NextToken"] = answer["NextToken"]
-        plan = ObservedPlan(
-            arn=answer["EdgeDeploymentPlanArn"],
-            name=answer["EdgeDeploymentPlanName"],
-            fleet=answer["DeviceFleetName"],
-            models=tuple(
-                ModelConfig.model_construct(
-                    model_handle=config["ModelHandle"], edge_packaging_job_name=config["EdgePackagingJobName"]
-                )
-                for config in answer["ModelConfigs"]
-            ),
-            stages=tuple(stages),
-            created=_utc(answer.get("CreationTime")),
-            modified=_utc(answer.get("LastModifiedTime")),
-        )
+        last: PlanPage | None = None
+        request = {"EdgeDeploymentPlanName": name, "MaxResults": STAGE_PAGE}
+        try:
+            async for page in self._pages("DescribeEdgeDeploymentPlan", request, PlanPage):
+                stages += [stage.observed() for stage in page.stages]
+                last = page
+        except AwsError as error:
+            if error.failure.code == "ResourceNotFound":
+                return None
+            raise
+        assert last is not None  # noqa: S101 - there is at least one page, or an error
+        plan = last.observed(tuple(stages))
         return plan.with_tags(await self.tags(plan.arn)) if with_tags else plan
 
     async def tags(self, arn: str) -> dict[str, str]:
         """The tags of a plan."""
         tags: dict[str, str] = {}
-        request = {"ResourceArn": arn}
-        while True:
-            answer = await self._call("ListTags", request)
-            tags |= {tag["Key"]: tag["Value"] for tag in answer["Tags"]}
-            if not answer.get("NextToken"):
-                return tags
-            request["NextToken"] = answer["NextToken"]
+        async for page in self._pages("ListTags", {"ResourceArn": arn}, TagsPage):
+            tags |= {tag.key: tag.value for tag in page.tags}
+        return tags
 
     async def list_plans(self) -> Mapping[str, PlanSummary]:
         """All plans, by name."""
         rows: dict[str, PlanSummary] = {}
-        request: dict[str, Any] = {"MaxResults": LIST_PAGE}
-        while True:
-            answer = await self._call("ListEdgeDeploymentPlans", request)
-            for row in answer["EdgeDeploymentPlanSummaries"]:
-                name = row["EdgeDeploymentPlanName"]
-                rows[name] = PlanSummary(name, row["EdgeDeploymentPlanArn"], _utc(row.get("LastModifiedTime")))
-            if not answer.get("NextToken"):
-                return rows
-            request["NextToken"] = answer["NextToken"]
+        async for page in self._pages("ListEdgeDeploymentPlans", {"MaxResults": LIST_PAGE}, ListPage):
+            rows |= {row.edge_deployment_plan_name: row.summary() for row in page.edge_deployment_plan_summaries}
+        return rows
 
     async def account_id(self) -> str:
-        """The id of the AWS account that answers here, by sts:GetCallerIdentity."""
-        raise NotImplementedError
+        """The id of the AWS account that answers here: that of the role, or else by sts:GetCallerIdentity."""
+        if self._known_id is not None:
+            return self._known_id
+        if self._asked_id is None or time.monotonic() - self._asked_id[1] > IDENTITY_HOLDS.total_seconds():
+            answer = await self._call("GetCallerIdentity", {}, lambda answer: read(Identity, answer), service="sts")
+            self._asked_id = (answer.account, time.monotonic())
+        return self._asked_id[0]
 
     async def count_devices(self, plan: str, stage: str) -> int:
         """How many devices a stage selects."""
-        count = 0
-        request: dict[str, Any] = {"EdgeDeploymentPlanName": plan, "StageName": stage, "MaxResults": LIST_PAGE}
-        while True:
-            answer = await self._call("ListStageDevices", request)
-            count += len(answer["DeviceDeploymentSummaries"])
-            if not answer.get("NextToken"):
-                return count
-            request["NextToken"] = answer["NextToken"]
+        request = {"EdgeDeploymentPlanName": plan, "StageName": stage, "MaxResults": LIST_PAGE}
+        pages = self._pages("ListStageDevices", request, DevicesPage)
+        return sum([len(page.device_deployment_summaries) async for page in pages])
 
     async def apply(self, action: Action) -> Created | None:
         """Make the call; what was made where the action is CreatePlan."""
-        answer = await self._call(*request_of(action))
-        return Created(answer["EdgeDeploymentPlanArn"]) if isinstance(action, CreatePlan) else None
+        operation, request = request_of(action)
+        if not isinstance(action, CreatePlan):
+            await self._call(operation, request, lambda _answer: None)
+            return None
+        begun = time.monotonic()
 
-    async def _call(self, operation: str, request: Mapping[str, Any]) -> Any:
-        loop = asyncio.get_running_loop()
+        def created(answer: Any) -> Created:
+            arn = read(PlanCreated, answer).edge_deployment_plan_arn
+            return Created(arn, _since(answer, timedelta(seconds=time.monotonic() - begun)))
+
+        return await self._call(operation, request, created)
+
+    async def _pages(self, operation: str, request: Mapping[str, Any], model: type[PageT]) -> AsyncIterator[PageT]:
+        seen: set[str] = set()
+        token: dict[str, str] = {}
+        while True:
+            page = await self._call(operation, {**request, **token}, lambda answer: _next_page(model, answer, seen))
+            yield page
+            if not page.next_token:
+                return
+            token = {"NextToken": page.next_token}
+
+    async def _call(
+        self, operation: str, request: Mapping[str, Any], parse: Callable[[Any], _T], *, service: str = "sagemaker"
+    ) -> _T:
+        """The one place where calls are made and answers read: whatever goes wrong is an AwsError."""
+        self._under_way += 1
         try:
-            if self._client is None:
-                async with self._making:
-                    if self._client is None:
-                        self._client = await loop.run_in_executor(self._threads, self._make_client)
-            return await loop.run_in_executor(self._threads, self._client._make_api_call, operation, request)  # noqa: SLF001 - the method behind every client method
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
-            raise AwsError(failure_of(operation, error)) from error
+            client = await self._client(service)
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(self._threads, client._make_api_call, operation, request)  # noqa: SLF001 - the method behind every client method
+            return parse(answer)
+        except AwsError:
+            raise  # the role could not be assumed: no call was made
         except Exception as error:
-            raise AwsError(Failure(FailureKind.UNKNOWN, operation, type(error).__name__, str(error))) from error
+            raise AwsError(failure_of(operation, error)) from error
+        finally:
+            self._under_way -= 1
+            self.last_used = time.monotonic()
+
+    async def _client(self, service: str) -> Any:
+        if self._threads is None:
+            name = f"aws-{self._scope.account}-{self._scope.region}"
+            self._threads = ThreadPoolExecutor(self._width, thread_name_prefix=name)
+        if service not in self._clients:
+            async with self._making:
+                if service not in self._clients:
+                    loop = asyncio.get_running_loop()
+                    client = await loop.run_in_executor(self._threads, self._makers[service])
+                    if service == "sagemaker":  # sts speaks XML, which botocore refuses by itself
+                        client.meta.events.register("before-parse.sagemaker", refuse_rubbish)
+                    self._clients[service] = client
+        return self._clients[service]
+
+    def let_go(self) -> None:
+        """Close client and threads unless a call is under way; the next call makes others."""
+        if self._under_way:
+            return
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+            self._threads = None
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
 
     def close(self) -> None:
-        """Let the threads go once their calls are done."""
-        self._threads.shutdown(wait=False)
+        """Let the threads go once their calls are done; no other call is made after that."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
 
 
-def failure_of(operation: str, error: Exception) -> Failure:
-    """The failure behind an exception of botocore's."""
-    if isinstance(error, botocore.exceptions.ClientError):
-        details, metadata = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
-        status = metadata.get("HTTPStatusCode", 0)
-        code = details.get("Code", "Unknown")
-        return Failure(
-            kind=classify(code, status),
-            operation=error.operation_name,
-            code=code,
-            message=details.get("Message", ""),
-            request_id=metadata.get("RequestId"),
-            harmless=400 <= status < 500,  # noqa: PLR2004 - HTTP's own numbers
-        )
-    name = type(error).__name__
-    if isinstance(error, _CREDENTIALS):
-        return Failure(FailureKind.CREDENTIALS, operation, name, str(error), harmless=True)
-    if isinstance(error, botocore.exceptions.ParamValidationError):
-        return Failure(FailureKind.TERMINAL, operation, name, str(error), harmless=True)
-    if isinstance(error, botocore.exceptions.HTTPClientError | botocore.exceptions.ConnectionError):
-        return Failure(FailureKind.TRANSIENT, operation, name, str(error), harmless=isinstance(error, _UNSENT))
-    return Failure(FailureKind.UNKNOWN, operation, name, str(error))
+def _next_page(model: type[PageT], answer: Any, seen: set[str]) -> PageT:
+    page = read(model, answer)
+    if page.next_token in seen:
+        raise UnreadableAnswerError("NextToken of the answer is one that was given before: the pages have no end")
+    if page.next_token:
+        seen.add(page.next_token)
+    return page
 
 
-def request_of(action: Action) -> tuple[str, dict[str, Any]]:
-    """The operation and the request of an action."""
-    match action:
-        case CreatePlan(name, fleet, models, stages, tags):
-            request: dict[str, Any] = {
-                "EdgeDeploymentPlanName": name,
-                "ModelConfigs": [
-                    {"ModelHandle": model.model_handle, "EdgePackagingJobName": model.edge_packaging_job_name}
-                    for model in models
-                ],
-                "DeviceFleetName": fleet,
-                "Tags": _tag_list(tags),
-            }
-            if stages:
-                request["Stages"] = [_stage_request(stage) for stage in stages]
-            return "CreateEdgeDeploymentPlan", request
-        case DeletePlan(name):
-            return "DeleteEdgeDeploymentPlan", {"EdgeDeploymentPlanName": name}
-        case CreateStages(plan, stages):
-            stage_requests = [_stage_request(stage) for stage in stages]
-            return "CreateEdgeDeploymentStage", {"EdgeDeploymentPlanName": plan, "Stages": stage_requests}
-        case DeleteStage(plan, stage):
-            return "DeleteEdgeDeploymentStage", {"EdgeDeploymentPlanName": plan, "StageName": stage}
-        case StartStage(plan, stage):
-            return "StartEdgeDeploymentStage", {"EdgeDeploymentPlanName": plan, "StageName": stage}
-        case StopStage(plan, stage):
-            return "StopEdgeDeploymentStage", {"EdgeDeploymentPlanName": plan, "StageName": stage}
-        case AddTags(arn, tags):
-            return "AddTags", {"ResourceArn": arn, "Tags": _tag_list(tags)}
-        case DeleteTags(arn, keys):
-            return "DeleteTags", {"ResourceArn": arn, "TagKeys": list(keys)}
-        case _:
-            assert_never(action)
-
-
-def _tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
-
-
-def _stage_request(stage: Stage) -> dict[str, Any]:
-    selection = stage.device_selection_config
-    config: dict[str, Any] = {"DeviceSubsetType": selection.device_subset_type}
-    if selection.percentage is not None:
-        config["Percentage"] = selection.percentage
-    if selection.device_names is not None:
-        config["DeviceNames"] = list(selection.device_names)
-    if selection.device_name_contains is not None:
-        config["DeviceNameContains"] = selection.device_name_contains
-    request: dict[str, Any] = {"StageName": stage.stage_name, "DeviceSelectionConfig": config}
-    if stage.deployment_config is not None:
-        request["DeploymentConfig"] = {"FailureHandlingPolicy": stage.deployment_config.failure_handling_policy}
-    return request
-
-
-def _stage(answer: Mapping[str, Any]) -> ObservedStage:
-    """A stage as AWS describes it. Not validated: AWS may hold what our own bounds would refuse."""
-    selection, status = answer["DeviceSelectionConfig"], answer["DeploymentStatus"]
-    names = selection.get("DeviceNames")
-    policy = (answer.get("DeploymentConfig") or {}).get("FailureHandlingPolicy")
-    return ObservedStage(
-        name=answer["StageName"],
-        selection=DeviceSelectionConfig.model_construct(
-            device_subset_type=selection["DeviceSubsetType"],
-            percentage=selection.get("Percentage"),
-            device_names=tuple(names) if names else None,
-            device_name_contains=selection.get("DeviceNameContains"),
-        ),
-        deployment=DeploymentConfig.model_construct(failure_handling_policy=policy) if policy else None,
-        status=status["StageStatus"],
-        succeeded=status["EdgeDeploymentSuccessInStage"],
-        pending=status["EdgeDeploymentPendingInStage"],
-        failed=status["EdgeDeploymentFailedInStage"],
-        started=_utc(status.get("EdgeDeploymentStageStartTime")),
-        message=status.get("EdgeDeploymentStatusMessage") or None,
-    )
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment.astimezone(UTC) if moment is not None else None
+def _since(answer: Mapping[str, Any], took: timedelta) -> datetime | None:
+    """The earliest moment, by AWS's own clock, at which what the answer tells can have been done."""
+    try:
+        answered = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if answered.tzinfo is None:
+        answered = answered.replace(tzinfo=UTC)
+    return answered.astimezone(UTC) - took - _DATE_IS_COARSE

@@ -79,6 +79,7 @@ class KubernetesObjects:
         """Put the finalizer on; the object as it is then.
 
         Raises:
+            ObjectChanged: somebody else has put it on meanwhile.
             ObjectGone: the object is gone or about to be, or is another one of that name.
 
         """
@@ -156,6 +157,9 @@ class KubernetesObjects:
                 return await self._patch_finalizers(known, wanted=wanted)
             except ObjectChanged:
                 known = await self._now(resource)
+                if known.has_finalizer and wanted:
+                    # Whoever put it on may have made calls since.
+                    raise ObjectChanged(f"{resource.key}: somebody else put the finalizer on", known) from None
                 if known.has_finalizer == wanted:
                     return known
             except ObjectError as error:

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controller.operator.settings import listed, valid_cluster_id
+
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
@@ -21,6 +23,7 @@ def add_diff(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
     diff.add_argument("--namespace", default="default", help="namespace of manifests without one (default: default)")
     diff.add_argument(
         "--cluster-id",
+        type=_cluster_id,
         default=os.environ.get("EDGEPLAN_CLUSTER_ID") or None,
         help="the operator's --cluster-id (default: uid of kube-system of the cluster in KUBECONFIG)",
     )
@@ -49,5 +52,18 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "--aws-endpoint-url", help="SageMaker endpoint (default: AWS_ENDPOINT_URL_SAGEMAKER, else AWS's own)"
     )
     parser.add_argument(
+        "--aws-regions",
+        type=listed,
+        help="regions, comma-separated, that are open in the operator's own account (default: all)",
+    )
+    parser.add_argument("--own-account-file", type=Path, help="the operator's --own-account-file (default: no bounds)")
+    parser.add_argument(
         "--accounts-file", type=Path, help="YAML file of the accounts that spec.target.account may name"
     )
+
+
+def _cluster_id(text: str) -> str:
+    try:
+        return valid_cluster_id(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -14,7 +14,7 @@ from controller.domain.desired import Desired
 from controller.domain.forecast import Difference, End, differs, forecast
 from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import Stalled
-from controller.domain.ownership import Owner, tagged_owner
+from controller.domain.ownership import Owner, Rights, tagged_owner
 from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource, Scope
 from controller.domain.spec import EdgeDeploymentPlanSpec
@@ -97,11 +97,13 @@ async def _compare(asked: list[_Asked], accounts: Accounts, cluster_id: str | No
         async def one(key: Key, manifest: Manifest) -> Difference | EdgePlanError:
             spec = EdgeDeploymentPlanSpec.model_validate(manifest.body["spec"])
             try:
-                site = accounts.plans(accounts.scope(key.namespace, spec.target))
+                plans = accounts.plans(accounts.scope(key.namespace, spec.target))
                 name = spec.edge_deployment_plan_name or key.name
-                holder = holders.setdefault((site.scope, name), key) if spec.manages else key
+                holder = holders.setdefault((plans.scope, name), key) if spec.manages else key
                 async with turns:
-                    return await _difference(key, spec, site, cluster, holder)
+                    return await _difference(
+                        key, spec, plans, cluster, holder, accounts.rights(key.namespace, plans.scope)
+                    )
             except EdgePlanError as error:
                 return error
 
@@ -109,28 +111,29 @@ async def _compare(asked: list[_Asked], accounts: Accounts, cluster_id: str | No
 
 
 async def _difference(
-    key: Key, spec: EdgeDeploymentPlanSpec, site: EdgePlans, cluster: Cluster, holder: Key
+    key: Key, spec: EdgeDeploymentPlanSpec, plans: EdgePlans, cluster: Cluster, holder: Key, rights: Rights
 ) -> Difference:
     live = await cluster.find(key)
     name = spec.edge_deployment_plan_name or key.name
-    observed = await site.describe(name, with_tags=True)
+    observed = await plans.describe(name, with_tags=True)
     desired = Desired(name, spec, _owner(key, live, cluster, observed))
     if holder != key:
         conflict = Stalled(Reason.NAME_CONFLICT, f"the AWS plan {name} is that of {holder} too, in the same files")
-        return Difference(site.scope, desired, observed, (End(conflict),))
+        return Difference(plans.scope, desired, observed, (End(conflict),))
     other = tagged_owner(observed)
     status = live.status if live else EdgeDeploymentPlanStatus()
     given = Circumstances(
         status=status,
         applied_tag_keys=frozenset(status.applied_tag_keys or ()),
         now=datetime.now(UTC),
+        rights=rights,
         asked=live is not None and live.asked,
         edited=live is None or live.spec != spec or live.generation != live.status.observed_generation,
         other_owner_lives=other is None or await cluster.lives(other),
     )
     steps = forecast(desired, observed, given)
-    devices = await _count_devices(site, observed) if observed and differs(steps) else {}
-    return Difference(site.scope, desired, observed, steps, devices)
+    devices = await _count_devices(plans, observed) if observed and differs(steps) else {}
+    return Difference(plans.scope, desired, observed, steps, devices)
 
 
 def _owner(key: Key, live: Resource | None, cluster: Cluster, observed: ObservedPlan | None) -> Owner:
@@ -159,12 +162,12 @@ def _advise(key: Key, same: Owner, *, certain: bool) -> None:
     sys.stderr.write(f"note: {key}: the tag of the AWS plan names {whose} in cluster {same.cluster}: {text}\n")
 
 
-async def _count_devices(site: EdgePlans, observed: ObservedPlan) -> dict[str, str]:
+async def _count_devices(plans: EdgePlans, observed: ObservedPlan) -> dict[str, str]:
     """The devices that each stage selects, `?` where AWS does not say: nothing depends on them."""
     devices = {}
     for stage in observed.stages:
         try:
-            devices[stage.name] = str(await site.count_devices(observed.name, stage.name))
+            devices[stage.name] = str(await plans.count_devices(observed.name, stage.name))
         except AwsError as error:
             sys.stderr.write(f"note: devices of stage {stage.name} of {observed.name}: {explain(error.failure)}\n")
             devices[stage.name] = "?"

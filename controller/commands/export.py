@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from controller.aws.accounts import OWN_ACCOUNT
+from controller.aws.accounts_file import OWN_ACCOUNT
 from controller.commands.accounts import accounts_of
 from controller.domain.api import API_VERSION, KIND, OWNED_TAG_PREFIX, OWNER_TAG
 from controller.domain.observed import ObservedPlan, ObservedStage

@@ -1,15 +1,34 @@
-"""`edgeplan run`: the operator, until SIGTERM or SIGINT."""
+"""`edgeplan run`: the operator, until SIGTERM or SIGINT.
+
+What is wrong with the configuration is found before Kopf starts: one line and exit code 2. An API server that is down is
+waited for.
+"""
 
 import argparse
+import asyncio
 import logging
+import signal
+import socket
+import sys
+from urllib.parse import urlsplit
 
 import kopf
 
+from controller.aws.accounts_file import read_accounts, read_own_account
+from controller.aws.redaction import RedactingFilter
+from controller.cluster.arrival import call_on_cluster
+from controller.engine.ports import ObjectError
 from controller.operator import settings
 from controller.operator.handlers import register
 from controller.operator.process import Operator
+from controller.operator.settings import Settings
 
-# A line per watch event, per probe, and where credentials come from with each client.
+logger = logging.getLogger(__name__)
+
+DONE, TROUBLE = 0, 2
+_PAUSES = (1, 2, 3, 5, 8, 10)  # seconds between two calls on the API server; the last one repeats
+
+# A line per watch event and per probe, and where credentials come from with each client.
 _CHATTER = (
     "kopf.objects",
     "kopf.activities.probe",
@@ -20,22 +39,100 @@ _CHATTER = (
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Run the operator; 0 once it was told to stop."""
-    chosen = settings.from_arguments(parsed)
-    kopf.configure(verbose=chosen.verbose, log_format=kopf.LogFormat.JSON if chosen.json_log else kopf.LogFormat.FULL)
-    if not chosen.verbose:
-        for name in _CHATTER:
-            logging.getLogger(name).setLevel(logging.WARNING)
+    """Run the operator; 0 once it was told to stop, 2 if its configuration makes no sense."""
+    try:
+        chosen = settings.from_arguments(parsed)
+        _log(chosen)
+        _check(chosen)
+    except ValueError as error:
+        return _refused(error)
     while True:
-        operator, registry = Operator(chosen), kopf.OperatorRegistry()
-        register(registry, operator)
-        kopf.run(
-            registry=registry,
-            namespaces=chosen.namespaces,
-            clusterwide=not chosen.namespaces,
-            standalone=True,
-            liveness_endpoint=chosen.liveness,
-            stop_flag=operator.deaf,
-        )
-        if not operator.deaf.is_set():
-            return 0
+        try:
+            if not asyncio.run(_await_cluster(chosen)):
+                return DONE
+        except ObjectError as error:
+            return _refused(error)
+        if not _operate(chosen):
+            return DONE
+
+
+def _refused(error: Exception) -> int:
+    sys.stderr.write(f"error: {error}\n")
+    return TROUBLE
+
+
+def _operate(chosen: Settings) -> bool:
+    """Run one operator to its end; whether another is wanted."""
+    operator, registry = Operator(chosen), kopf.OperatorRegistry()
+    register(registry, operator)
+    kopf.run(
+        registry=registry,
+        namespaces=chosen.namespaces,
+        clusterwide=not chosen.namespaces,
+        standalone=True,
+        liveness_endpoint=chosen.liveness,
+        stop_flag=operator.deaf,
+    )
+    return operator.deaf.is_set()
+
+
+def _log(chosen: Settings) -> None:
+    """Set up the log: `verbose` is about our own records, as botocore's show requests with all that is secret in them."""
+    form = kopf.LogFormat.JSON if chosen.log_format == "json" else kopf.LogFormat.FULL
+    kopf.configure(verbose=False, log_format=form)
+    for name in _CHATTER:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("kubernetes.aio.config").setLevel(logging.ERROR)  # that there is no file is told below
+    logging.getLogger("controller").setLevel(logging.DEBUG if chosen.verbose else logging.INFO)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RedactingFilter())
+
+
+def _check(chosen: Settings) -> None:
+    """Find out now what would else end the operator later.
+
+    Raises:
+        ValueError: a file is not of its form, settings contradict each other, or the port of the probe is not to be had.
+
+    """
+    read_accounts(chosen.accounts_file)
+    read_own_account(chosen.own_account_file, regions=chosen.aws_regions, region=chosen.aws_region)
+    if chosen.liveness is not None:
+        _check_liveness(chosen.liveness)
+
+
+def _check_liveness(url: str) -> None:
+    parts = urlsplit(url)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"--liveness {url}: {error}") from error
+    if parts.scheme != "http" or not host or not port:
+        raise ValueError(f"--liveness {url} is not of the form http://0.0.0.0:8080/healthz")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise ValueError(f"--liveness {url}: {error.strerror or error}") from error
+
+
+async def _await_cluster(chosen: Settings) -> bool:
+    """Whether the API server answers by now; False if the operator was told to stop while it did not."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, told.set)  # as process 1 of a container it has no effect otherwise
+    try:
+        for attempt in range(sys.maxsize):
+            trouble = await call_on_cluster(identify=chosen.cluster_id is None)
+            if trouble is None:
+                return True
+            pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+            logger.warning("%s; trying again in %d s", trouble, pause)
+            try:
+                await asyncio.wait_for(told.wait(), pause)
+            except TimeoutError:
+                continue
+            break
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+    return False

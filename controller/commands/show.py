@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from controller.aws.accounts import OWN_ACCOUNT
+from controller.aws.accounts_file import OWN_ACCOUNT
 from controller.domain.actions import (
     Action,
     AddTags,

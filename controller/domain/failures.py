@@ -7,6 +7,8 @@ throttling codes with botocore's own list.
 from dataclasses import dataclass
 from enum import StrEnum
 
+STS_OPERATIONS = frozenset({"AssumeRole", "GetCallerIdentity"})
+
 
 class FailureKind(StrEnum):
     """What kind of failure it is."""
@@ -36,7 +38,7 @@ class Failure:
     @property
     def iam_action(self) -> str:
         """The IAM action that the failed call needs, such as sagemaker:CreateEdgeDeploymentPlan."""
-        return f"{'sts' if self.operation == 'AssumeRole' else 'sagemaker'}:{self.operation}"
+        return f"{'sts' if self.operation in STS_OPERATIONS else 'sagemaker'}:{self.operation}"
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}" + (f" (request id {self.request_id})" if self.request_id else "")

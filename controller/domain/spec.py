@@ -6,6 +6,7 @@ user did not write stays unwritten, so that a GitOps tool sees no difference.
 """
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
 
@@ -17,6 +18,7 @@ from controller.domain.base import Model, Rule
 ENTITY_NAME_PATTERN = r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$"
 TAG_PATTERN = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$"
 DURATION_PATTERN = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+LONGEST_DURATION = timedelta(hours=8760)
 MAX_TAGS = 50
 
 EntityName = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=63, pattern=ENTITY_NAME_PATTERN)]
@@ -31,14 +33,42 @@ def duration(text: str) -> timedelta:
     """The length of a duration such as `90s`, `10m` or `1h30m`.
 
     Raises:
-        ValueError: `text` is not of that form.
+        ValueError: `text` is not of that form, or longer than a year.
 
     """
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    match = re.fullmatch(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?", text)
     if match is None or not text:
-        raise ValueError(f"duration {text!r} is not of the form 1h30m, 10m or 90s")
+        raise ValueError(f"duration {text[:32]!r} is not of the form 1h30m, 10m or 90s")
+    if not _FEW_DIGITS.fullmatch(text):
+        raise ValueError(f"duration {text[:32]!r} is over 8760h, a year")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    length = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    if length > LONGEST_DURATION:
+        raise ValueError(f"duration {text!r} is over 8760h, a year")
+    return length
+
+
+# As many digits as a year has in each unit, so that no sum of them is too large for whoever adds them up.
+_FEW_DIGITS = re.compile(r"([0-9]{1,4}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?")
+
+
+def _within_a_year(field: str, text_of: Callable[["Rollout"], str | None]) -> Rule:
+    def holds(rollout: "Rollout") -> bool:
+        text = text_of(rollout)
+        try:
+            return text is None or duration(text) <= LONGEST_DURATION
+        except ValueError:
+            return False
+
+    # What is not of the form of a duration at all is refused by its pattern.
+    value, form, few = f"self.{field}", DURATION_PATTERN, f"^{_FEW_DIGITS.pattern}$"
+    return Rule(
+        field=f".{field}",
+        cel=f"!has({value}) || {value} == '' || !{value}.matches('{form}') || "
+        f"({value}.matches('{few}') && duration({value}) <= duration('8760h'))",
+        message=f"{field} must be at most 8760h, a year",
+        holds=holds,
+    )
 
 
 class ModelConfig(Model):
@@ -152,10 +182,11 @@ class Rollout(Model):
     through_stage: EntityName | None = None
     """The last stage that may start; moving it is a promotion. Absent: all stages may start."""
     bake_time: Duration | None = None
-    """How long a stage stays DEPLOYED before the next one starts, such as 30m. Absent: no pause."""
+    """How long a stage stays DEPLOYED before the next one starts, such as 30m, at most 8760h (a year). Absent:
+    no pause."""
     progress_deadline: Duration | None = None
-    """How long a stage may take from its start until DEPLOYED, such as 2h; a stage over it is stopped. Absent: no
-    limit."""
+    """How long a stage may take from its start until DEPLOYED, such as 2h, at most 8760h (a year); a stage over it
+    is stopped. Absent: no limit."""
     max_failed_percent: Percent | None = None
     """Devices of a stage that may fail, in percent of those that finished, 0 to 100; a stage over it is stopped.
     Absent: no bound."""
@@ -169,6 +200,8 @@ class Rollout(Model):
             message="minDevices needs maxFailedPercent, which it qualifies",
             holds=lambda rollout: rollout.min_devices is None or rollout.max_failed_percent is not None,
         ),
+        _within_a_year("bakeTime", lambda rollout: rollout.bake_time),
+        _within_a_year("progressDeadline", lambda rollout: rollout.progress_deadline),
     )
 
 

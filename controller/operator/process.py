@@ -7,11 +7,11 @@ import socket
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from controller.aws.accounts import Accounts, read_accounts
+from controller.aws.accounts import Accounts
+from controller.aws.accounts_file import read_accounts, read_own_account
 from controller.cluster.connection import cluster_uid, configuration, connect
 from controller.cluster.objects import KubernetesObjects
 from controller.domain.agenda import Wake
-from controller.domain.circumstances import SETTLE
 from controller.domain.resource import Key, Resource
 from controller.engine.index import Index
 from controller.engine.news import News
@@ -60,6 +60,7 @@ class Operator:
             threads=settings.concurrency,
             timeout=settings.aws_timeout.total_seconds(),
             endpoint_url=settings.aws_endpoint_url,
+            own=read_own_account(settings.own_account_file, regions=settings.aws_regions, region=settings.aws_region),
         )
         self._quotas = Quotas(self._wake)
         objects = KubernetesObjects(self._api, utc_now, socket.gethostname(), _PATIENCE)
@@ -70,7 +71,7 @@ class Operator:
             quotas=self._quotas,
             cluster=cluster,
             process=f"{socket.gethostname()}/{uuid4()}",
-            settle=SETTLE,
+            settle=settings.settle,
             clock=utc_now,
             dice=random.random,
         )

@@ -1,140 +1,227 @@
-"""The operator's settings: one frozen value from flags and environment."""
+"""The operator's settings: one frozen value from flags and environment.
+
+Each field says all there is to know about it: its docstring is its help, its type how it is read, its name its flag and its
+variable EDGEPLAN_<FLAG>; `Setting` holds what differs from that.
+"""
 
 import argparse
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter
 
 from controller.domain.spec import duration
+
+_CLUSTER_ID = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
+_SHOWN = 80  # characters of a refused value: as many as tell which one it is
+
+
+def valid_cluster_id(text: str) -> str:
+    """A cluster id: a part of the ownership tag, whose parts are separated by slashes.
+
+    Raises:
+        ValueError: it could not be read back from a tag, or AWS would refuse the tag.
+
+    """
+    if not _CLUSTER_ID.fullmatch(text):
+        raise ValueError(
+            f"{_shown(text)} is not 1 to 63 letters and digits of ASCII with inner hyphens, dots and underscores"
+        )
+    return text
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a field differs from what its name and its type say about its flag."""
+
+    flag: str | None = None
+    """Name of a flag that may be repeated, each time with one part of the field."""
+    metavar: str | None = None
+    default: str | None = None
+    """What the help says about the default instead of the value itself."""
+    fallback: tuple[str, ...] = ()
+    """Variables of others that give the default where our own is not set."""
+    parse: Callable[[str], Any] | None = None
 
 
 @dataclass(frozen=True)
 class Settings:
     """Everything that can be set about the operator."""
 
-    namespaces: tuple[str, ...] = ()
-    cluster_id: str | None = None
-    aws_region: str | None = None
-    aws_endpoint_url: str | None = None
+    namespaces: Annotated[tuple[str, ...], Setting(flag="--namespace", metavar="NAME", default="all")] = ()
+    """namespace to watch; may be repeated, and be a glob"""
+    cluster_id: Annotated[str | None, Setting(parse=valid_cluster_id, default="uid of kube-system")] = None
+    """identity of this cluster in ownership tags, at most 63 characters"""
+    aws_region: Annotated[str | None, Setting(default="AWS_REGION", fallback=("AWS_REGION", "AWS_DEFAULT_REGION"))] = (
+        None
+    )
+    """region of plans without spec.target.region"""
+    aws_regions: Annotated[tuple[str, ...], Setting(default="--aws-region, else every region that the SDK knows")] = ()
+    """regions, comma-separated, that are open in the operator's own account; the first is the default"""
+    aws_endpoint_url: Annotated[str | None, Setting(default="AWS_ENDPOINT_URL_SAGEMAKER, else AWS's own")] = None
+    """SageMaker endpoint"""
     aws_timeout: timedelta = timedelta(seconds=30)
+    """how long one AWS call may take"""
     accounts_file: Path | None = None
+    """YAML file of the accounts that spec.target.account may name"""
+    own_account_file: Path | None = None
+    """YAML file of the bounds of the operator's own account: namespaces, regions, observe, adopt, enabled"""
     concurrency: int = 32
+    """objects worked on, and AWS calls per account and region, at the same time"""
     sweep_interval: timedelta = timedelta(seconds=60)
+    """time between two looks for drift in AWS"""
     audit_interval: timedelta = timedelta(hours=1)
+    """time in which every plan's tags are checked once"""
+    settle: timedelta = timedelta(seconds=60)
+    """how long AWS's reads may lag behind its writes: so long a NotFound after a create proves nothing"""
     shutdown_patience: timedelta = timedelta(seconds=45)
-    liveness: str | None = None
+    """how long AWS calls under way may take to finish at shutdown"""
+    liveness: Annotated[str | None, Setting(metavar="URL")] = None
+    """serve the liveness probe there, such as http://0.0.0.0:8080/healthz"""
+    log_format: Literal["text", "json"] = "text"
+    """form of the log's lines"""
     verbose: bool = False
-    json_log: bool = False
+    """log the operator's own debug messages too"""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True)
+class _Flag:
+    """One field as a flag and a variable."""
+
+    field: str
+    name: str
+    variable: str
+    kind: Any
+    setting: Setting
+    default: Any
+    help: str
+
+    def add_to(self, parser: argparse.ArgumentParser) -> None:
+        told = f"{self.help} (default: {self.setting.default or _written(self.default)}; {self.variable})"
+        if self.kind is bool:
+            parser.add_argument(self.name, dest=self.field, action="store_true", default=None, help=told)
+            return
+        literal = "{" + ",".join(get_args(self.kind)) + "}" if get_origin(self.kind) is Literal else None
+        metavar = literal or self.setting.metavar or self.name.lstrip("-").upper().replace("-", "_")
+        # Read in `value`: argparse would tell of a bad value with its whole usage.
+        action = "append" if self.setting.flag else "store"
+        parser.add_argument(self.name, dest=self.field, action=action, metavar=metavar, default=None, help=told)
+
+    def value(self, given: Any) -> Any:
+        """The field's value: of the flag, or else of the environment, or else the default.
+
+        Raises:
+            ValueError: it makes no sense; the message names flag or variable, and the value.
+
+        """
+        if isinstance(given, str):
+            return self._read(self.name, given)
+        if given is not None:
+            return tuple(given) if self.setting.flag else given
+        for variable in (self.variable, *self.setting.fallback):
+            if text := os.environ.get(variable):
+                return self._read(variable, text)
+        return self.default
+
+    def _read(self, source: str, text: str) -> Any:
+        try:
+            return self._parse(text)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from error
+
+    def _parse(self, text: str) -> Any:
+        if self.setting.parse is not None:
+            return self.setting.parse(text)
+        if get_origin(self.kind) is Literal:
+            return _one_of(text, get_args(self.kind))
+        return _PARSERS.get(self.kind, str)(text)
+
+
+def _flags() -> Iterator[_Flag]:
+    told = TypeAdapter(Settings).json_schema()["properties"]
+    hints = get_type_hints(Settings, include_extras=True)
+    for each in fields(Settings):
+        kind, *notes = get_args(hints[each.name]) if get_origin(hints[each.name]) is Annotated else (hints[each.name],)
+        setting = next((note for note in notes if isinstance(note, Setting)), Setting())
+        yield _Flag(
+            field=each.name,
+            name=setting.flag or f"--{each.name.replace('_', '-')}",
+            variable=f"EDGEPLAN_{each.name.upper()}",
+            kind=get_args(kind)[0] if type(None) in get_args(kind) else kind,  # `X | None` is read as X
+            setting=setting,
+            default=each.default,
+            help=told[each.name]["description"],
+        )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the operator's flags; each takes its default from EDGEPLAN_<FLAG> in the environment."""
-    default = Settings()
-
-    def env(name: str) -> str | None:
-        return os.environ.get(f"EDGEPLAN_{name}") or None
-
-    parser.add_argument(
-        "--namespace",
-        action="append",
-        metavar="NAME",
-        default=None,
-        help="namespace to watch; may be repeated, and be a glob (default: all; EDGEPLAN_NAMESPACES, comma-separated)",
-    )
-    parser.add_argument(
-        "--cluster-id",
-        default=env("CLUSTER_ID"),
-        help="identity of this cluster in ownership tags, at most 63 characters (default: uid of kube-system)",
-    )
-    parser.add_argument(
-        "--aws-region",
-        default=env("AWS_REGION") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
-        help="region of plans without spec.target.region (default: AWS_REGION)",
-    )
-    parser.add_argument(
-        "--aws-endpoint-url",
-        default=env("AWS_ENDPOINT_URL"),
-        help="SageMaker endpoint (default: AWS_ENDPOINT_URL_SAGEMAKER, else AWS's own)",
-    )
-    parser.add_argument(
-        "--aws-timeout",
-        type=_duration,
-        default=env("AWS_TIMEOUT") or default.aws_timeout,
-        help="how long one AWS call may take (default: 30s)",
-    )
-    parser.add_argument(
-        "--accounts-file",
-        type=Path,
-        default=env("ACCOUNTS_FILE"),
-        help="YAML file of the accounts that spec.target.account may name",
-    )
-    parser.add_argument(
-        "--concurrency",
-        type=_positive,
-        default=env("CONCURRENCY") or default.concurrency,
-        help="objects worked on, and AWS calls per account and region, at the same time (default: 32)",
-    )
-    parser.add_argument(
-        "--sweep-interval",
-        type=_duration,
-        default=env("SWEEP_INTERVAL") or default.sweep_interval,
-        help="time between two looks for drift at AWS (default: 1m)",
-    )
-    parser.add_argument(
-        "--audit-interval",
-        type=_duration,
-        default=env("AUDIT_INTERVAL") or default.audit_interval,
-        help="time in which every plan's tags are checked once (default: 1h)",
-    )
-    parser.add_argument(
-        "--shutdown-patience",
-        type=_duration,
-        default=env("SHUTDOWN_PATIENCE") or default.shutdown_patience,
-        help="how long AWS calls under way may take to finish at shutdown (default: 45s)",
-    )
-    parser.add_argument(
-        "--liveness",
-        default=env("LIVENESS"),
-        metavar="URL",
-        help="serve the liveness probe there, such as http://0.0.0.0:8080/healthz",
-    )
-    parser.add_argument("--log-format", choices=("text", "json"), default=env("LOG_FORMAT") or "text")
-    parser.add_argument("--verbose", action="store_true", help="log debug messages too")
+    """Add the operator's flags; what none of them says, EDGEPLAN_<FLAG> in the environment may say."""
+    for flag in _flags():
+        flag.add_to(parser)
 
 
 def from_arguments(arguments: argparse.Namespace) -> Settings:
-    """The settings from parsed flags."""
-    listed = os.environ.get("EDGEPLAN_NAMESPACES", "")
-    namespaces = arguments.namespace or [name.strip() for name in listed.split(",") if name.strip()]
-    return Settings(
-        namespaces=tuple(namespaces),
-        cluster_id=arguments.cluster_id,
-        aws_region=arguments.aws_region,
-        aws_endpoint_url=arguments.aws_endpoint_url,
-        aws_timeout=arguments.aws_timeout,
-        accounts_file=arguments.accounts_file,
-        concurrency=arguments.concurrency,
-        sweep_interval=arguments.sweep_interval,
-        audit_interval=arguments.audit_interval,
-        shutdown_patience=arguments.shutdown_patience,
-        liveness=arguments.liveness,
-        verbose=arguments.verbose,
-        json_log=arguments.log_format == "json",
-    )
+    """The settings from parsed flags and the environment.
+
+    Raises:
+        ValueError: a value makes no sense; the message names it, and its flag or variable.
+
+    """
+    return Settings(**{flag.field: flag.value(getattr(arguments, flag.field)) for flag in _flags()})
 
 
-def _duration(text: str) -> timedelta:
-    try:
-        length = duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+def listed(text: str) -> tuple[str, ...]:
+    """The parts of a comma-separated list."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _length(text: str) -> timedelta:
+    length = duration(text)
     if not length:
-        raise argparse.ArgumentTypeError(f"duration {text!r} must be longer than nothing")
+        raise ValueError(f"duration {text!r} must be longer than nothing")
     return length
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
+    if not re.fullmatch("[0-9]{1,6}", text) or int(text) < 1:
+        raise ValueError(f"{_shown(text)} is not a number from 1 to 999999")
     return int(text)
+
+
+def _switch(text: str) -> bool:
+    return bool(_one_of(text.lower(), ("true", "false")) == "true")
+
+
+def _one_of(text: str, choices: tuple[str, ...]) -> str:
+    if text not in choices:
+        raise ValueError(f"{_shown(text)} is not one of {', '.join(choices)}")
+    return text
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+
+
+def _written(default: Any) -> str:
+    if isinstance(default, timedelta):
+        seconds = int(default.total_seconds())
+        return next(
+            f"{seconds // size}{unit}" for size, unit in ((3600, "h"), (60, "m"), (1, "s")) if not seconds % size
+        )
+    return {None: "none", False: "no", (): "none"}.get(default, str(default))
+
+
+_PARSERS: dict[Any, Callable[[str], Any]] = {
+    timedelta: _length,
+    int: _positive,
+    bool: _switch,
+    Path: Path,
+    tuple[str, ...]: listed,
+}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -17,8 +18,10 @@ import pytest
 import yaml
 
 from charts import generate
+from controller.aws.accounts_file import read_accounts, read_own_account
+from controller.domain.ownership import Reach, Rights
 from controller.domain.spec import duration
-from controller.operator.settings import Settings
+from controller.operator.settings import Settings, add_arguments, from_arguments
 from playground.programs import find_or_build
 from playground.programs.process import spawn, stop
 from tests.chart.conftest import clean
@@ -70,6 +73,13 @@ def test_every_value_is_documented_and_in_the_schema() -> None:
         ("aws.regoin=eu-west-1", "additional properties 'regoin' not allowed"),
         ("aws.region=Ireland", "does not match pattern"),
         ("aws.accounts.shops.regions={eu-west-1}", "missing property 'roleArn'"),
+        ("aws.accounts.default.regions={eu-west-1}", "default"),
+        ("aws.regions={Ireland}", "does not match pattern"),
+        ("aws.own.regoins={eu-west-1}", "additional properties 'regoins' not allowed"),
+        ("aws.own.namespaces={team-*}", "does not match pattern"),
+        ("aws.own.adopt[0].plans=all", "missing property 'namespaces'"),
+        ("settle=soon", "does not match pattern"),
+        ("clusterId=team/prod", "does not match pattern"),
         ("watchNamespaces={team-*}", "does not match pattern"),
         ("concurrency=0", "minimum: got 0, want 1"),
         ("sweepInterval=1.5h", "does not match pattern"),
@@ -112,6 +122,7 @@ def test_defaults_are_the_operators_own() -> None:
     assert VALUES["concurrency"] == defaults.concurrency
     assert duration(VALUES["sweepInterval"]) == defaults.sweep_interval
     assert duration(VALUES["auditInterval"]) == defaults.audit_interval
+    assert duration(VALUES["settle"]) == defaults.settle
     assert VALUES["terminationGracePeriodSeconds"] - 15 == defaults.shutdown_patience.total_seconds()
 
 
@@ -134,6 +145,39 @@ def test_new_accounts_restart_the_pod(offline: Helm) -> None:
         for accounts in (account("eu-west-1"), account("eu-central-1"))
     )
     assert first != second
+
+
+def test_bounds_of_the_own_account_are_files_that_the_operator_reads(offline: Helm, tmp_path: Path) -> None:
+    objects = offline.template(f"--values={EVERYTHING}")
+    (files,) = [found for found in of_kind(objects, "ConfigMap") if "own.yaml" in found["data"]]
+    for name, text in files["data"].items():
+        (tmp_path / name).write_text(text)
+    own = read_own_account(tmp_path / "own.yaml")
+    assert own.rights("logistics") == Rights(observe=Reach.CLUSTER, adopt=Reach.OWN)
+    assert (own.open_to("retail"), own.open_to("kitchen")) == (True, False)
+    assert read_accounts(tmp_path / "accounts.yaml")["stores"].rights("retail") == Rights(Reach.ANY, Reach.CLUSTER)
+    (deployment,) = of_kind(objects, "Deployment")
+    arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    paths = {part.partition("=")[2] for part in arguments if "-file=" in part}
+    assert paths == {f"/etc/edgeplan/{name}" for name in files["data"]}
+
+
+def test_bounds_of_the_own_account_restart_the_pod(offline: Helm) -> None:
+    first, second = (
+        of_kind(offline.template(f"--set=aws.own.regions={{{region}}}"), "Deployment")[0]["spec"]["template"]
+        for region in ("eu-west-1", "eu-central-1")
+    )
+    assert first["metadata"]["annotations"] != second["metadata"]["annotations"]
+
+
+def test_the_operator_takes_the_charts_arguments(offline: Helm) -> None:
+    for values in ([], [f"--values={EVERYTHING}"]):
+        (deployment,) = of_kind(offline.template(*values), "Deployment")
+        verb, *arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+        parser = argparse.ArgumentParser()
+        add_arguments(parser)
+        assert verb == "run"
+        assert isinstance(from_arguments(parser.parse_args(arguments)), Settings)
 
 
 @pytest.mark.cluster

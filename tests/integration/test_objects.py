@@ -178,10 +178,12 @@ def test_finalizers_of_others_stay_whoever_comes_between(world: World) -> None:
     assert released == parse(world.get("plan"))
 
 
-def test_finalizer_that_is_as_wanted_already_is_fine(world: World) -> None:
+def test_finalizer_that_somebody_else_put_on_is_told_and_one_that_is_off_already_is_fine(world: World) -> None:
     known = parse(world.create("plan"))
     held = ask(lambda objects: objects.hold(known))
-    assert ask(lambda objects: objects.hold(known)) == held
+    with pytest.raises(ObjectChanged) as changed:
+        ask(lambda objects: objects.hold(known))
+    assert changed.value.now == held
     bare = ask(lambda objects: objects.release(held))
     assert ask(lambda objects: objects.release(held)) == bare == parse(world.get("plan"))
 

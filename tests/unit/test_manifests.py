@@ -72,7 +72,7 @@ def test_every_rule_of_the_crd_has_a_row() -> None:
         ("a_name_of_one_letter", {"deviceFleetName": "a"}),
         ("upper_case_and_hyphens", {"deviceFleetName": "Store--Cameras-7"}),
         ("a_tag_with_umlauts_and_blanks", {"tags": [{"key": "Größe +/=", "value": "zwölf:3 @ läden"}]}),
-        ("the_longest_duration", {"rollout": {"strategy": "Sequential", "bakeTime": "8760h59m59s"}}),
+        ("the_longest_duration", {"rollout": {"strategy": "Sequential", "bakeTime": "8759h59m60s", "progressDeadline": "31536000s"}}),
         ("a_region_of_china", {"target": {"region": "cn-north-1"}}),
         ("a_region_of_the_government", {"target": {"region": "us-gov-west-1"}}),
         ("min_devices_with_its_bound", {"rollout": {"strategy": "Sequential", "maxFailedPercent": 0, "minDevices": 1}}),

@@ -167,3 +167,13 @@ def test_durations_are_read(text: str, seconds: int) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not of the form"):
         duration(text)
+
+
+@pytest.mark.parametrize("text", ["8760h1s", "8761h", "99999999999h", "9" * 5000 + "s", "9999h999999m99999999s"])
+def test_a_duration_over_a_year_is_refused_and_never_overflows(text: str) -> None:
+    with pytest.raises(ValueError, match="is over 8760h, a year"):
+        duration(text)
+
+
+def test_a_year_is_the_longest_duration() -> None:
+    assert duration("8760h") == duration("31536000s") == timedelta(days=365)
