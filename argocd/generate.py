@@ -1,10 +1,13 @@
 """Make argocd-cm.yaml from the Lua: `python argocd/generate.py`, or with --check tell whether it is in step."""
 # ruff: noqa: INP001 - a script, no package
 
+import argparse
 import sys
 from pathlib import Path
 
 import yaml
+
+from controller.schema.generated import write_or_check
 
 HERE = Path(__file__).parent
 CONFIG_MAP = HERE / "argocd-cm.yaml"
@@ -56,16 +59,13 @@ def _read(name: str) -> str:
     return (_SCRIPTS / name).read_text(encoding="utf-8")
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Write the file, or check it."""
-    if arguments == ["--check"]:
-        if CONFIG_MAP.read_text(encoding="utf-8") == render():
-            return 0
-        sys.stderr.write(f"{CONFIG_MAP} is out of date; run: python {Path(__file__).name}\n")
-        return 1
-    CONFIG_MAP.write_text(render(), encoding="utf-8")
-    return 0
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the file is out of date")
+    check = parser.parse_args(arguments).check
+    return write_or_check({CONFIG_MAP: render()}, check=check, command="python argocd/generate.py")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from controller.schema.generated import write_or_check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,16 +38,12 @@ _CRD_METADATA = """\
 """
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Write the files, or with --check tell which are out of date."""
-    stale = [path for path, text in generated() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    if arguments == ["--check"]:
-        for path in stale:
-            sys.stderr.write(f"{path} is out of date; run: python charts/generate.py\n")
-        return 1 if stale else 0
-    for path, text in generated():
-        path.write_text(text, encoding="utf-8")
-    return 0
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is out of date")
+    check = parser.parse_args(arguments).check
+    return write_or_check(dict(generated()), check=check, command="python charts/generate.py")
 
 
 def generated() -> Iterator[tuple[Path, str]]:
@@ -121,4 +120,4 @@ A value that is not in this table is refused, so that a misspelt one does not go
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

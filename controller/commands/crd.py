@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from controller.schema import crd
+from controller.schema.generated import write_or_check
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -11,11 +12,5 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.folder is None:
         sys.stdout.write(crd.render())
         return 0
-    if not parsed.check:
-        sys.stdout.write(f"{crd.write(parsed.folder)}\n")
-        return 0
-    path = parsed.folder / crd.FILE_NAME
-    if path.exists() and path.read_text(encoding="utf-8") == crd.render():
-        return 0
-    sys.stderr.write(f"{path} is out of date; run: edgeplan crd {parsed.folder}\n")
-    return 1
+    files = {parsed.folder / crd.FILE_NAME: crd.render()}
+    return write_or_check(files, check=parsed.check, command=f"edgeplan crd {parsed.folder}")
