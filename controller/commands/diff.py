@@ -111,7 +111,7 @@ async def _compare(asked: list[_Asked], accounts: Accounts, cluster_id: str | No
 
 
 async def _difference(
-    key: Key, spec: EdgeDeploymentPlanSpec, plans: EdgePlans, cluster: Cluster, holder: Key, rights: Rights
+    key: Key, spec: EdgeDeploymentPlanSpec, plans: EdgePlans, cluster: Cluster, holder: Key, *, rights: Rights
 ) -> Difference:
     live = await cluster.find(key)
     name = spec.edge_deployment_plan_name or key.name
