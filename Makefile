@@ -46,7 +46,7 @@ bench: $(STAMP) ## measure the operator on this machine
 	@$(BIN)/python -m playground.programs etcd kube-apiserver kubectl
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-soak: $(STAMP) ## 50,000 random steps against the whole life of a plan
+soak: $(STAMP) ## 100,000 random steps against the whole life of a plan
 	@$(BIN)/python -m pytest tests/life --hypothesis-profile=soak -p no:xdist --timeout=0 $(ARGS)
 
 lock: ## renew the dependency locks

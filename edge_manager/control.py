@@ -60,7 +60,16 @@ class Control:
             ("GET", "/plans/{name}", self.plan),
             ("POST", "/fleets", self.seed_fleet),
         ]
-        return [web.route(method, PREFIX + path, _json(handler)) for method, path, handler in table]
+        return [web.route(method, PREFIX + path, _json(self._late_first(handler))) for method, path, handler in table]
+
+    def _late_first(self, handler: Callable[[web.Request, Any], Any]) -> Callable[[web.Request, Any], Any]:
+        """Do the late work that is due before anybody looks."""
+
+        def handle(request: web.Request, body: Any) -> Any:
+            self.service.catch_up(time.time())
+            return handler(request, body)
+
+        return handle
 
     def overview(self, _request: web.Request, _body: Any) -> dict[str, Any]:
         """What there is, in numbers."""
@@ -84,6 +93,7 @@ class Control:
         service.settings = self.initial_settings
         service.clock = Clock(wall, wall, self.initial_speed)
         service.world, service.faults, service.throttle = World(), Faults(), Throttle()
+        service.late.clear()
         service.counts.clear()
         service.log.clear()
 

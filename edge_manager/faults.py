@@ -19,14 +19,18 @@ class Fault(BaseModel):
     name_contains: str | None = Field(None, description="only calls about a resource with this in its name or ARN")
     account: str | None = Field(None, description="only calls of this account")
     region: str | None = Field(None, description="only calls to this region")
-    mode: Literal["error", "drop_before", "drop_after", "slow"] = Field(
-        "error",
-        description="answer with an error, close the connection before or after the work is done, or wait, then work",
+    mode: Literal["error", "drop_before", "drop_after", "slow", "hang", "late", "rubbish"] = Field(
+        "error", description="what becomes of the call, see below"
     )
     error: str = Field("InternalFailure", description="AWS's error code")
     message: str | None = Field(None, description="null: AWS's words for that error")
-    status: int | None = Field(None, ge=400, le=599, description="HTTP status; null: AWS's for that error")
-    seconds: NonNegativeFloat = Field(0, description="wall-clock seconds to wait first, in any mode")
+    status: int | None = Field(
+        None, ge=200, le=599, description="HTTP status; null: AWS's for that error, 200 for rubbish"
+    )
+    body: Literal["html", "empty", "half"] = Field("html", description="what rubbish is made of")
+    seconds: NonNegativeFloat = Field(
+        0, description="wall-clock seconds to wait first, in any mode but `late`, which does the work so much later"
+    )
     times: PositiveInt | None = Field(None, description="calls to meet; null: all of them")
     probability: Annotated[float, Field(ge=0, le=1, description="share of matching calls to meet")] = 1
 

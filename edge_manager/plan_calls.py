@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge_manager.calls import Call, Result, operation, tags_of
+from edge_manager.clock import later
 from edge_manager.errors import ApiError, invalid, not_found, quota_reached
 from edge_manager.paging import between, page
 from edge_manager.stages import Stage
@@ -17,16 +19,16 @@ if TYPE_CHECKING:
 
 @operation
 def create_edge_deployment_plan(call: Call, wanted: dict[str, Any]) -> Result:
-    """Create a plan with its stages; refused for a name that exists before it is refused for quota."""
+    """Create a plan with its stages; `quota_before_name` says which of two refusals comes first."""
     name = wanted["EdgeDeploymentPlanName"]
     place, settings = call.place, call.settings
+    if settings.quota_before_name:
+        _check_quota(call)
     if name in place.plans:
         raise ApiError(settings.duplicate_code, f"Edge deployment plan already exists: {name}")
     tags = tags_of(wanted.get("Tags"), settings)
     _check_stages(wanted.get("Stages", []), [], call)
-    quota = settings.quota_in(place.account, place.region)
-    if quota is not None and len(place.plans) >= quota:
-        raise quota_reached("Number of edge deployment plans", "EdgeDeploymentPlans", quota, len(place.plans))
+    _check_quota(call)
     if settings.strict_references:
         for model in wanted["ModelConfigs"]:
             if model["EdgePackagingJobName"] not in place.jobs:
@@ -42,9 +44,11 @@ def create_edge_deployment_plan(call: Call, wanted: dict[str, Any]) -> Result:
 @operation
 def describe_edge_deployment_plan(call: Call, wanted: dict[str, Any]) -> Result:
     """Describe a plan and a page of its stages."""
-    plan = call.place.plans.get(wanted["EdgeDeploymentPlanName"])
+    name, lag = wanted["EdgeDeploymentPlanName"], call.settings.describe_lag
+    call = _ago(call, lag)
+    plan = call.place.history.plan(name, call.now) if lag else call.place.plans.get(name)
     if plan is None:
-        raise not_found("Edge deployment plan", wanted["EdgeDeploymentPlanName"])
+        raise not_found("Edge deployment plan", name)
     described = describe(plan, call)
     numbered = enumerate(described["Stages"])
     stages, token = page(numbered, lambda item: [item[0]], wanted, size=10, cap=call.settings.page_size)
@@ -54,6 +58,8 @@ def describe_edge_deployment_plan(call: Call, wanted: dict[str, Any]) -> Result:
 @operation
 def list_edge_deployment_plans(call: Call, wanted: dict[str, Any]) -> Result:
     """List plans, 50 a page unless told otherwise, the newest first (AWS documents no default order)."""
+    lag = call.settings.list_lag
+    call = _ago(call, lag)
 
     def modified(plan: Plan) -> float:
         return plan.last_modified(call.now, call.settings)
@@ -67,7 +73,7 @@ def list_edge_deployment_plans(call: Call, wanted: dict[str, Any]) -> Result:
     by_time = "LastModifiedTimeAfter" in wanted or "LastModifiedTimeBefore" in wanted
     plans = [
         plan
-        for plan in call.place.plans.values()
+        for plan in (call.place.history.plans(call.now) if lag else call.place.plans.values())
         if wanted.get("NameContains", "") in plan.name
         and wanted.get("DeviceFleetNameContains", "") in plan.fleet.name
         and between(plan.created, wanted, "CreationTime")
@@ -170,6 +176,16 @@ def describe(plan: Plan, call: Call) -> Result:
     counts = plan.counts(call.now)
     stages = [_describe_stage(stage, of, call.now) for stage, of in zip(plan.stages, counts, strict=True)]
     return {**_summary(plan, counts, call), "ModelConfigs": plan.models, "Stages": stages}
+
+
+def _ago(call: Call, seconds: float) -> Call:
+    return replace(call, now=later(call.now, -seconds)) if seconds else call
+
+
+def _check_quota(call: Call) -> None:
+    quota, used = call.settings.quota_in(call.place.account, call.place.region), len(call.place.plans)
+    if quota is not None and used >= quota:
+        raise quota_reached("Number of edge deployment plans", "EdgeDeploymentPlans", quota, used)
 
 
 def _plan(call: Call, wanted: dict[str, Any]) -> Plan:

@@ -34,8 +34,10 @@ def application(service: Service) -> web.Application:
         if delay := service.delay(request, fault):
             await asyncio.sleep(delay)
         mode = fault.mode if fault else None
-        if mode == "drop_before":
-            service.record(request, 0, mode)
+        if fault and mode == "late":
+            service.postpone(request, fault.seconds, time.time())
+        if mode in ("drop_before", "hang", "late"):
+            service.record(request, 0, str(mode))
             return _hang_up(http)
         reply = service.answer(request, fault, time.time())
         if mode == "drop_after":
@@ -45,7 +47,11 @@ def application(service: Service) -> web.Application:
         headers = {"x-amzn-RequestId": request.id, "Content-Type": reply.content_type}
         return web.Response(status=reply.status, body=reply.body, headers=headers)
 
+    async def date(_request: web.BaseRequest, response: web.StreamResponse) -> None:
+        response.headers["Date"] = service.date(time.time())
+
     app = web.Application(client_max_size=MAX_BODY)
+    app.on_response_prepare.append(date)
     app.add_routes([web.post("/", answer), *Control(service).routes()])
     return app
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from edge_manager import fleet_calls, plan_calls, sts, tag_calls, wire
 from edge_manager.calls import OPERATIONS, Call
+from edge_manager.clock import later
 from edge_manager.errors import ApiError, access_denied, quota_reached
 from edge_manager.faults import Fault, Faults, Throttle
 from edge_manager.identity import Caller, identify
@@ -79,6 +82,18 @@ class Reply(NamedTuple):
     code: str = "OK"
 
 
+def rubbish(fault: Fault, answer: bytes) -> Reply:
+    """What a proxy puts in the place of an answer, or leaves of one."""
+    status = fault.status or 200
+    html = f"<html><head><title>{status}</title></head><body><h1>Gateway: {status}</h1></body></html>"
+    content_type, body = {
+        "html": ("text/html", html.encode()),
+        "empty": (wire.CONTENT_TYPE, b"{}"),
+        "half": (wire.CONTENT_TYPE, answer[: len(answer) // 2]),
+    }[fault.body]
+    return Reply(status, content_type, body, fault.mode)
+
+
 @dataclass
 class Service:
     """The sandbox without its HTTP server. Wall-clock times are arguments."""
@@ -89,6 +104,8 @@ class Service:
     faults: Faults = field(default_factory=Faults)
     throttle: Throttle = field(default_factory=Throttle)
     counts: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    late: list[tuple[float, Request]] = field(default_factory=list)
+    """Work that is still to be done, with its moment on the sandbox's clock, the first one first."""
     log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=LOG_LENGTH))
     wire: wire.Wire = field(default_factory=codec)
 
@@ -124,19 +141,41 @@ class Service:
     def delay(self, request: Request, fault: Fault | None) -> float:
         """Wall-clock seconds that a call waits before anything happens."""
         latency = self.settings.latencies.get(request.operation, self.settings.latency)
-        return latency + (fault.seconds if fault else 0)
+        return latency + (fault.seconds if fault and fault.mode != "late" else 0)
+
+    def date(self, wall: float) -> str:
+        """The Date header of an answer, by the sandbox's clock."""
+        return formatdate(self.clock.now(wall), usegmt=True)
+
+    def postpone(self, request: Request, seconds: float, wall: float) -> None:
+        """Do the work so much later; nobody hears what comes of it."""
+        self.late.append((later(self.clock.now(wall), seconds), request))
+        self.late.sort(key=lambda entry: entry[0])
+
+    def catch_up(self, wall: float) -> None:
+        """Do the work that is due by now, each piece at its own moment."""
+        now = self.clock.now(wall)
+        while self.late and self.late[0][0] <= now:
+            due, request = self.late.pop(0)
+            with contextlib.suppress(ApiError):
+                self._perform(request, due)
 
     def answer(self, request: Request, fault: Fault | None, wall: float) -> Reply:
         """Do the work."""
+        self.catch_up(wall)
         try:
             if request.refusal is not None:
                 raise request.refusal
             if fault is not None and fault.mode == "error":
                 raise self._error_of(fault, request)
+            if fault is not None and fault.mode == "rubbish" and fault.body != "half":
+                return rubbish(fault, b"")
             if request.is_sts:
                 body = sts.answer(request.operation, request.caller, request.parameters, request.id, wall)
-                return Reply(200, sts.CONTENT_TYPE, body)
-            return Reply(200, wire.CONTENT_TYPE, self._perform(request, wall))
+                reply = Reply(200, sts.CONTENT_TYPE, body)
+            else:
+                reply = Reply(200, wire.CONTENT_TYPE, self._perform(request, self.clock.now(wall)))
+            return rubbish(fault, reply.body) if fault is not None and fault.mode == "rubbish" else reply
         except ApiError as error:
             if request.is_sts:
                 status, body = sts.error(error, request.id)
@@ -166,12 +205,14 @@ class Service:
             raise ApiError("UnknownOperationException", f"Operation {operation} {hint}.")
         return wire.loads(body)
 
-    def _perform(self, request: Request, wall: float) -> bytes:
+    def _perform(self, request: Request, now: float) -> bytes:
         caller, operation = request.caller, request.operation
         parameters = self.wire.parse(operation, request.parameters)
         place = self.world.place(caller.account, caller.region, caller.partition)
-        call = Call(self.world, place, self.settings, self.clock.now(wall))
-        return self.wire.render(operation, OPERATIONS[operation](call, parameters) or {})
+        result = OPERATIONS[operation](Call(self.world, place, self.settings, now), parameters)
+        if "EdgeDeploymentPlanName" in parameters and not operation.startswith(("Describe", "List")):
+            place.note(parameters["EdgeDeploymentPlanName"], now)
+        return self.wire.render(operation, result or {})
 
     def _error_of(self, fault: Fault, request: Request) -> ApiError:
         message = fault.message

@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.alias_generators import to_camel
 
+from edge_manager.history import MAX_LAG
+
 
 class Settings(BaseModel):
     """The sandbox's dials. Times are in seconds, on the sandbox's clock unless stated otherwise."""
@@ -24,10 +26,19 @@ class Settings(BaseModel):
     latencies: dict[str, NonNegativeFloat] = Field(default_factory=dict, description="latency of single operations")
     rate: PositiveFloat | None = Field(None, description="calls a wall-clock second per account and region")
     burst: PositiveInt | None = Field(None, description="calls that may come at once; null: one second's worth")
+    describe_lag: NonNegativeFloat = Field(
+        0, le=MAX_LAG, description="DescribeEdgeDeploymentPlan answers with the plan as it was so long ago"
+    )
+    list_lag: NonNegativeFloat = Field(
+        0, le=MAX_LAG, description="ListEdgeDeploymentPlans answers with the plans as they were so long ago"
+    )
     page_size: PositiveInt | None = Field(None, description="most items that any page has, whatever was asked for")
 
     duplicate_code: Literal["ValidationException", "ResourceInUse", "ConflictException"] = Field(
         "ValidationException", description="answer to a second create of a plan name"
+    )
+    quota_before_name: bool = Field(
+        default=False, description="a second create of a plan name while the quota is used up is refused for quota"
     )
     missing_code: Literal["ResourceNotFound", "ValidationException"] = Field(
         "ResourceNotFound", description="answer of every call but Describe for a plan or stage that is not there"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_manager.errors import invalid, not_found
+from edge_manager.history import History
 from edge_manager.stages import Counts, Failure, Stage
 
 if TYPE_CHECKING:
@@ -155,6 +156,11 @@ class Place:
     fleets: dict[str, Fleet] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
+    history: History = field(default_factory=History)
+
+    def note(self, name: str, now: float) -> None:
+        """Keep for lagging readers what became of a plan."""
+        self.history.note(name, self.plans.get(name), now)
 
     def arn(self, kind: str, name: str) -> str:
         """The ARN of a resource, in the form of the service authorization reference."""

@@ -57,6 +57,7 @@ def _resource(call: Call, arn: str) -> Plan | Fleet | Job:
 def _touch(call: Call, resource: Plan | Fleet | Job) -> None:
     if call.settings.last_modified_with_tags and isinstance(resource, Plan):
         resource.modified = call.now
+        call.place.note(resource.name, call.now)
 
 
 def _listed(tags: dict[str, str]) -> list[dict[str, str]]:

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, settings
 pytest_plugins = ("tests.fixtures_cluster",)
 
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-# About 35 steps a life: more than 50,000 steps.
-settings.register_profile("soak", settings.get_profile("ci"), derandomize=False, max_examples=1600)
+# About 37 steps a life: more than 100,000 steps.
+settings.register_profile("soak", settings.get_profile("ci"), derandomize=False, max_examples=3000)
 settings.load_profile("ci")
 
 pytest.register_assert_rewrite("tests.integration.operators")

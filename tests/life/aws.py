@@ -1,39 +1,50 @@
-"""AWS: the sandbox behind real boto3 clients, whose requests go there without a network, on a clock of its own."""
+"""AWS: the sandbox behind real boto3 clients, whose requests go there without a network, on the virtual loop's clock."""
 
 from __future__ import annotations
 
-import asyncio
 import io
-import time
+import random
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import boto3
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
-from controller.aws.accounts import Accounts
-from controller.aws.sagemaker import SageMakerPlans
-from controller.domain.resource import Scope
 from edge_manager.calls import Call
 from edge_manager.clock import Clock
 from edge_manager.faults import Fault, Faults
 from edge_manager.plan_calls import describe
-from edge_manager.service import Request, Service
+from edge_manager.service import Reply, Request, Service
 from edge_manager.settings import Settings
 from edge_manager.stages import Failure
 from edge_manager.state import Place, World
-
-if TYPE_CHECKING:
-    from tests.life.crash import Mortality
+from tests.life.crash import Mortality
+from tests.life.virtual import VirtualLoop
 
 ACCOUNT = "123456789012"
 REGIONS = ("eu-west-1", "us-east-1")
 START = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 READS = frozenset({"DescribeEdgeDeploymentPlan", "ListEdgeDeploymentPlans", "ListTags", "ListStageDevices"})
+PATIENCE = 5.0
+"""Seconds after which a client gives up waiting."""
+
+
+class Caller(Protocol):
+    """An operator's process."""
+
+    mortality: Mortality
+
+
+@dataclass
+class Silence:
+    """How long a client waits for nothing before it gives up."""
+
+    seconds: float = 0.0
 
 
 class _Body(io.BytesIO):
@@ -43,61 +54,45 @@ class _Body(io.BytesIO):
         yield self.read()
 
 
-class _AtOnce(Executor):
-    """Runs work where it is submitted, so that the order of calls depends on nothing but the seed."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001 - what a thread would hand over
-            future.set_exception(error)
-        return future
-
-
-async def _account_id() -> str:
-    return ACCOUNT
-
-
-class LocalAccounts(Accounts):
-    """The operator's accounts, with clients that reach the sandbox in this process."""
-
-    def __init__(self, aws: Aws) -> None:
-        super().__init__(region=REGIONS[0], accounts={}, threads=1, timeout=5)
-        self._aws = aws
-
-    def plans(self, scope: Scope) -> SageMakerPlans:
-        """The plans there, with calls in order."""
-        found = super().plans(scope)
-        found._threads = _AtOnce()  # type: ignore[assignment]
-        found.account_id = _account_id  # type: ignore[method-assign]
-        return found
-
-    def _client(self, scope: Scope) -> Any:
-        return self._aws.client(scope.region, by_operator=True)
-
-
 class Aws:
-    """One sandbox that is emptied for each life, and two ways in: the operator's and that of people."""
+    """One sandbox that is emptied for each life, and two ways in: the operators' and that of people."""
 
     def __init__(self) -> None:
+        self.loop = VirtualLoop()
+        self._people = {region: self._client(region, self._serve) for region in REGIONS}
+        self._operators = {region: self._client(region, self._serve_operator) for region in REGIONS}
         self.reset()
-        self._clients = {region: self.client(region, by_operator=False) for region in REGIONS}
-        self.accounts = LocalAccounts(self)
 
     def reset(self, **changes: Any) -> None:
         """A new world."""
+        self.loop.close()
+        self.loop = VirtualLoop()
         settings = Settings(create_duration=2, start_duration=2, deploy_duration_per_stage=40, stop_duration=3)
-        self.service = Service(settings.changed(changes), Clock(0, START, 0))
-        self.mortality: Mortality | None = None
-        self.calling: Callable[[Request], None] = lambda _request: None
+        self.service = Service(settings.changed(changes), Clock(0, START, 1))
+        self.calling: Callable[[Request, Any], None] = lambda _request, _caller: None
         self.called: Callable[[Request], None] = lambda _request: None
         self.refused_connections = 0
         self.calls = 0
         self.intruder: tuple[int, Callable[[], object]] | None = None
+        self.slowness = 0.0
+        """Seconds that a message to or from AWS takes at the most."""
+        self.dice = random.Random(0)  # noqa: S311 - repeatable journeys
+        self._caller: Caller | None = None
+        self._silence = Silence()
 
-    def client(self, region: str, *, by_operator: bool) -> Any:
-        """A boto3 client."""
+    def close(self) -> None:
+        """Done."""
+        self.loop.close()
+
+    def by_hand(self, region: str) -> Any:
+        """What a person with the AWS CLI would use: no faults, no crashes."""
+        return self._people[region]
+
+    def operators_client(self, region: str) -> Any:
+        """What operators use."""
+        return self._operators[region]
+
+    def _client(self, region: str, serve: Callable[..., AWSResponse]) -> Any:
         client = boto3.client(
             "sagemaker",
             region_name=region,
@@ -106,22 +101,22 @@ class Aws:
             aws_secret_access_key="secret",  # noqa: S106
             config=Config(retries={"mode": "standard", "total_max_attempts": 1}),
         )
-        client.meta.events.register("before-send.sagemaker", self._serve_operator if by_operator else self._serve)
+        client.meta.events.register("before-send.sagemaker", serve)
         return client
-
-    def by_hand(self, region: str) -> Any:
-        """What a person with the AWS CLI would use: no faults, no crashes."""
-        return self._clients[region]
 
     # -- time -------------------------------------------------------------------------------------------------------
 
     def now(self) -> datetime:
-        """The one clock of the operator and of AWS."""
-        return datetime.fromtimestamp(self.service.clock.now(0), UTC)
+        """AWS's time, and the cluster's."""
+        return datetime.fromtimestamp(self.service.clock.now(self.loop.time()), UTC)
 
     def advance(self, seconds: float) -> None:
-        """Time goes on."""
-        self.service.clock.advance(seconds)
+        """Time goes on while the operators sleep."""
+        self.loop.jump(seconds)
+
+    def travel(self) -> float:
+        """Seconds that the next message takes."""
+        return self.dice.uniform(0, self.slowness) if self.slowness else 0.0
 
     # -- dials ------------------------------------------------------------------------------------------------------
 
@@ -151,14 +146,16 @@ class Aws:
 
     def place(self, region: str) -> Place:
         """What one region holds."""
+        self.service.catch_up(self.loop.time())
         return self.service.world.place(ACCOUNT, region)
 
     def plan(self, name: str, region: str) -> dict[str, Any] | None:
-        """A plan as AWS describes it, with its tags."""
+        """A plan as it is, with its tags, however far behind Describe may be."""
         plan = self.place(region).plans.get(name)
         if plan is None:
             return None
-        call = Call(self.service.world, self.place(region), self.service.settings, self.service.clock.now(0))
+        now = self.service.clock.now(self.loop.time())
+        call = Call(self.service.world, self.place(region), self.service.settings, now)
         return {**describe(plan, call), "Tags": dict(plan.tags)}
 
     @property
@@ -168,13 +165,20 @@ class Aws:
 
     # -- the wire ---------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def called_by(self, caller: Caller) -> Iterator[Silence]:
+        """Whose calls these are; how long they wait for nothing is told in the value."""
+        self._caller, self._silence = caller, Silence()
+        yield self._silence
+        self._caller = None
+
     def _serve(self, request: Any, **_: Any) -> AWSResponse:
-        opened = self._open(request)
-        return self._respond(request, opened, None)
+        return self._respond(request, self.service.answer(self._open(request), None, self.loop.time()), "by-hand")
 
     def _serve_operator(self, request: Any, **_: Any) -> AWSResponse:
-        assert self.mortality is not None
-        self.mortality.before_work()
+        caller = self._caller
+        assert caller is not None
+        caller.mortality.before_work()
         self.calls += 1
         if self.intruder is not None and self.calls >= self.intruder[0]:
             intrude, self.intruder = self.intruder[1], None
@@ -184,42 +188,37 @@ class Aws:
             raise EndpointConnectionError(endpoint_url=request.url)
         opened = self._open(request)
         fault = self.service.obstruct(opened)
-        if fault is not None and fault.mode == "drop_before":
+        mode = fault.mode if fault else None
+        if mode == "drop_before":
             raise ConnectionClosedError(endpoint_url=request.url)
-        self.calling(opened)
-        response = self._respond(request, opened, fault)
-        if response.status_code == 200:
+        if mode == "hang":
+            raise self._time_out(request)
+        self.calling(opened, caller)
+        if fault and mode == "late":
+            self.service.postpone(opened, fault.seconds, self.loop.time())
+            caller.mortality.after_work()
+            raise self._time_out(request)
+        reply = self.service.answer(opened, fault, self.loop.time())
+        if reply.code == "OK" or (fault and mode == "rubbish" and fault.body == "half"):
             self.called(opened)
-        self.mortality.after_work()
-        if fault is not None and fault.mode == "drop_after":
-            raise ReadTimeoutError(endpoint_url=request.url)
-        return response
+        caller.mortality.after_work()
+        if mode == "drop_after":
+            raise self._time_out(request)
+        return self._respond(request, reply, opened.id)
+
+    def _time_out(self, request: Any) -> ReadTimeoutError:
+        self._silence.seconds = PATIENCE if self.slowness else 0.0
+        return ReadTimeoutError(endpoint_url=request.url)
 
     def _open(self, request: Any) -> Request:
         headers = {key: value if isinstance(value, str) else value.decode() for key, value in request.headers.items()}
         body = request.body if isinstance(request.body, bytes) else request.body.encode()
-        return self.service.open(headers, body, time.time())
+        return self.service.open(headers, body, self.loop.time())
 
-    def _respond(self, request: Any, opened: Request, fault: Fault | None) -> AWSResponse:
-        reply = self.service.answer(opened, fault, 0)
-        headers = {"x-amzn-RequestId": opened.id, "Content-Type": reply.content_type}
+    def _respond(self, request: Any, reply: Reply, request_id: str) -> AWSResponse:
+        headers = {
+            "x-amzn-RequestId": request_id,
+            "Content-Type": reply.content_type,
+            "Date": self.service.date(self.loop.time()),
+        }
         return AWSResponse(request.url, reply.status, headers, _Body(reply.body))
-
-
-class Loop:
-    """One event loop for all lives."""
-
-    def __init__(self) -> None:
-        self._runner = asyncio.Runner()
-
-    def run(self, *work: Any) -> list[Any]:
-        """Run coroutines side by side to the end of all; their results or exceptions."""
-
-        async def together() -> list[Any]:
-            return await asyncio.gather(*work, return_exceptions=True)
-
-        return self._runner.run(together())
-
-    def close(self) -> None:
-        """Done."""
-        self._runner.close()

@@ -1,35 +1,44 @@
-"""Objects that behave as at an API server: uid, generation, resourceVersion, finalizers, status, a watch that may lag."""
+"""Objects that behave as at an API server: uid, generation, resourceVersion, finalizers, status, and watches of them."""
 
+from __future__ import annotations
+
+import random
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from controller.domain.api import API_VERSION, FINALIZER, KIND, RECONCILE_ANNOTATION
 from controller.domain.events import Event
 from controller.domain.resource import Key, Resource, parse
 from controller.domain.status import EdgeDeploymentPlanStatus
-from controller.engine.ports import ObjectChanged, ObjectError, ObjectGone
-from tests.life.crash import Mortality
+from controller.engine.ports import ObjectChanged, ObjectGone
+
+if TYPE_CHECKING:
+    from tests.life.watch import Watch
 
 Body = dict[str, Any]
-T = TypeVar("T")
 
 
 class Cluster:
-    """What is stored, and the news of it that nobody has read yet. Implements `ports.Objects`."""
+    """What is stored, what users do to it, and what becomes of the operators' writes."""
 
-    def __init__(self, now: Callable[[], datetime], mortality: Mortality) -> None:
+    def __init__(self, now: Callable[[], datetime], dice: random.Random | None = None) -> None:
         self._now = now
-        self._mortality = mortality
+        self._dice = dice
+        """Makes the uids, where they are not to be in order of creation."""
         self._stored: dict[Key, Body] = {}
         self._version = 0
         self._uids = 0
-        self.news: list[tuple[str, Body]] = []
+        self.watches: list[Watch] = []
         self.failing: list[bool] = []
         """Writes that will fail, first to last: True where the work is done all the same."""
-        self.written: Callable[[Resource, EdgeDeploymentPlanStatus], None] = lambda _plan, _status: None
-        self.released: Callable[[Resource], None] = lambda _plan: None
+        self.racing: set[Key] = set()
+        """Objects that go in the moment in which their first finalizer is put on: the API server accepts both."""
+        self.departed: dict[str, Resource] = {}
+        """Each object that went, as it was then, by uid."""
+        self.written: Callable[[Resource, EdgeDeploymentPlanStatus], None] = lambda _resource, _status: None
+        self.released: Callable[[Resource], None] = lambda _resource: None
         self.events: list[tuple[Key, Event]] = []
 
     # -- what users do ----------------------------------------------------------------------------------------------
@@ -42,21 +51,26 @@ class Cluster:
         """The object as it is stored."""
         return parse(self._stored[key])
 
+    def plans(self) -> list[Resource]:
+        """All objects as they are stored."""
+        return [parse(body) for body in self._stored.values()]
+
     def spec(self, key: Key) -> Body:
         """Its spec, to change and give back to `edit`."""
-        return deepcopy(self._stored[key]["spec"])
+        return deepcopy(dict(self._stored[key]["spec"]))
 
     def create(self, key: Key, spec: Body) -> None:
         """`kubectl create`."""
         assert key not in self._stored
         self._uids += 1
+        prefix = f"{self._dice.randrange(2**32):08x}-" if self._dice is not None else ""
         self._stored[key] = {
             "apiVersion": API_VERSION,
             "kind": KIND,
             "metadata": {
                 "namespace": key.namespace,
                 "name": key.name,
-                "uid": f"uid-{self._uids}",
+                "uid": f"{prefix}uid-{self._uids}",
                 "generation": 1,
                 "creationTimestamp": self._now().strftime("%Y-%m-%dT%H:%M:%SZ"),
             },
@@ -90,102 +104,93 @@ class Cluster:
         metadata["generation"] += 1
         self._changed(key, "MODIFIED")
 
-    def relist(self) -> list[Body]:
-        """What a new watch begins with; older news are in it."""
-        self.news.clear()
+    def replace_by_force(self, key: Key, spec: Body) -> bool:
+        """`kubectl replace --force`: another object of that name, at once; False where a finalizer makes it wait."""
+        self.delete(key)
+        if key in self._stored:
+            return False
+        self.create(key, spec)
+        return True
+
+    def bodies(self) -> list[Body]:
+        """What a list answers."""
         return deepcopy(list(self._stored.values()))
 
-    # -- ports.Objects ----------------------------------------------------------------------------------------------
+    # -- what operators write ---------------------------------------------------------------------------------------
 
-    async def write_status(self, plan: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
-        """Write the status; a merge patch without resourceVersion, as the adapter's."""
+    def write_status(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
+        """Write the status over the one that the writer knows, whatever else was changed in between.
 
-        def work() -> Resource:
-            body = self._mine(plan)
-            self.written(plan, status)
-            if body["status"] != status.wire():
-                body["status"] = status.wire()
-                self._changed(plan.key, "MODIFIED")
-            return self.plan(plan.key)
+        Raises:
+            ObjectChanged: the status is another one by now.
+            ObjectGone: the object is gone, or another one of that name is there.
 
-        return self._write(work)
+        """
+        body = self._mine(resource)
+        now = parse(body)
+        if now.status != resource.status:
+            raise ObjectChanged(f"{resource.key}: somebody else wrote the status", now)
+        self.written(resource, status)
+        if body["status"] != status.wire():
+            body["status"] = status.wire()
+            self._changed(resource.key, "MODIFIED")
+        return self.plan(resource.key)
 
-    async def claim(self, plan: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
-        """Write the status, unless the object was changed in between."""
+    def claim(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
+        """Write the status unless anything was changed in between."""
+        body = self._mine(resource)
+        if body["metadata"]["resourceVersion"] != resource.resource_version:
+            raise ObjectChanged(f"{resource.key} was changed", parse(body))
+        body["status"] = status.wire()
+        self._changed(resource.key, "MODIFIED")
+        return self.plan(resource.key)
 
-        def work() -> Resource:
-            if self._mine(plan)["metadata"]["resourceVersion"] != plan.resource_version:
-                raise ObjectChanged(f"{plan.key} was changed", self.plan(plan.key))
-            self._mine(plan)["status"] = status.wire()
-            self._changed(plan.key, "MODIFIED")
-            return self.plan(plan.key)
+    def hold(self, resource: Resource) -> Resource:
+        """Put our finalizer on, beside those that are there by now."""
+        body = self._mine(resource)
+        finalizers = body["metadata"].setdefault("finalizers", [])
+        if resource.key in self.racing and not finalizers:
+            self.racing.discard(resource.key)
+            accepted = deepcopy(body)
+            accepted["metadata"]["finalizers"] = [FINALIZER]
+            accepted["metadata"]["resourceVersion"] = str(self._version + 1)
+            self._remove(resource.key)
+            return parse(accepted)
+        if FINALIZER not in finalizers:
+            finalizers.append(FINALIZER)
+            self._changed(resource.key, "MODIFIED")
+        return self.plan(resource.key)
 
-        return self._write(work)
-
-    async def hold(self, plan: Resource) -> Resource:
-        """Put the finalizer on."""
-        found = self._write(lambda: self._finalize(plan, [*plan.finalizers, FINALIZER]))
-        assert found is not None
-        return found
-
-    async def release(self, plan: Resource) -> Resource | None:
-        """Take the finalizer off."""
-        others = [name for name in plan.finalizers if name != FINALIZER]
-        try:
-            return self._write(lambda: self._finalize(plan, others))
-        except ObjectGone:
+    def release(self, resource: Resource) -> Resource | None:
+        """Take our finalizer off, and leave those of others that are there by now."""
+        metadata = self._mine(resource)["metadata"]
+        finalizers = metadata.get("finalizers", [])
+        if FINALIZER not in finalizers:
+            return self.plan(resource.key)
+        if "deletionTimestamp" in metadata:
+            self.released(resource)
+        finalizers.remove(FINALIZER)
+        if not finalizers and "deletionTimestamp" in metadata:
+            self._remove(resource.key)
             return None
-
-    async def exists(self, key: Key, uid: str) -> bool:
-        """Whether the object of that uid is there."""
-        return self._write(lambda: key in self._stored and self._stored[key]["metadata"]["uid"] == uid)
-
-    async def definition_going(self) -> bool:
-        """Never, here."""
-        self._mortality.before_work()
-        return False
-
-    async def publish(self, plan: Resource, event: Event) -> None:
-        """Note the event."""
-        self._mortality.before_work()
-        self.events.append((plan.key, event))
+        self._changed(resource.key, "MODIFIED")
+        return self.plan(resource.key)
 
     # -- the inside -------------------------------------------------------------------------------------------------
 
-    def _write(self, work: Callable[[], T]) -> T:
-        self._mortality.before_work()
-        done = self.failing.pop(0) if self.failing else None
-        if done is False:
-            raise ObjectError("the API server is away")
-        result = work()
-        self._mortality.after_work()
-        if done:
-            raise ObjectError("the API server's answer got lost")
-        return result
-
-    def _mine(self, plan: Resource) -> Body:
-        body = self._stored.get(plan.key)
-        if body is None or body["metadata"]["uid"] != plan.uid:
-            raise ObjectGone(f"{plan.key} is gone")
+    def _mine(self, resource: Resource) -> Body:
+        body = self._stored.get(resource.key)
+        if body is None or body["metadata"]["uid"] != resource.uid:
+            raise ObjectGone(f"{resource.key} is gone")
         return body
-
-    def _finalize(self, plan: Resource, finalizers: list[str]) -> Resource | None:
-        metadata = self._mine(plan)["metadata"]
-        if metadata["resourceVersion"] != plan.resource_version:
-            raise ObjectChanged(f"{plan.key} changed in between")
-        metadata["finalizers"] = finalizers
-        if not finalizers and "deletionTimestamp" in metadata:
-            self.released(plan)
-            self._remove(plan.key)
-            return None
-        self._changed(plan.key, "MODIFIED")
-        return self.plan(plan.key)
 
     def _remove(self, key: Key) -> None:
         self._changed(key, "DELETED")
-        del self._stored[key]
+        gone = parse(self._stored.pop(key))
+        self.departed[gone.uid] = gone
 
     def _changed(self, key: Key, kind: str) -> None:
         self._version += 1
         self._stored[key]["metadata"]["resourceVersion"] = str(self._version)
-        self.news.append((kind, deepcopy(self._stored[key])))
+        for watch in self.watches:
+            watch.tell(kind, deepcopy(self._stored[key]))

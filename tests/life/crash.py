@@ -1,15 +1,18 @@
 """The death of the operator's process, as an exception that nothing catches."""
 
+from collections.abc import Callable
+
 
 class Crash(BaseException):
     """The process was killed here."""
 
 
 class Mortality:
-    """Counts down the calls to the outside that the process still lives to make."""
+    """Counts down the calls to the outside that a process still lives to make."""
 
-    def __init__(self) -> None:
+    def __init__(self, died: Callable[[], None] = lambda: None) -> None:
         self.dead = False
+        self._died = died
         self._countdown: int | None = None
         self._after = False
 
@@ -17,9 +20,13 @@ class Mortality:
         """Die at the call of that number from now on, before its work is done or after."""
         self._countdown, self._after = calls, after
 
-    def revive(self) -> None:
-        """A new process."""
-        self.dead, self._countdown = False, None
+    def spare(self) -> None:
+        """Let it live on."""
+        self._countdown = None
+
+    def kill(self) -> None:
+        """No call goes out any more."""
+        self.dead, self._countdown = True, None
 
     def before_work(self) -> None:
         """A call goes out."""
@@ -37,5 +44,6 @@ class Mortality:
             self._die()
 
     def _die(self) -> None:
-        self.dead, self._countdown = True, None
+        self.kill()
+        self._died()
         raise Crash

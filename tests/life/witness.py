@@ -1,0 +1,141 @@
+"""What must be true of every call as it is made, and of every status as it is written.
+
+The operator would take a wrong call for a failed one and try again, so what is wrong is kept and ends the step.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+from controller.domain.api import OWNER_TAG
+from tests.life.aws import READS, REGIONS
+from tests.life.troubles import Check, checked
+from tests.life.truth import owner_of, region_of, same_immutables, spec_of, statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from controller.domain.resource import Resource
+    from controller.domain.status import EdgeDeploymentPlanStatus
+    from edge_manager.service import Request
+    from tests.life.aws import Aws
+    from tests.life.cluster import Cluster
+    from tests.life.driver import Process
+
+
+class Witness:
+    """Watches each call of the operators and each status that they write."""
+
+    def __init__(self, aws: Aws, cluster: Cluster) -> None:
+        self._aws, self._cluster = aws, cluster
+        self.writes: list[Request] = []
+        """Calls that were to change something."""
+        self._wrong: list[AssertionError] = []
+        aws.calling = lambda request, process: self._judge(lambda: self._calling(request, process))
+        aws.called = lambda request: self._judge(lambda: self._called(request))
+        cluster.written = lambda resource, status: self._judge(lambda: self.status_is_sound(resource, status))
+        cluster.released = lambda resource: self._judge(lambda: self._released(resource))
+
+    def check(self) -> None:
+        """Raise what was found wrong since the last time."""
+        if self._wrong:
+            raise self._wrong[0]
+
+    def _judge(self, judgement: Callable[[], None]) -> None:
+        try:
+            judgement()
+        except AssertionError as error:
+            self._wrong.append(error)
+            self._aws.loop.halt()
+
+    # -- calls ------------------------------------------------------------------------------------------------------
+
+    def _calling(self, request: Request, process: Process) -> None:
+        """Before a call of an operator is done: may it be made at all, as far as that operator knows?"""
+        if request.operation in READS:
+            return
+        self.writes.append(request)
+        region = request.caller.region
+        name = request.name.rpartition("/")[2]
+        namesakes = [plan for plan in process.index if plan.plan_name == name and region_of(plan) == region]
+        writers = [
+            plan
+            for plan in namesakes
+            if (plan.deleting and spec_of(plan).deletes)
+            or (not plan.deleting and spec_of(plan).manages and not spec_of(plan).suspend)
+        ]
+        held = self._aws.plan(name, region)
+        assert writers or self._left_behind(held), f"{request.operation} of {name}, which no object may touch"
+        if request.operation in {"DeleteEdgeDeploymentPlan", "StopEdgeDeploymentStage"} and held is not None:
+            assert self._left_behind(held) or any(self._may_stop(plan, held, request.operation) for plan in writers), (
+                f"{request.operation} of {name}, which nobody asked for"
+            )
+        if request.operation == "StartEdgeDeploymentStage" and held is not None and checked(Check.STAGES_IN_ORDER):
+            self._in_order(request.parameters["StageName"], held)
+        claims = {tag["Value"] for tag in request.parameters.get("Tags", ()) if tag["Key"] == OWNER_TAG}
+        assert claims <= {owner_of(plan) for plan in writers}, f"{name} is claimed for {claims}"
+        assert claims or request.operation != "CreateEdgeDeploymentPlan", f"{name} is created for nobody"
+
+    def _left_behind(self, held: Mapping[str, Any] | None) -> bool:
+        """Whether the plan is what an object left that went without a finalizer, and was to go with it."""
+        tag = held["Tags"].get(OWNER_TAG) if held else None
+        return any(owner_of(gone) == tag and spec_of(gone).deletes for gone in self._cluster.departed.values())
+
+    def _may_stop(self, plan: Resource, held: Mapping[str, Any], operation: str) -> bool:
+        """Whether this object asks for the deletion, or for stages to be stopped, and the plan is its own."""
+        tag = held["Tags"].get(OWNER_TAG)
+        ours = owner_of(plan)
+        known = plan.status.edge_deployment_plan_arn == held["EdgeDeploymentPlanArn"] and (
+            plan.status.creation_time is None or plan.status.creation_time.timestamp() == held["CreationTime"]
+        )
+        # A former life of the object left it, or the tag went from what we certainly made.
+        own = tag.rpartition("/")[0] == ours.rpartition("/")[0] if tag is not None else known
+        spec = spec_of(plan)
+        if operation == "StopEdgeDeploymentStage" and spec.rollout is not None:
+            return own
+        replaced = spec.recreates and not same_immutables(spec, held)
+        return own and (plan.deleting or replaced)
+
+    def _in_order(self, stage: str, held: Mapping[str, Any]) -> None:
+        """Every stage before the one that is started is DEPLOYED, in truth."""
+        earlier = takewhile(lambda item: item[0] != stage, statuses(held).items())
+        undone = {name: status for name, status in earlier if status != "DEPLOYED"}
+        assert not undone, f"{stage} of {held['EdgeDeploymentPlanName']} starts while {undone}"
+
+    def _called(self, request: Request) -> None:
+        """After a call of the operator succeeded: is what it did consistent?"""
+        if request.operation != "CreateEdgeDeploymentPlan":
+            return
+        owners = [
+            plan.tags[OWNER_TAG]
+            for region in REGIONS
+            for plan in self._aws.place(region).plans.values()
+            if OWNER_TAG in plan.tags
+        ]
+        assert len(owners) == len(set(owners)), "an object has two plans"
+
+    def _released(self, plan: Resource) -> None:
+        """The finalizer goes from an object that is deleted."""
+        stored = self._cluster.plan(plan.key)
+        if not (spec_of(stored).deletes and spec_of(plan).deletes):
+            return
+        left = self._aws.plan(plan.plan_name, region_of(plan))
+        assert left is None or left["Tags"].get(OWNER_TAG) != owner_of(plan), f"{plan.plan_name} is lost"
+
+    # -- statuses ---------------------------------------------------------------------------------------------------
+
+    def status_is_sound(self, plan: Resource, status: EdgeDeploymentPlanStatus) -> None:
+        """What kstatus and the API conventions ask of every status."""
+        kinds = [each.type for each in status.conditions]
+        assert kinds == [each for each in ("Ready", "Reconciling", "Stalled", "ResourceLimitExceeded") if each in kinds]
+        assert not {"Reconciling", "Stalled"} <= set(kinds)
+        assert kinds[:1] == ["Ready"]
+        for each in status.conditions:
+            assert each.type in {"Ready", "ResourceLimitExceeded"} or each.status == "True"
+            assert re.fullmatch(r"([A-Z][a-z0-9]*|[A-Z]+)+", each.reason)
+            assert each.observed_generation == status.observed_generation == plan.generation
+            earlier = plan.status.condition(each.type)
+            if earlier is not None and earlier.status == each.status:
+                assert each.last_transition_time == earlier.last_transition_time
