@@ -113,16 +113,17 @@ def schema_of(model: type[Model]) -> dict[str, Any]:
     """The structural schema of a model, with its rules as CEL."""
     document = model.model_json_schema(by_alias=True)
     definitions = document.get("$defs", {})
-    rules = {kind.__name__: kind.rules for kind in _models(model)}
+    rules = {kind.__name__: kind.rules for kind in models(model)}
     return _structural(document, definitions, rules, name="")
 
 
-def _models(model: type[Model]) -> set[type[Model]]:
+def models(model: type[Model]) -> set[type[Model]]:
+    """A model and all models in its fields."""
     found = {model}
 
     def visit(annotation: Any) -> None:
         if isinstance(annotation, type) and issubclass(annotation, Model):
-            found.update(_models(annotation))
+            found.update(models(annotation))
         for argument in get_args(annotation):
             visit(argument)
 

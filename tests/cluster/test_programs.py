@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from pytest_mock import MockerFixture
 from rich.console import Console
 
 from playground.programs import (
@@ -194,13 +195,14 @@ def test_two_at_once_build_once(go_log: Path) -> None:
 
 
 def test_command_prints_paths_and_refuses_unknown_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     etcd = program(tmp_path / "assets" / "etcd")
     monkeypatch.setenv(ASSETS_VARIABLE, str(etcd.parent))
-    monkeypatch.setattr(signal, "signal", lambda *_arguments: None)  # it belongs to the test runner here
+    handlers = mocker.patch.object(signal, "signal")  # they belong to the test runner here
     assert main(["etcd"]) == 0
     assert capsys.readouterr().out == f"{etcd}\n"
+    assert handlers.called
     assert main(["etdc"]) == 2
     assert "unknown: etdc; known: etcd, kube-apiserver" in capsys.readouterr().err
     assert main(["kube-apiserver"]) == 1
@@ -239,13 +241,13 @@ def test_terminal_shows_counts_and_can_be_used_twice() -> None:
     assert "3 of 565" in console.file.getvalue()
 
 
-def test_without_a_terminal_long_steps_say_that_they_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_long_steps_say_that_they_go_on(mocker: MockerFixture) -> None:
     console = Console(file=io.StringIO(), width=100)
     progress = progress_for(console)
     now = time.monotonic()
     progress.step("etcd: compiling")
     progress.count(1, 565)
-    monkeypatch.setattr(time, "monotonic", lambda: now + 20)
+    mocker.patch.object(time, "monotonic", return_value=now + 20)
     progress.count(200, 565)
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == "etcd: compiling ...\netcd: compiling: 200 of 565, 20 s\n"

@@ -1,0 +1,224 @@
+"""Rules of the house that no linter knows: sizes, line lengths, pins, mocks, and what a new field costs."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from controller.domain.base import Model
+from controller.domain.spec import EdgeDeploymentPlanSpec
+from controller.schema import crd
+
+ROOT = Path(__file__).parents[2]
+LONGEST = 120
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+# --- size ---
+
+MOST_CODE = 2_500
+_NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+
+
+def code_lines(text: str) -> int:
+    """How many lines are neither blank nor a comment nor part of a docstring."""
+    code: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in _NO_CODE:
+            code.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            code.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return len(code)
+
+
+def test_comments_blanks_and_docstrings_are_no_code() -> None:
+    text = '"""Two\nlines."""\n\n# why\nX = """a\nb"""\n\n\nclass A:\n    """Doc."""\n\n    y: int = 1  # beside\n    """Doc."""\n'
+    assert code_lines(text) == 4
+
+
+def test_what_decides_and_runs_stays_within_its_bound() -> None:
+    texts = [
+        path.read_text(encoding="utf-8")
+        for folder in ("domain", "engine")
+        for path in (ROOT / "controller" / folder).rglob("*.py")
+    ]
+    code = sum(map(code_lines, texts))
+    physical = sum(len(text.splitlines()) for text in texts)
+    assert code <= MOST_CODE, f"controller/domain and controller/engine: {code} lines of code ({physical} in all)"
+
+
+# --- length of lines ---
+
+# ruff format sees to Python. Left out: what a program writes, and what must be one line.
+HAND_WRITTEN = (
+    *("*.md", "docs/**/*.md", ".github/**/*.md", "edge_manager/**/*.md"),
+    *("Dockerfile", "pyproject.toml", ".github/**/*.yml", "examples/**/*.yaml", ".pre-commit-*.yaml"),
+    *("charts/edgeplan/values.yaml", "charts/edgeplan/templates/**/*.yaml", "charts/edgeplan/templates/*.tpl"),
+    "argocd/resource_customizations/**/*.lua",
+)
+GENERATED = {"crd-edgeplan.dev_edgedeploymentplans.yaml"}
+# Owned by the pages that are rewritten together with the behaviour that they describe.
+
+
+def texts() -> list[Path]:
+    return sorted({path for pattern in HAND_WRITTEN for path in ROOT.glob(pattern) if path.name not in GENERATED})
+
+
+def too_long(text: str, *, markdown: bool) -> Iterator[int]:
+    """The numbers of lines that are too long and could be broken.
+
+    A row of a table cannot be broken, nor can a word such as a URL; a block of code may be a program's own output.
+    """
+    in_block = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        if markdown and line.lstrip().startswith("```"):
+            in_block = not in_block
+        excused = markdown and (in_block or line.startswith("|"))
+        if len(line) > LONGEST and not excused and len(line.split()) > 2:
+            yield number
+
+
+@pytest.mark.parametrize("path", texts(), ids=name_of)
+def test_lines_have_at_most_120_characters(path: Path) -> None:
+    found = list(too_long(path.read_text(encoding="utf-8"), markdown=path.suffix == ".md"))
+    assert not found, f"{name_of(path)}: break line {', '.join(map(str, found))}"
+
+
+def test_only_rows_blocks_and_single_words_may_be_longer() -> None:
+    words = "word " * 30
+    assert list(too_long(f"{words}\n| {words}|\n```\n{words}\n```\n- {'u' * 130}\n{words}\n", markdown=True)) == [1, 7]
+    assert list(too_long(f"| {words}\n", markdown=False)) == [1]
+
+
+# --- pins ---
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=name_of)
+def test_actions_are_pinned_by_commit_with_the_version_beside_it(path: Path) -> None:
+    uses = re.findall(r"(?m)^\s*(?:- )?uses: (.*)$", path.read_text(encoding="utf-8"))
+    assert uses
+    for action in uses:
+        pinned = re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)
+        assert action.startswith("./") or pinned, action
+
+
+def test_one_action_has_one_pin() -> None:
+    workflows = "".join(path.read_text(encoding="utf-8") for path in (ROOT / ".github/workflows").glob("*.yml"))
+    pins = set(re.findall(r"uses: ([\w-]+/[\w-]+)@(.*)", workflows))
+    assert len({action for action, _ in pins}) == len(pins)
+
+
+def test_dependabot_moves_every_pinned_go_program() -> None:
+    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text(encoding="utf-8"))["updates"]
+    (go,) = [update for update in updates if update["package-ecosystem"] == "gomod"]
+    pinned = [*(ROOT / "playground").rglob("go.mod"), *(ROOT / "tests").rglob("go.mod")]
+    assert sorted(go["directories"]) == sorted(f"/{path.parent.relative_to(ROOT)}" for path in pinned)
+
+
+def test_published_hook_is_a_command_of_the_cli() -> None:
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    local = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
+    assert hook["entry"] == "edgeplan validate"
+    assert {one["id"] for one in local} == {"ruff", "ruff-format", "mypy", hook["id"]}
+
+
+@pytest.mark.parametrize("package", ["controller", "edge_manager", "playground"])
+def test_package_tells_type_checkers_that_it_is_typed(package: str) -> None:
+    assert (ROOT / package / "py.typed").exists()
+
+
+# --- mocks ---
+
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+PURE = (ROOT / "tests/unit", ROOT / "tests/life")
+
+
+def mocks(path: Path) -> set[str]:
+    """The mocking libraries that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name.startswith(("unittest.mock", "mock.", "pytest_mock"))}
+
+
+def test_process_edges_are_faked_with_pytest_mock_and_pure_tests_need_no_mocks() -> None:
+    users = {path: mocks(path) for path in TESTS if mocks(path)}
+    assert users, "nothing fakes a process edge any more: say so in CONTRIBUTING.md and drop pytest-mock"
+    assert {name for names in users.values() for name in names} == {"pytest_mock.MockerFixture"}
+    assert not [name_of(path) for path in users if any(folder in path.parents for folder in PURE)]
+
+
+# --- what a new field of the spec costs ---
+
+# Written by people: these in the code, and then tests/bad_manifests.py and a page of documentation.
+MOST_FILES = 6
+PLACES = {
+    *("domain/spec.py", "domain/changes.py", "domain/decide.py", "domain/rollout.py", "domain/forecast.py"),
+    *("domain/desired.py", "aws/sagemaker.py", "commands/show.py"),
+}
+# Not fields alone: words of the domain, which other values carry too.
+CONCEPTS = {
+    *("edge_deployment_plan_name", "stages", "stage_name", "tags", "suspend", "target", "account", "region"),
+    *("policy", "rollout", "key", "value", "deletion", "device_selection_config", "deployment_config"),
+}
+
+
+def fields(model: type[Model]) -> set[str]:
+    """The names of all fields of a model and of the models in it."""
+    return {name for each in crd.models(model) for name in each.model_fields}
+
+
+@cache
+def names_in(path: Path) -> frozenset[str]:
+    """Every attribute and keyword that a file of code uses."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    declared = {
+        node.target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    return frozenset(
+        attributes | declared | {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg}
+    )
+
+
+def places(field: str) -> set[str]:
+    code = ROOT / "controller"
+    return {str(path.relative_to(code)) for path in code.rglob("*.py") if field in names_in(path)}
+
+
+@pytest.mark.parametrize("field", sorted(fields(EdgeDeploymentPlanSpec) - CONCEPTS))
+def test_a_field_of_the_spec_is_known_in_few_places(field: str) -> None:
+    found = places(field)
+    assert "domain/spec.py" in found
+    assert found <= PLACES, f"{field} is also known in {sorted(found - PLACES)}: CONTRIBUTING.md says where it belongs"
+    assert len(found) + 2 <= MOST_FILES, f"{field} costs {sorted(found)}, bad manifests and documentation"
+
+
+@pytest.mark.parametrize("field", sorted(fields(EdgeDeploymentPlanSpec)))
+def test_a_field_of_the_spec_has_a_bad_manifest(field: str) -> None:
+    head, *rest = field.split("_")
+    wire = head + "".join(word.capitalize() for word in rest)
+    assert re.search(rf"\b{wire}\b", (ROOT / "tests/bad_manifests.py").read_text(encoding="utf-8"))
+
+
+def test_contributing_names_the_places() -> None:
+    section = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## A new field")[1].split("\n## ")[0]
+    named = set(re.findall(r"`(?:controller/)?((?:domain|aws|commands)/\w+\.py|rollout\.py)`", section))
+    assert {name if "/" in name else f"domain/{name}" for name in named} <= PLACES
