@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+COMPILE := uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format generate bench soak lock clean
@@ -25,13 +26,15 @@ test: $(STAMP) ## run all tests (ARGS="-k quota" for some)
 	@$(BIN)/python -m playground.programs etcd kube-apiserver kubectl kube-controller-manager helm
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
-lint: $(STAMP) ## ruff, mypy --strict, generated files in step
+lint: $(STAMP) ## ruff, mypy --strict, generated files, examples, rules of the house
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/edgeplan crd crds --check
 	$(BIN)/python charts/generate.py --check
 	$(BIN)/python argocd/generate.py --check
+	$(BIN)/edgeplan validate examples
+	$(BIN)/python -m pytest -q -p no:xdist tests/unit/test_project.py
 
 format: $(STAMP) ## format and fix what ruff can
 	$(BIN)/ruff format .
@@ -50,9 +53,9 @@ soak: $(STAMP) ## 100,000 random steps against the whole life of a plan
 	@$(BIN)/python -m pytest tests/life --hypothesis-profile=soak -p no:xdist --timeout=0 $(ARGS)
 
 lock: ## renew the dependency locks
-	uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 pyproject.toml -o requirements.lock
-	uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
-	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 - -o requirements-build.lock
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | $(COMPILE) - -o requirements-build.lock
 
 clean: ## remove what was built here
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -39,7 +39,7 @@ def _immutable_target(part: str) -> dict[str, str]:
     return {
         "rule": f"{_TARGET.format('self', part)} == {_TARGET.format('oldSelf', part)}",
         "message": f"target.{part} cannot be changed: the plan would stay behind where it is; "
-        "delete the object and create it anew",
+        "delete the object and create it again",
         "fieldPath": ".spec.target",
     }
 
@@ -53,7 +53,7 @@ _ROOT_RULES: tuple[dict[str, str], ...] = (
     {
         "rule": f"{_NAME.format('self')} == {_NAME.format('oldSelf')}",
         "message": "edgeDeploymentPlanName cannot be changed: it names another AWS plan; "
-        "delete the object and create it anew",
+        "delete the object and create it again",
         "fieldPath": ".spec.edgeDeploymentPlanName",
     },
     _immutable_target("account"),
@@ -91,7 +91,7 @@ def custom_resource_definition() -> dict[str, Any]:
                     "schema": {
                         "openAPIV3Schema": {
                             "type": "object",
-                            "description": "An AWS SageMaker edge deployment plan, kept at AWS as this object says.",
+                            "description": "An AWS SageMaker edge deployment plan, kept in AWS as this object says.",
                             "required": ["spec"],
                             "properties": {
                                 "apiVersion": {"type": "string", "description": f"Always {API_VERSION}."},

@@ -78,7 +78,7 @@ def check(paths: Sequence[Path]) -> tuple[list[Problem], int]:
 
 
 def read(path: Path) -> Iterator[Manifest | Problem]:
-    """The EdgeDeploymentPlans of a file, of all files below a folder, or of standard input (`-`); others are skipped."""
+    """The EdgeDeploymentPlans of a file, of all files below a folder, or of standard input (`-`), and no other kinds."""
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             if file.suffix in _SUFFIXES:

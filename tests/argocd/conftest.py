@@ -1,4 +1,4 @@
-"""One running Argo CD, operator and sandbox for all tests of the folder; an Application and a namespace for each test."""
+"""One running Argo CD, operator and sandbox for all tests here; an Application and a namespace for each test."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -122,7 +122,7 @@ Manifest = Callable[..., str]
 
 @pytest.fixture
 def manifest(app: App) -> Manifest:
-    """The text of a plan's manifest, whose name at AWS is the test's own."""
+    """The text of a plan's manifest, whose AWS name is the test's own."""
 
     def write(name: str = "store-cameras", *, wave: int | None = None, **spec: Any) -> str:
         metadata: dict[str, Any] = {"name": name}
@@ -145,5 +145,5 @@ def manifest(app: App) -> Manifest:
 
 
 def at_aws(app: App, name: str = "store-cameras") -> str:
-    """The name of a test's plan at AWS: all tests share one account."""
+    """The name of a test's AWS plan: all tests share one account."""
     return f"{name}-{app.name}"[:60].strip("-")

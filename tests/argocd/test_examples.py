@@ -66,7 +66,7 @@ def is_waiting_for_the_pilot(found: dict[str, Any]) -> bool:
 
 
 def statuses(system: System, plan: str) -> dict[str, str]:
-    """The status of each stage at AWS."""
+    """The status of each stage in AWS."""
     try:
         stages = system.sandbox.plan(plan)["Stages"]
     except LookupError:

@@ -100,7 +100,7 @@ class Idle:
     """What N plans that rest cost, per sweep."""
 
     settling_calls_per_plan: dict[str, float]
-    """Calls of the first sweep after the creation: what CreateEdgeDeploymentPlan does not tell, such as stage statuses."""
+    """Calls of the first sweep after the creation: what the create does not tell, such as the statuses of stages."""
     sweeps: int
     list_calls_per_sweep: float
     other_calls: int

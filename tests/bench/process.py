@@ -80,7 +80,7 @@ class Measured:
         raise TooSlowError(f"the operator was not idle within {seconds:.0f} s")
 
     def _busy(self) -> float:
-        """Seconds that its threads have run or waited for a CPU: a loaded machine must not look like an idle process."""
+        """Seconds that its threads have run or waited for a CPU: on a loaded machine it must not look idle."""
         total = 0
         for thread in (self._folder / "task").iterdir():
             try:

@@ -173,7 +173,7 @@ def live(cluster: Cluster, sandbox: Sandbox) -> None:
     kubectl("apply", "--filename=-", shop, input=manifest("elsewhere", target={"account": "shops"}))
     kubectl("wait", "--for=condition=Ready", "edp/elsewhere", shop, "--timeout=20s")
     assert list(sandbox.plans("333333333333", "eu-central-1")) == ["elsewhere"]
-    # Left at AWS by an object that went: the tag names it, and the next object asks whether it is still there.
+    # Left in AWS by an object that went: the tag names it, and the next object asks whether it is still there.
     kubectl("apply", "--filename=-", shop, input=manifest("old", plan="shared", policy={"deletion": "Retain"}))
     kubectl("wait", "--for=condition=Ready", "edp/old", shop, "--timeout=20s")
     kubectl("delete", "edp/old", shop, "--timeout=20s")

@@ -1,6 +1,6 @@
 """The chart's text: golden files, schema, generated files, and what the API server itself says about the objects.
 
-`REGENERATE=1 pytest tests/chart/test_chart_templates.py` writes the golden files anew.
+`REGENERATE=1 pytest tests/chart/test_chart_templates.py` writes the golden files again.
 """
 
 from __future__ import annotations

@@ -59,13 +59,25 @@ def test_every_rule_of_the_crd_has_a_row() -> None:
         assert any(word in message for bad in BAD for word in bad.words if len(word) > 10), message
 
 
+def tags(count: int) -> list[dict[str, str]]:
+    return [{"key": f"k{i}", "value": ""} for i in range(count)]
+
+
+def stages(count: int) -> list[dict[str, object]]:
+    """Stages for 0, 1, 2 and so on percent of the fleet."""
+    return [
+        {"stageName": f"s{i}", "deviceSelectionConfig": {"deviceSubsetType": "PERCENTAGE", "percentage": i}}
+        for i in range(count)
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("fifty_tags_under_observe", {"policy": {"management": "Observe"}, "tags": [{"key": f"k{i}", "value": ""} for i in range(50)]}),
-        ("forty_nine_tags", {"tags": [{"key": f"k{i}", "value": ""} for i in range(49)]}),
-        ("a_percentage_of_nothing", {"rollout": None, "stages": [{"stageName": "a", "deviceSelectionConfig": {"deviceSubsetType": "PERCENTAGE", "percentage": 0}}]}),
-        ("ten_stages", {"rollout": None, "stages": [{"stageName": f"s{i}", "deviceSelectionConfig": {"deviceSubsetType": "PERCENTAGE", "percentage": i}} for i in range(10)]}),
+        ("fifty_tags_under_observe", {"policy": {"management": "Observe"}, "tags": tags(50)}),
+        ("forty_nine_tags", {"tags": tags(49)}),
+        ("a_percentage_of_nothing", {"rollout": None, "stages": stages(1)}),
+        ("ten_stages", {"rollout": None, "stages": stages(10)}),
         ("no_stages", {"rollout": None, "stages": []}),
         ("no_models", {"modelConfigs": []}),
         ("the_longest_name", {"edgeDeploymentPlanName": "a" * 63}),
