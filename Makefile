@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-COMPILE := uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11
+COMPILE := uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format generate bench soak lock clean
@@ -52,7 +52,7 @@ bench: $(STAMP) ## measure the operator on this machine
 soak: $(STAMP) ## 100,000 random steps against the whole life of a plan
 	@$(BIN)/python -m pytest tests/life --hypothesis-profile=soak -p no:xdist --timeout=0 $(ARGS)
 
-lock: ## renew the dependency locks
+lock: ## bring the dependency locks in step (ARGS=--upgrade moves them)
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | $(COMPILE) - -o requirements-build.lock

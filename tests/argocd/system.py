@@ -1,4 +1,4 @@
-"""A running Argo CD without nodes: application-controller, repo-server, redis and a git repository, beside our operator.
+"""A running Argo CD without nodes: application-controller, repo-server, redis, a git repository, and our operator.
 
 Everything is a process of this test run and dies with it.
 """

@@ -1,4 +1,4 @@
-"""Rules of the house that no linter knows: sizes, line lengths, pins, mocks, and what a new field costs."""
+"""Rules of the house that no linter knows: sizes, line lengths, pins, mocks, and commands that docs name."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
-from controller.domain.base import Model
-from controller.domain.spec import EdgeDeploymentPlanSpec
-from controller.schema import crd
+from controller.cli import main
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 120
@@ -162,62 +159,31 @@ def test_process_edges_are_faked_with_pytest_mock_and_pure_tests_need_no_mocks()
     assert not [name_of(path) for path in users if any(folder in path.parents for folder in PURE)]
 
 
-# --- what a new field of the spec costs ---
+# --- commands that docs name ---
 
-# Written by people: these in the code, and then tests/bad_manifests.py and a page of documentation.
-MOST_FILES = 6
-PLACES = {
-    *("domain/spec.py", "domain/changes.py", "domain/decide.py", "domain/rollout.py", "domain/forecast.py"),
-    *("domain/desired.py", "aws/sagemaker.py", "commands/show.py"),
-}
-# Not fields alone: words of the domain, which other values carry too.
-CONCEPTS = {
-    *("edge_deployment_plan_name", "stages", "stage_name", "tags", "suspend", "target", "account", "region"),
-    *("policy", "rollout", "key", "value", "deletion", "device_selection_config", "deployment_config"),
-}
+PAGES = [path for path in texts() if path.suffix == ".md"]
+TARGETS = set(re.findall(r"(?m)^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8")))
 
 
-def fields(model: type[Model]) -> set[str]:
-    """The names of all fields of a model and of the models in it."""
-    return {name for each in crd.models(model) for name in each.model_fields}
+def subcommands(folder: str) -> set[str]:
+    """The subcommands that a package's command line declares."""
+    return set(re.findall(r'add_parser\(\s*"([a-z]+)"', (ROOT / folder / "__main__.py").read_text(encoding="utf-8")))
 
 
-@cache
-def names_in(path: Path) -> frozenset[str]:
-    """Every attribute and keyword that a file of code uses."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    declared = {
-        node.target.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+def verbs(capsys: pytest.CaptureFixture[str]) -> set[str]:
+    """What `edgeplan` can do, as its help says."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    return set(re.findall(r"(?m)^ {4}([a-z]+) ", capsys.readouterr().out))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_commands_in_docs_exist(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = path.read_text(encoding="utf-8")
+    known = {"make": TARGETS, "edgeplan": verbs(capsys)} | {
+        f"python -m {package}": subcommands(package) for package in ("edge_manager", "playground")
     }
-    return frozenset(
-        attributes | declared | {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg}
-    )
-
-
-def places(field: str) -> set[str]:
-    code = ROOT / "controller"
-    return {str(path.relative_to(code)) for path in code.rglob("*.py") if field in names_in(path)}
-
-
-@pytest.mark.parametrize("field", sorted(fields(EdgeDeploymentPlanSpec) - CONCEPTS))
-def test_a_field_of_the_spec_is_known_in_few_places(field: str) -> None:
-    found = places(field)
-    assert "domain/spec.py" in found
-    assert found <= PLACES, f"{field} is also known in {sorted(found - PLACES)}: CONTRIBUTING.md says where it belongs"
-    assert len(found) + 2 <= MOST_FILES, f"{field} costs {sorted(found)}, bad manifests and documentation"
-
-
-@pytest.mark.parametrize("field", sorted(fields(EdgeDeploymentPlanSpec)))
-def test_a_field_of_the_spec_has_a_bad_manifest(field: str) -> None:
-    head, *rest = field.split("_")
-    wire = head + "".join(word.capitalize() for word in rest)
-    assert re.search(rf"\b{wire}\b", (ROOT / "tests/bad_manifests.py").read_text(encoding="utf-8"))
-
-
-def test_contributing_names_the_places() -> None:
-    section = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## A new field")[1].split("\n## ")[0]
-    named = set(re.findall(r"`(?:controller/)?((?:domain|aws|commands)/\w+\.py|rollout\.py)`", section))
-    assert {name if "/" in name else f"domain/{name}" for name in named} <= PLACES
+    for command, names in known.items():
+        assert names, command
+        for word in re.findall(rf"(?:\$ |`|bin/){command} ([a-z]+)\b", text):
+            assert word in names, f"{name_of(path)}: {command} {word}"
