@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 MOST_FILES = 6
 PLACES = {
     *("domain/spec.py", "domain/changes.py", "domain/decide.py", "domain/rollout.py", "domain/forecast.py"),
-    *("domain/desired.py", "aws/sagemaker.py", "commands/show.py"),
+    *("domain/desired.py", "domain/resource.py", "aws/sagemaker.py", "commands/show.py"),
 }
 # Not fields alone: words of the domain, which other values carry too.
 CONCEPTS = {
