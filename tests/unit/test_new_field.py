@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 
 from controller.domain.base import Model
-from controller.domain.spec import EdgeDeploymentPlanSpec
+from controller.domain.spec import EdgeDeploymentPlanSpec, Policy, Rollout, Target
 from controller.schema import crd
 
 ROOT = Path(__file__).parents[2]
 
-# Written by people: these in the code, and then tests/bad_manifests.py and a page of documentation.
+# Written by people: these in the code, tests/bad_manifests.py, and for a field of our own a page of documentation. What
+# a field of AWS's request means is said by its description in spec.py, which `kubectl explain` shows.
 MOST_FILES = 6
 PLACES = {
     *("domain/spec.py", "domain/changes.py", "domain/decide.py", "domain/rollout.py", "domain/forecast.py"),
-    *("domain/desired.py", "domain/resource.py", "aws/sagemaker.py", "commands/show.py"),
+    *("domain/desired.py", "domain/resource.py"),
+    *("aws/requests.py", "aws/answers.py", "commands/show.py"),
 }
 # Not fields alone: words of the domain, which other values carry too.
 CONCEPTS = {
@@ -31,6 +33,9 @@ CONCEPTS = {
 def fields(model: type[Model]) -> set[str]:
     """The names of all fields of a model and of the models in it."""
     return {name for each in crd.models(model) for name in each.model_fields}
+
+
+OURS = fields(Policy) | fields(Rollout) | fields(Target)
 
 
 @cache
@@ -58,7 +63,10 @@ def test_a_field_of_the_spec_is_known_in_few_places(field: str) -> None:
     found = places(field)
     assert "domain/spec.py" in found
     assert found <= PLACES, f"{field} is also known in {sorted(found - PLACES)}: CONTRIBUTING.md says where it belongs"
-    assert len(found) + 2 <= MOST_FILES, f"{field} costs {sorted(found)}, bad manifests and documentation"
+    cost = len(found) + (2 if field in OURS else 1)
+    assert cost <= MOST_FILES, (
+        f"{field} costs {cost} files: {sorted(found)}, bad manifests, documentation if it is ours"
+    )
 
 
 @pytest.mark.parametrize("field", sorted(fields(EdgeDeploymentPlanSpec)))
