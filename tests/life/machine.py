@@ -25,8 +25,6 @@ from tests.life.verdict import Verdict
 from tests.life.witness import Witness
 
 if TYPE_CHECKING:
-    import asyncio
-
     from edge_manager.service import Request
 
 # How long a life may take to settle, in rounds.
@@ -154,7 +152,7 @@ class World(RuleBasedStateMachine):
         for _ in range(PATIENCE):
             before = self.picture()
             self.run()
-            moment = self.aws.loop.next_moment(self.matters)
+            moment = self.next_moment()
             if moment is not None:
                 self.run(moment - self.aws.loop.time())
                 continue
@@ -193,12 +191,17 @@ class World(RuleBasedStateMachine):
             for plan in self.cluster.plans()
         )
 
-    def matters(self, timer: asyncio.TimerHandle) -> bool:
-        """Whether a timer is for more than that somebody asks for quota again."""
-        keys = [each for each in timer._args if isinstance(each, Key)]
-        return not any(
-            self.there(key) and self.cluster.plan(key).status.is_true("ResourceLimitExceeded") for key in keys
-        )
+    def next_moment(self) -> float | None:
+        """When something is due next that is more than that somebody asks for quota again."""
+        starts = [process.queue._start for process in self.processes]
+        moments = [self.aws.loop.next_moment(lambda timer: timer._callback not in starts)  # type: ignore[attr-defined]]
+        for process in self.processes:
+            moments += [due for key, (due, _) in process.queue._line._timers.items() if not self.asks_again(key)]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def asks_again(self, key: Key) -> bool:
+        """Whether an object waits for quota."""
+        return self.there(key) and self.cluster.plan(key).status.is_true("ResourceLimitExceeded")
 
     def picture(self) -> dict[Key, Any]:
         """The statuses, without what moves while a plan waits for quota."""
