@@ -194,7 +194,7 @@ class World(RuleBasedStateMachine):
     def next_moment(self) -> float | None:
         """When something is due next that is more than that somebody asks for quota again."""
         starts = [process.queue._start for process in self.processes]
-        moments = [self.aws.loop.next_moment(lambda timer: timer._callback not in starts)  # type: ignore[attr-defined]]
+        moments = [self.aws.loop.next_moment(lambda timer: timer._callback not in starts)]  # type: ignore[attr-defined]
         for process in self.processes:
             moments += [due for key, (due, _) in process.queue._line._timers.items() if not self.asks_again(key)]
         return min((moment for moment in moments if moment is not None), default=None)
