@@ -9,7 +9,6 @@ import asyncio
 import selectors
 from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from controller.engine.ports import EdgePlanError
 from tests.life.crash import Crash
@@ -39,7 +38,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.halted = False
         self.failed: list[BaseException] = []
         """What ended a task that nobody would have heard of."""
-        self._tasks_of: dict[object | None, WeakSet[asyncio.Task[Any]]] = {}
+        self._tasks_of: dict[object | None, dict[asyncio.Task[Any], None]] = {}  # in order: a set would go by address
         super().__init__(_Nothing())
         self._clock_resolution = 1e-6
         self.set_task_factory(self._make_task)
@@ -123,7 +122,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def kill(self, owner: object) -> None:
         """End all that somebody has under way or has planned."""
-        for task in self._tasks_of.pop(owner, ()):
+        for task in tuple(self._tasks_of.pop(owner, ())):
             task.cancel()
         for handle in list(self.timers()):
             if handle._context.get(OWNER) is owner:  # type: ignore[attr-defined]
@@ -138,7 +137,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _make_task(self, _loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.Task(work, loop=self, **options)
-        self._tasks_of.setdefault(OWNER.get(), WeakSet()).add(task)
+        owner = OWNER.get()
+        tasks = self._tasks_of.setdefault(owner, {})
+        tasks[task] = None
+        task.add_done_callback(lambda _: tasks.pop(task))
         task.add_done_callback(self._done)
         return task
 
@@ -150,4 +152,4 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _due(self) -> bool:
         moment = self.next_moment()
-        return moment is not None and moment <= self.now + self._clock_resolution
+        return moment is not None and moment < self.now + self._clock_resolution
