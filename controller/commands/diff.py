@@ -102,7 +102,7 @@ async def _compare(asked: list[_Asked], accounts: Accounts, cluster_id: str | No
                 holder = holders.setdefault((plans.scope, name), key) if spec.manages else key
                 async with turns:
                     return await _difference(
-                        key, spec, plans, cluster, holder, accounts.rights(key.namespace, plans.scope)
+                        key, spec, plans, cluster, holder, rights=accounts.rights(key.namespace, plans.scope)
                     )
             except EdgePlanError as error:
                 return error

@@ -56,14 +56,9 @@ def agenda(resource: Resource, wakes: frozenset[Wake], now: datetime, process: s
 
 
 def _early_look(resource: Resource, now: datetime) -> Rest | Work:
-    """What a create made is looked at once soon after: until then the status has its stages by guess."""
+    """What a create makes of the stages is looked at soon after: no listing tells that they are ready."""
     status, ready = resource.status, resource.status.condition("Ready")
-    if (
-        ready is None
-        or status.edge_deployment_plan_arn is None
-        or not status.stages
-        or status.creation_time is not None
-    ):
+    if ready is None or not any(stage.status == "CREATING" for stage in status.stages or ()):
         return Rest()
     left = STAGE_POLL - (now - ready.last_transition_time)
     return Rest(min(left, STAGE_POLL)) if left > timedelta(0) else Work()

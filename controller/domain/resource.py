@@ -114,6 +114,11 @@ class Resource:
         spec = self.spec
         return not self.deleting and isinstance(spec, EdgeDeploymentPlanSpec) and spec.manages and not spec.suspend
 
+    def takes_over(self, former: "Resource") -> bool:
+        """Whether the plan that a former object of this name left is to be this one's."""
+        same = (self.plan_name, self.readable_spec.target) == (former.plan_name, former.readable_spec.target)
+        return same and self.wants_a_plan and not self.status.is_true("Stalled")
+
     @property
     def holds_its_name(self) -> bool:
         """Whether the object keeps others from the AWS plan that it names; who only observes does not."""

@@ -7,6 +7,8 @@ from controller.domain.api import FINALIZER
 from controller.domain.resource import Key, Resource, Scope
 from controller.domain.status import EdgeDeploymentPlanStatus
 
+_DEAD = 4096
+
 
 class Index:
     """Objects by key, and by the AWS plan that they name. Fed by watch events and by our own writes.
@@ -18,6 +20,7 @@ class Index:
     def __init__(self) -> None:
         self._objects: dict[Key, Resource] = {}
         self._ghosts: dict[Key, dict[str, Resource]] = {}  # by key, then by uid
+        self._dead: dict[str, None] = {}  # the uids of the latest that went
         self._scopes: dict[Key, Scope] = {}
         self._named: dict[str, dict[Key, None]] = {}  # by name of the AWS plan, in whatever scope; in order of arrival
 
@@ -34,18 +37,22 @@ class Index:
     def at(self, key: Key) -> tuple[Resource, ...]:
         """Who is to be worked on under that key: ghosts first, but for those whose plan the object there takes over."""
         living = self._objects.get(key)
-        ghosts = self._ghosts.get(key, {})
-        if living is not None and living.readable_spec.manages and not living.deleting:
-            for ghost in tuple(ghosts.values()):
-                if (ghost.plan_name, ghost.readable_spec.target) == (living.plan_name, living.readable_spec.target):
-                    self.exorcise(ghost)
-        return (*ghosts.values(), *((living,) if living is not None else ()))
+        ghosts = tuple(self._ghosts.get(key, {}).values())
+        if living is None:
+            return ghosts
+        taken = [ghost for ghost in ghosts if living.takes_over(ghost)]
+        for ghost in taken if living.status.has_plan else ():
+            self.exorcise(ghost)
+        return (*(ghost for ghost in ghosts if ghost not in taken), living)
 
     def put(self, resource: Resource) -> bool:
-        """Take in a version; False for one older than the one known.
+        """Take in a version; False for one older than the one known, or of an object that is gone.
 
-        resourceVersions of one resource compare as integers (KEP-5504); a watch may replay what our own write returned.
+        resourceVersions of one resource compare as integers (KEP-5504); a watch may replay what our own write returned,
+        and the answer to a write may come after the news that the object is gone.
         """
+        if resource.uid in self._dead:
+            return False
         known = self._objects.get(resource.key)
         if (
             known is not None
@@ -66,6 +73,9 @@ class Index:
             return None
         self._unname(known)
         del self._objects[key]
+        self._dead[uid] = None
+        if len(self._dead) > _DEAD:
+            del self._dead[next(iter(self._dead))]
         if key not in self._ghosts:
             self._scopes.pop(key, None)
         return known

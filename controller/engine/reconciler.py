@@ -9,7 +9,7 @@ import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from controller.domain.actions import Action
+from controller.domain.actions import Action, CreatePlan
 from controller.domain.agenda import Rest, Wake, agenda
 from controller.domain.attempt import (
     Announce,
@@ -29,7 +29,7 @@ from controller.domain.events import Event, transitions
 from controller.domain.failures import FailureKind
 from controller.domain.outcomes import Gone, Outcome, Queued, Retrying, Waiting
 from controller.domain.resource import Key, Resource, Scope
-from controller.domain.schedule import STAGE_POLL
+from controller.domain.schedule import STAGE_POLL, stage_poll
 from controller.domain.status import EdgeDeploymentPlanStatus
 from controller.domain.summarize import summarize
 from controller.engine.index import Index
@@ -177,7 +177,8 @@ class Reconciler:
             changed = await self._objects.release(resource)
         if changed is None:
             raise ObjectGone(f"{resource.key} is gone")
-        self._index.put(changed)
+        if not self._index.put(changed):
+            self._still_there(changed)
         if changed.generation != resource.generation:
             raise ObjectChanged(f"{resource.key} was edited", changed)
         return changed
@@ -194,6 +195,8 @@ class Reconciler:
                 return await plans.describe(resource.plan_name, with_tags=request.with_tags)
             if request is Ask.ACCOUNT:
                 return await plans.account_id()
+            if isinstance(request, CreatePlan):
+                self._still_there(resource)
             made = await plans.apply(request)
         except AwsError as error:
             if error.failure.kind is FailureKind.UNKNOWN:
@@ -201,6 +204,14 @@ class Reconciler:
             return error.failure
         logger.info("%s: %s", resource.key, request)
         return made
+
+    def _still_there(self, resource: Resource) -> None:
+        """An object may go between its finalizer and the create: the API server accepts a DELETE and both."""
+        known = self._index.get(resource.key)
+        if known is None or known.uid != resource.uid:
+            raise ObjectGone(f"{resource.key} is gone")
+        if known.deleting:
+            raise ObjectChanged(f"{resource.key} is being deleted", known)
 
     # -- the report -------------------------------------------------------------------------------------------------
 
@@ -257,7 +268,8 @@ def _next(outcome: Outcome, resource: Resource, now: datetime, process: str) -> 
             return after
         case _:
             step = agenda(resource, frozenset(), now, process)
-            return step.after if isinstance(step, Rest) else None
+            ready = resource.status.condition("Ready")
+            return step.after if isinstance(step, Rest) else stage_poll(ready and ready.last_transition_time, now)
 
 
 def _headline(outcome: Outcome) -> str:

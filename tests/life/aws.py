@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +15,8 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
+from controller.domain.resource import Resource
+from controller.engine.index import Index
 from edge_manager.calls import Call
 from edge_manager.clock import Clock
 from edge_manager.faults import Fault, Faults
@@ -38,6 +40,7 @@ class Caller(Protocol):
     """An operator's process."""
 
     mortality: Mortality
+    index: Index
 
 
 @dataclass
@@ -69,7 +72,7 @@ class Aws:
         self.loop = VirtualLoop()
         settings = Settings(create_duration=2, start_duration=2, deploy_duration_per_stage=40, stop_duration=3)
         self.service = Service(settings.changed(changes), Clock(0, START, 1))
-        self.calling: Callable[[Request, Any], None] = lambda _request, _caller: None
+        self.calling: Callable[[Request, Sequence[Resource]], None] = lambda _request, _known: None
         self.called: Callable[[Request], None] = lambda _request: None
         self.refused_connections = 0
         self.calls = 0
@@ -78,6 +81,7 @@ class Aws:
         """Seconds that a message to or from AWS takes at the most."""
         self.dice = random.Random(0)  # noqa: S311 - repeatable journeys
         self._caller: Caller | None = None
+        self._known: Sequence[Resource] = ()
         self._silence = Silence()
 
     def close(self) -> None:
@@ -166,9 +170,9 @@ class Aws:
     # -- the wire ---------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def called_by(self, caller: Caller) -> Iterator[Silence]:
-        """Whose calls these are; how long they wait for nothing is told in the value."""
-        self._caller, self._silence = caller, Silence()
+    def called_by(self, caller: Caller, known: Sequence[Resource]) -> Iterator[Silence]:
+        """Whose calls these are, made knowing which objects; how long they wait for nothing is told in the value."""
+        self._caller, self._known, self._silence = caller, known, Silence()
         yield self._silence
         self._caller = None
 
@@ -193,7 +197,7 @@ class Aws:
             raise ConnectionClosedError(endpoint_url=request.url)
         if mode == "hang":
             raise self._time_out(request)
-        self.calling(opened, caller)
+        self.calling(opened, self._known)
         if fault and mode == "late":
             self.service.postpone(opened, fault.seconds, self.loop.time())
             caller.mortality.after_work()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edge_manager.service import Request
 
 # How long a life may take to settle, in rounds.
-PATIENCE = 400
+PATIENCE = 2000
 # Troubles that only a sweep can tell of.
 UNTOLD = (
     Trouble.LAGGING_READS,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from controller.aws.accounts import Accounts
 from controller.aws.sagemaker import SageMakerPlans
 from controller.domain.ownership import Reach, Rights
-from controller.domain.resource import Scope
+from controller.domain.resource import Resource, Scope
 from tests.life.aws import ACCOUNT, PATIENCE, REGIONS
 
 if TYPE_CHECKING:
@@ -26,14 +26,15 @@ class Wire(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Begin the journey."""
         future: Future[Any] = Future()
-        self._later(self._aws.travel(), lambda: self._arrive(future, lambda: fn(*args, **kwargs)))
+        known = tuple(self._caller.index)
+        self._later(self._aws.travel(), lambda: self._arrive(future, known, lambda: fn(*args, **kwargs)))
         return future
 
-    def _arrive(self, future: Future[Any], work: Callable[[], Any]) -> None:
+    def _arrive(self, future: Future[Any], known: tuple[Resource, ...], work: Callable[[], Any]) -> None:
         if not future.set_running_or_notify_cancel():
             return
         result, error = None, None
-        with self._aws.called_by(self._caller) as silence:
+        with self._aws.called_by(self._caller, known) as silence:
             try:
                 result = work()
             except BaseException as raised:  # noqa: BLE001 - what a thread would hand over

@@ -15,14 +15,13 @@ from tests.life.troubles import Check, checked
 from tests.life.truth import owner_of, region_of, same_immutables, spec_of, statuses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from controller.domain.resource import Resource
     from controller.domain.status import EdgeDeploymentPlanStatus
     from edge_manager.service import Request
     from tests.life.aws import Aws
     from tests.life.cluster import Cluster
-    from tests.life.driver import Process
 
 
 class Witness:
@@ -33,7 +32,7 @@ class Witness:
         self.writes: list[Request] = []
         """Calls that were to change something."""
         self._wrong: list[AssertionError] = []
-        aws.calling = lambda request, process: self._judge(lambda: self._calling(request, process))
+        aws.calling = lambda request, known: self._judge(lambda: self._calling(request, known))
         aws.called = lambda request: self._judge(lambda: self._called(request))
         cluster.written = lambda resource, status: self._judge(lambda: self.status_is_sound(resource, status))
         cluster.released = lambda resource: self._judge(lambda: self._released(resource))
@@ -52,20 +51,24 @@ class Witness:
 
     # -- calls ------------------------------------------------------------------------------------------------------
 
-    def _calling(self, request: Request, process: Process) -> None:
-        """Before a call of an operator is done: may it be made at all, as far as that operator knows?"""
+    def _calling(self, request: Request, known: Sequence[Resource]) -> None:
+        """Before a call of an operator is done: may it be made at all, as far as that operator knew when it made it?"""
         if request.operation in READS:
             return
         self.writes.append(request)
         region = request.caller.region
         name = request.name.rpartition("/")[2]
-        namesakes = [plan for plan in process.index if plan.plan_name == name and region_of(plan) == region]
+        namesakes = [plan for plan in known if plan.plan_name == name and region_of(plan) == region]
         writers = [
             plan
             for plan in namesakes
             if (plan.deleting and spec_of(plan).deletes)
             or (not plan.deleting and spec_of(plan).manages and not spec_of(plan).suspend)
         ]
+        if request.operation == "CreateEdgeDeploymentPlan":
+            # A moment passes between the look at what is known and the sending; the deletion is carried out after it.
+            departed = self._cluster.departed.values()
+            writers += [gone for gone in departed if gone.plan_name == name and spec_of(gone).deletes]
         held = self._aws.plan(name, region)
         assert writers or self._left_behind(held), f"{request.operation} of {name}, which no object may touch"
         if request.operation in {"DeleteEdgeDeploymentPlan", "StopEdgeDeploymentStage"} and held is not None:
