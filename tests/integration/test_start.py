@@ -150,14 +150,13 @@ OWN_SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105 - nobody's
 ROLE_SECRET = "Zp7vQ0abcdefghijklmnopqrstuvwxyz01234567"  # noqa: S105 - nobody's
 ROLE_TOKEN = base64.b64encode(b'["222222222222"').decode()[:16]  # how the sandbox's tokens of that account begin
 
-# Every level that a record can have, of the operator's own and, as no flag of it does, of all libraries.
+# What its flags make of the log and, as none of them does, all records of all libraries.
 LEVELS: dict[str, tuple[tuple[str, ...], str | None]] = {
     "default": ((), None),
-    "json": (("--log-format", "json"), None),
-    "verbose": (("--verbose",), None),
-    "verbose json": (("--verbose", "--log-format", "json"), None),
-    **{f"libraries at {level}": ((), level) for level in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")},
-    "libraries at DEBUG in json": (("--verbose", "--log-format", "json"), "DEBUG"),
+    "verbose, in json": (("--verbose", "--log-format", "json"), None),
+    "libraries at INFO": ((), "INFO"),
+    "libraries at DEBUG": ((), "DEBUG"),
+    "libraries at DEBUG, in json": (("--verbose", "--log-format", "json"), "DEBUG"),
 }
 
 
