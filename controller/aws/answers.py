@@ -22,6 +22,7 @@ from controller.domain.spec import (
 )
 from controller.domain.stage import StageStatus
 
+_REDIRECT = 300
 _Text = Annotated[str, Field(min_length=1)]
 
 
@@ -197,10 +198,26 @@ def refuse_rubbish(response_dict: Mapping[str, Any], **_: Any) -> None:
             return
     except (ValueError, RecursionError):
         pass
-    status = response_dict["status_code"]
+    raise _unreadable(response_dict, "a JSON object was expected")
+
+
+def refuse_rubbish_of_sts(response_dict: Mapping[str, Any], **_: Any) -> None:
+    """The same for STS, which speaks XML: botocore reads any document as an error, and quotes what is none.
+
+    Raises:
+        UnreadableAnswerError: the body is something else.
+
+    """
+    body: bytes = response_dict["body"]
+    if (b"<Error" if response_dict["status_code"] >= _REDIRECT else b"Response") not in body:
+        raise _unreadable(response_dict, "an answer of STS was expected")
+
+
+def _unreadable(response_dict: Mapping[str, Any], expected: str) -> UnreadableAnswerError:
+    body, status = response_dict["body"], response_dict["status_code"]
     kind = str(response_dict["headers"].get("content-type", "unnamed type")).partition(";")[0][:50]
     came = f"{len(body)} bytes of {kind}"
-    raise UnreadableAnswerError(came if status >= 300 else f"a JSON object was expected, {came} came", status)  # noqa: PLR2004 - HTTP's own number
+    return UnreadableAnswerError(came if status >= _REDIRECT else f"{expected}, {came} came", status)
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -12,6 +12,8 @@ UNREADABLE = "UnreadableAnswer"
 LONGEST_MESSAGE = 1_000
 LONGEST_COMPLAINT = 200
 _REDIRECT = 300
+# botocore's own stopgaps, besides the HTTP status, for an answer without a code: AWS always gives one.
+_NO_CODE = ("", "Unknown")
 
 # The request was never sent: AWS cannot have done anything.
 _UNSENT = (
@@ -65,8 +67,8 @@ def failure_of(operation: str, error: Exception) -> Failure:
 def _refusal(error: botocore.exceptions.ClientError) -> Failure:
     details, metadata = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
     status, request_id = metadata.get("HTTPStatusCode", 0), metadata.get("RequestId")
-    code = str(details.get("Code") or "Unknown")
-    if code.isdigit():  # botocore's own stopgap for an answer without a code: AWS always gives one
+    code = str(details.get("Code") or "")
+    if code.isdigit() or code in _NO_CODE:
         return _not_aws(error.operation_name, status, "an error without a code", request_id)
     return Failure(
         kind=classify(code, status),

@@ -13,10 +13,10 @@ _NAMES = (
 )
 # A name with what stands between it and its value in headers, JSON, reprs, YAML, query strings and XML.
 _NAMED = re.compile(
-    rf"""(\b(?:[a-z0-9]+[-_])*(?:{_NAMES})\\?["']?\s*(?:[:=]|,\s*(?=b?["'])|>)\s*b?\\?["']?)([^\s"'\\<>,;&}}\])]+)""",
+    rf"""(\b(?:[a-z0-9]+[-_])*(?:{_NAMES})\\*["']?\s*(?:[:=]|,\s*(?=b?["'])|>)\s*b?\\*["']?)([^\s"'\\<>,;&}}\])]+)""",
     re.IGNORECASE,
 )
-_AUTHORIZATION = re.compile(r"""(\bauthorization\\?["']?\s*[:=]\s*b?\\?["']?)([^"'\\\r\n]+)""", re.IGNORECASE)
+_AUTHORIZATION = re.compile(r"""(\bauthorization\\*["']?\s*[:=]\s*b?\\*["']?)([^"'\\\r\n]+)""", re.IGNORECASE)
 _BEARER = re.compile(r"(\bbearer\s+)([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
 _SIGNATURE = re.compile(r"(\bsignature\s*[=:]\s*)([0-9a-f]{32,})", re.IGNORECASE)
 _SHORTEST = 8  # a shorter value is a placeholder, and may be any word of a sentence

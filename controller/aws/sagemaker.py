@@ -184,7 +184,7 @@ class SageMakerPlans:
                 if service not in self._clients:
                     loop = asyncio.get_running_loop()
                     client = await loop.run_in_executor(self._threads, self._makers[service])
-                    if service == "sagemaker":  # sts speaks XML, which botocore refuses by itself
+                    if service == "sagemaker":
                         client.meta.events.register("before-parse.sagemaker", refuse_rubbish)
                     self._clients[service] = client
         return self._clients[service]

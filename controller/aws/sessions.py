@@ -17,6 +17,7 @@ from botocore.credentials import (
 from botocore.exceptions import NoCredentialsError
 from botocore.loaders import Loader
 
+from controller.aws.answers import refuse_rubbish_of_sts
 from controller.aws.errors import failure_of
 from controller.engine.ports import AwsError
 
@@ -42,6 +43,7 @@ def open_session(region: str, role_arn: str | None, config: Config) -> boto3.Ses
     """A session; boto3's are not thread-safe, so each client has its own. `config` is that of the calls to STS."""
     session = botocore.session.get_session()
     session.register_component("data_loader", _loader())
+    session.register("before-parse.sts", refuse_rubbish_of_sts)
     if role_arn is not None:
         refresh = _assume(region, role_arn, config)
         session.register_component("credential_provider", CredentialResolver([_Role(refresh)]))
@@ -64,6 +66,7 @@ class _Role(CredentialProvider):  # type: ignore[misc]
 def _assume(region: str, role_arn: str, config: Config) -> Callable[[], dict[str, Any]]:
     source = botocore.session.get_session()  # the operator's own identity: the role's session cannot assume itself
     source.register_component("data_loader", _loader())
+    source.register("before-parse.sts", refuse_rubbish_of_sts)
     creator = functools.partial(source.create_client, region_name=region, config=config)
 
     def refresh() -> dict[str, Any]:

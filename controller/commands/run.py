@@ -33,9 +33,10 @@ _CHATTER = (
     "kopf.objects",
     "kopf.activities.probe",
     "aiohttp.access",
-    "botocore.credentials",
     "botocore.configprovider",
 )
+# What they warn of is told in a line of our own: that there is no kubeconfig, a traceback for each role not assumed.
+_WARNERS = ("kubernetes.aio.config", "botocore.credentials")
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -82,7 +83,8 @@ def _log(chosen: Settings) -> None:
     kopf.configure(verbose=False, log_format=form)
     for name in _CHATTER:
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("kubernetes.aio.config").setLevel(logging.ERROR)  # that there is no file is told below
+    for name in _WARNERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("controller").setLevel(logging.DEBUG if chosen.verbose else logging.INFO)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactingFilter())

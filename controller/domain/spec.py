@@ -217,7 +217,7 @@ class Target(Model):
     """Name of an account in the operator's configuration, which maps it to a role, regions and allowed namespaces."""
     region: (
         Annotated[
-            str, StringConstraints(strict=True, min_length=1, max_length=32, pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]+$")
+            str, StringConstraints(strict=True, min_length=1, max_length=32, pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]+$")
         ]
         | None
     ) = None

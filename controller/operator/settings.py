@@ -64,7 +64,7 @@ class Settings:
     aws_regions: Annotated[tuple[str, ...], Setting(default="--aws-region, else every region that the SDK knows")] = ()
     """regions, comma-separated, that are open in the operator's own account; the first is the default"""
     aws_endpoint_url: Annotated[str | None, Setting(default="AWS_ENDPOINT_URL_SAGEMAKER, else AWS's own")] = None
-    """SageMaker endpoint"""
+    """URL of the SageMaker endpoint, such as that of a VPC"""
     aws_timeout: timedelta = timedelta(seconds=30)
     """how long one AWS call may take"""
     accounts_file: Path | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.aws import sagemaker
+from controller.aws import requests, sagemaker
 from playground.programs import find_or_build
 from tests.chart.helm import ROOT, Helm
 from tests.chart.pod import Pod, namespaces
@@ -84,5 +84,6 @@ def test_fresh_user_gets_from_two_values_to_ready_and_back(
 def test_iam_actions_are_the_calls_that_are_made() -> None:
     (policy,) = re.findall(r"(?s)```json\n(.*?)```", TEXT)
     named = re.findall(r"sagemaker:([A-Z]\w+)", policy)
-    made = set(re.findall(r'"((?:Create|Describe|Delete|Start|Stop|List|Add)[A-Z]\w+)"', inspect.getsource(sagemaker)))
+    sources = "".join(map(inspect.getsource, (sagemaker, requests)))
+    made = set(re.findall(r'"((?:Create|Describe|Delete|Start|Stop|List|Add)[A-Z]\w+)"', sources))
     assert sorted(named) == sorted(made)

@@ -86,6 +86,7 @@ def stages(count: int) -> list[dict[str, object]]:
         ("a_tag_with_umlauts_and_blanks", {"tags": [{"key": "Größe +/=", "value": "zwölf:3 @ läden"}]}),
         ("the_longest_duration", {"rollout": {"strategy": "Sequential", "bakeTime": "8759h59m60s", "progressDeadline": "31536000s"}}),
         ("a_region_of_china", {"target": {"region": "cn-north-1"}}),
+        ("a_region_of_the_european_cloud", {"target": {"region": "eusc-de-east-1"}}),
         ("a_region_of_the_government", {"target": {"region": "us-gov-west-1"}}),
         ("min_devices_with_its_bound", {"rollout": {"strategy": "Sequential", "maxFailedPercent": 0, "minDevices": 1}}),
     ],

@@ -1,6 +1,7 @@
 """Flags and environment become one frozen value."""
 
 import argparse
+from dataclasses import asdict, fields
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def test_every_flag_is_read() -> None:
         *("--namespace", "retail", "--namespace", "stores-*", "--cluster-id", "blue", "--aws-region", "eu-west-1"),
         *("--aws-endpoint-url", "http://localhost:4577", "--aws-timeout", "5s", "--accounts-file", "accounts.yaml"),
         *("--concurrency", "8", "--sweep-interval", "30s", "--audit-interval", "2h", "--shutdown-patience", "1m"),
-        *("--liveness", "http://0.0.0.0:8080/healthz", "--log-format", "json", "--verbose"),
+        *("--liveness", "http://0.0.0.0:8080/healthz", "--log-format", "json", "--verbose", "--settle", "2m"),
+        *("--aws-regions", "eu-west-1, us-east-1", "--own-account-file", "own.yaml"),
     )
     expected = {
         "namespaces": ("retail", "stores-*"),
@@ -46,9 +48,12 @@ def test_every_flag_is_read() -> None:
         "shutdown_patience": timedelta(minutes=1),
         "liveness": "http://0.0.0.0:8080/healthz",
         "verbose": True,
-        "json_log": True,
+        "log_format": "json",
+        "settle": timedelta(minutes=2),
+        "aws_regions": ("eu-west-1", "us-east-1"),
+        "own_account_file": Path("own.yaml"),
     }
-    assert {name: getattr(chosen, name) for name in expected} == expected
+    assert asdict(chosen) == expected
 
 
 @pytest.mark.parametrize(
@@ -63,7 +68,11 @@ def test_every_flag_is_read() -> None:
         ("EDGEPLAN_CONCURRENCY", "8", "concurrency", 8),
         ("EDGEPLAN_SWEEP_INTERVAL", "30s", "sweep_interval", timedelta(seconds=30)),
         ("EDGEPLAN_ACCOUNTS_FILE", "a.yaml", "accounts_file", Path("a.yaml")),
-        ("EDGEPLAN_LOG_FORMAT", "json", "json_log", True),
+        ("EDGEPLAN_OWN_ACCOUNT_FILE", "a.yaml", "own_account_file", Path("a.yaml")),
+        ("EDGEPLAN_AWS_REGIONS", "eu-west-1,us-east-1", "aws_regions", ("eu-west-1", "us-east-1")),
+        ("EDGEPLAN_SETTLE", "90s", "settle", timedelta(seconds=90)),
+        ("EDGEPLAN_VERBOSE", "true", "verbose", True),
+        ("EDGEPLAN_LOG_FORMAT", "json", "log_format", "json"),
         ("EDGEPLAN_CLUSTER_ID", "", "cluster_id", None),
     ],
 )
@@ -82,17 +91,64 @@ def test_flag_wins_over_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("flag", "value"),
     [
         ("--concurrency", "0"),
         ("--concurrency", "many"),
+        ("--concurrency", "\N{SUPERSCRIPT TWO}"),
         ("--sweep-interval", "10"),
         ("--sweep-interval", "0s"),
-        ("--aws-timeout", ""),
+        ("--sweep-interval", "99999999999h"),
+        ("--aws-timeout", "\n"),
+        ("--settle", "soon"),
         ("--log-format", "xml"),
+        ("--cluster-id", "team/prod"),
+        ("--cluster-id", "prod#1"),
+        ("--cluster-id", "-prod"),
+        ("--cluster-id", "prod."),
+        ("--cluster-id", "größe"),
+        ("--cluster-id", "prod\n"),
+        ("--cluster-id", "a" * 64),
+        ("--cluster-id", "a" * 200),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        parsed(*arguments)
-    assert arguments[0] in capsys.readouterr().err
+def test_what_makes_no_sense_is_refused_with_its_flag_or_variable_and_its_value(
+    flag: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match=f"^{flag}: ") as caught:
+        parsed(f"{flag}={value}")
+    assert repr(value)[:40] in str(caught.value)
+    assert len(str(caught.value)) < 250
+    variable = f"EDGEPLAN_{flag.lstrip('-').upper().replace('-', '_')}"
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ValueError, match=f"^{variable}: "):
+        parsed()
+
+
+@pytest.mark.parametrize("value", ["a", "prod", "team-prod.1_b", "A" * 63, "0b9e7a3e-6c1f-4c39-9b5d-0123456789ab"])
+def test_a_good_cluster_id_is_taken(value: str) -> None:
+    assert parsed("--cluster-id", value).cluster_id == value
+
+
+def test_every_field_has_its_flag_its_variable_and_its_help() -> None:
+    parser = argparse.ArgumentParser(
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=60, width=400)
+    )
+    settings.add_arguments(parser)
+    told = parser.format_help()
+    for each in fields(Settings):
+        flag = "--namespace" if each.name == "namespaces" else f"--{each.name.replace('_', '-')}"
+        (line,) = [line for line in told.splitlines() if line.strip().startswith(f"{flag} ")]
+        assert f"EDGEPLAN_{each.name.upper()})" in line
+        assert len(line.split("(default:")[0].removeprefix(f"  {flag}").split()) > 3
+
+
+@pytest.mark.parametrize(
+    "shown", ["(default: 30s;", "(default: 1h;", "(default: 1m;", "(default: 32;", "(default: no;"]
+)
+def test_the_help_shows_defaults_as_one_would_write_them(shown: str) -> None:
+    parser = argparse.ArgumentParser(
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=60, width=400)
+    )
+    settings.add_arguments(parser)
+    assert shown in parser.format_help()
