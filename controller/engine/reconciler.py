@@ -269,7 +269,9 @@ def _next(outcome: Outcome, resource: Resource, now: datetime, process: str) -> 
         case _:
             step = agenda(resource, frozenset(), now, process)
             ready = resource.status.condition("Ready")
-            return step.after if isinstance(step, Rest) else stage_poll(ready and ready.last_transition_time, now)
+            return (
+                step.after if isinstance(step, Rest) else stage_poll(ready.last_transition_time if ready else None, now)
+            )
 
 
 def _headline(outcome: Outcome) -> str:

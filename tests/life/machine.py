@@ -164,7 +164,7 @@ class World(RuleBasedStateMachine):
             if quiet == 2:
                 break
         else:
-            raise AssertionError(f"does not settle: {self.picture()}")
+            raise AssertionError(f"does not settle at {self.aws.loop.time()}: {self.unrest()}, {self.picture()}")
         self.people.rest()
         for plan in self.cluster.plans():
             for condition in plan.status.conditions:
@@ -198,6 +198,11 @@ class World(RuleBasedStateMachine):
         for process in self.processes:
             moments += [due for key, (due, _) in process.queue._line._timers.items() if not self.asks_again(key)]
         return min((moment for moment in moments if moment is not None), default=None)
+
+    def unrest(self) -> list[Any]:
+        """What is still to come."""
+        timers: list[Any] = [(timer.when(), timer) for timer in self.aws.loop.timers()]
+        return timers + [(due, key) for each in self.processes for key, (due, _) in each.queue._line._timers.items()]
 
     def asks_again(self, key: Key) -> bool:
         """Whether an object waits for quota."""
