@@ -5,10 +5,12 @@ that the accounts file maps to a role, the regions and the namespaces that may u
 closed to whoever asks: neither names of accounts nor whether there is one of that name.
 """
 
+import os
 import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from controller.aws.accounts_file import OWN_ACCOUNT, Account, Bounds, OwnAccount
 from controller.aws.sagemaker import SageMakerPlans, client_config
@@ -120,7 +122,11 @@ class Accounts:
         return self._connect(scope, "sagemaker", self._endpoint_url, self._threads)
 
     def _sts(self, scope: Scope) -> Any:
-        return self._connect(scope, "sts", None, 1)
+        # A service that is not AWS's own answers both; of AWS, an endpoint of SageMaker's does not speak STS.
+        host = urlsplit(self._endpoint_url or "").hostname or ""
+        elsewhere = bool(host) and not host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
+        named = elsewhere and "AWS_ENDPOINT_URL_STS" not in os.environ
+        return self._connect(scope, "sts", self._endpoint_url if named else None, 1)
 
     def _connect(self, scope: Scope, service: str, endpoint_url: str | None, connections: int) -> Any:
         account = self._accounts.get(scope.account)

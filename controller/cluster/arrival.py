@@ -1,18 +1,15 @@
 """Before the operator starts: whether there is a way to a cluster, and whether its API server answers."""
 
-import asyncio
 import os
-import ssl
 
-import aiohttp
 from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 
-from controller.cluster.connection import cluster_uid, configuration, connect
+from controller.cluster.connection import cluster_uid, configuration, connect, may_pass, translated
 from controller.engine.ports import ObjectError
 
 _PATIENCE = 10.0  # seconds for one answer
-_UNAUTHORIZED, _TOO_MANY, _SERVER_ERROR = 401, 429, 500
+_REFUSALS = frozenset({401, 429})
 
 
 async def call_on_cluster(*, identify: bool) -> str | None:
@@ -28,43 +25,26 @@ async def call_on_cluster(*, identify: bool) -> str | None:
         settings = await configuration()
         api = connect(settings, connections=1)
     except ObjectError as error:
-        raise ObjectError(f"{error}{_named_file()}") from error
-    except Exception as error:
-        # A broken file can be wrong in any way, and the library checks none of them.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ObjectError(f"no way to reach a cluster: {type(error).__name__}: {reason}{_named_file()}") from error
+        path = os.environ.get("KUBECONFIG")
+        raise ObjectError(f"{error} (KUBECONFIG={path})" if path else str(error)) from error
     try:
-        await asyncio.wait_for(_ask(api, identify=identify), _PATIENCE)
-    except (ssl.SSLError, aiohttp.ClientSSLError) as error:
-        raise ObjectError(f"the API server at {settings.host} is not the one of the configuration: {error}") from error
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return f"the API server at {settings.host} does not answer: {str(error) or 'it takes too long'}"
-    except ApiException as error:
-        if error.status == _TOO_MANY or error.status >= _SERVER_ERROR:
-            return f"the API server at {settings.host} answers {error.status} {error.reason}"
-        raise ObjectError(f"the API server at {settings.host} answers {error.status} {error.reason}") from error
+        async with translated(f"the API server at {settings.host} does not answer", _PATIENCE):
+            await _ask(api)
+        if identify:
+            await cluster_uid(api, _PATIENCE)
+    except ObjectError as error:
+        if may_pass(error):
+            return str(error)
+        raise
     finally:
         await api.close()  # type: ignore[no-untyped-call]
     return None
 
 
-def _named_file() -> str:
-    path = os.environ.get("KUBECONFIG")
-    return f" (KUBECONFIG={path})" if path else ""
-
-
-async def _ask(api: client.ApiClient, *, identify: bool) -> None:
+async def _ask(api: client.ApiClient) -> None:
+    """Ask for the version, which anybody may know: any answer will do that is no refusal of the caller."""
     request = await api.param_serialize("GET", "/version", auth_settings=["BearerToken"])
     answer = await api.call_api(*request)
     await answer.read()  # type: ignore[no-untyped-call]
-    if answer.status in (_UNAUTHORIZED, _TOO_MANY) or answer.status >= _SERVER_ERROR:
+    if answer.status in _REFUSALS or answer.status >= 500:  # noqa: PLR2004 - HTTP's own
         raise ApiException(status=answer.status, reason=answer.reason)
-    if not identify:
-        return
-    try:
-        await cluster_uid(api)
-    except ObjectError as error:
-        cause = error.__cause__
-        if isinstance(cause, ApiException) and cause.status >= _SERVER_ERROR:
-            raise cause from error
-        raise

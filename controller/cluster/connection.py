@@ -20,7 +20,7 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from controller.engine.ports import ObjectChanged, ObjectError, ObjectGone
 
-_NOT_FOUND, _CONFLICT = 404, 409
+_NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_ERROR = 404, 409, 429, 500
 _METADATA_ONLY = "application/json;as={};g=meta.k8s.io;v=v1"
 _LONGEST_TEXT = 200  # of an answer that is not the API server's own: a proxy's error page can be long
 
@@ -33,6 +33,14 @@ def status_of(error: ObjectError) -> int | None:
     """The HTTP status of the answer that became this error, if there was an answer."""
     cause = error.__cause__
     return cause.status if isinstance(cause, ApiException) else None
+
+
+def may_pass(error: ObjectError) -> bool:
+    """Whether the trouble may pass by itself: no answer, or a server that is overloaded or broken."""
+    cause = error.__cause__
+    if isinstance(cause, ApiException):
+        return bool(cause.status == _TOO_MANY or cause.status >= _SERVER_ERROR)
+    return isinstance(cause, aiohttp.ClientError | OSError) and not isinstance(cause, aiohttp.ClientSSLError)
 
 
 @asynccontextmanager

@@ -155,19 +155,20 @@ class KubernetesObjects:
         for _ in range(_ATTEMPTS):
             try:
                 return await self._patch_finalizers(known, wanted=wanted)
-            except ObjectChanged:
+            except ObjectChanged as conflict:
                 known = await self._now(resource)
                 if known.has_finalizer and wanted:
-                    # Whoever put it on may have made calls since.
-                    raise ObjectChanged(f"{resource.key}: somebody else put the finalizer on", known) from None
+                    raise ObjectChanged(f"{resource.key}: somebody else put the finalizer on", known) from conflict
                 if known.has_finalizer == wanted:
                     return known
             except ObjectError as error:
                 # The API server takes no new finalizer for an object that is being deleted.
-                refused = wanted and status_of(error) == _UNPROCESSABLE
-                if refused and (await self._now(resource)).deleting:
-                    raise ObjectGone(str(error)) from error
-                raise
+                if not wanted or status_of(error) != _UNPROCESSABLE:
+                    raise
+                known = await self._now(resource)
+                if not known.deleting:
+                    raise
+                raise ObjectChanged(f"{resource.key} is being deleted: {error}", known) from error
         raise ObjectChanged(f"{resource.key}: edited {_ATTEMPTS} times while its finalizer was written", known)
 
     async def _patch_finalizers(self, known: Resource, *, wanted: bool) -> Resource:

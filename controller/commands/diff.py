@@ -100,10 +100,9 @@ async def _compare(asked: list[_Asked], accounts: Accounts, cluster_id: str | No
                 plans = accounts.plans(accounts.scope(key.namespace, spec.target))
                 name = spec.edge_deployment_plan_name or key.name
                 holder = holders.setdefault((plans.scope, name), key) if spec.manages else key
+                rights = accounts.rights(key.namespace, plans.scope)
                 async with turns:
-                    return await _difference(
-                        key, spec, plans, cluster, holder, rights=accounts.rights(key.namespace, plans.scope)
-                    )
+                    return await _difference(key, spec, plans, cluster, holder, rights=rights)
             except EdgePlanError as error:
                 return error
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from controller.domain.reasons import Reason
 from controller.domain.resource import InvalidSpec, Resource
-from controller.domain.schedule import LONGEST, STAGE_POLL
+from controller.domain.schedule import LONGEST, STAGE_POLL, stage_poll
 
 
 class Wake(StrEnum):
@@ -52,16 +52,19 @@ def agenda(resource: Resource, wakes: frozenset[Wake], now: datetime, process: s
         # Costs no AWS call, and the holder may have gone while the operator was down.
         reason = Reason.of(stalled.reason)
         return Work() if reason is not None and reason.ends_when_the_name_is_free else Rest()
-    return _early_look(resource, now)
-
-
-def _early_look(resource: Resource, now: datetime) -> Rest | Work:
-    """What a create makes of the stages is looked at soon after: no listing tells that they are ready."""
-    status, ready = resource.status, resource.status.condition("Ready")
-    if ready is None or not any(stage.status == "CREATING" for stage in status.stages or ()):
+    ready = status.condition("Ready")
+    if ready is None or next_look(resource, now) is None or ready.reason == Reason.SUSPENDED:
         return Rest()
     left = STAGE_POLL - (now - ready.last_transition_time)
     return Rest(min(left, STAGE_POLL)) if left > timedelta(0) else Work()
+
+
+def next_look(resource: Resource, now: datetime) -> timedelta | None:
+    """When stages that are CREATING are looked at again, after a look; no listing tells that they are ready."""
+    ready = resource.status.condition("Ready")
+    if ready is None or not any(stage.status == "CREATING" for stage in resource.status.stages or ()):
+        return None
+    return stage_poll(ready.last_transition_time, now)
 
 
 def _wants_finalizer(resource: Resource) -> bool:

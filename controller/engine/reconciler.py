@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from controller.domain.actions import Action, CreatePlan
-from controller.domain.agenda import Rest, Wake, agenda
+from controller.domain.agenda import Rest, Wake, agenda, next_look
 from controller.domain.attempt import (
     Announce,
     Answer,
@@ -27,9 +27,9 @@ from controller.domain.attempt import (
 from controller.domain.circumstances import Circumstances
 from controller.domain.events import Event, transitions
 from controller.domain.failures import FailureKind
-from controller.domain.outcomes import Gone, Outcome, Queued, Retrying, Waiting
+from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Waiting
 from controller.domain.resource import Key, Resource, Scope
-from controller.domain.schedule import STAGE_POLL, stage_poll
+from controller.domain.schedule import STAGE_POLL
 from controller.domain.status import EdgeDeploymentPlanStatus
 from controller.domain.summarize import summarize
 from controller.engine.index import Index
@@ -227,13 +227,13 @@ class Reconciler:
         status = summarize(current, outcome, result.found, now, owed=result.owed)
         if self._index.is_ghost(current):
             current = self._index.haunt(replace(current, status=status))
-            return _next(outcome, current, now, self._process)
+            return _next(outcome, current, now)
         if status.wire() != current.status.wire():
             current = await self._written(current, status)
             logger.info("%s: %s", current.key, _headline(outcome))
         for event in transitions(before.status, status, result.found.done):
             await self._objects.publish(current, event)
-        return _next(outcome, current, now, self._process)
+        return _next(outcome, current, now)
 
     async def _written(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
         try:
@@ -259,19 +259,17 @@ class Reconciler:
             self._index.let_go(resource)
 
 
-def _next(outcome: Outcome, resource: Resource, now: datetime, process: str) -> timedelta | None:
+def _next(outcome: Outcome, resource: Resource, now: datetime) -> timedelta | None:
     match outcome:
         case Waiting(after=after):
             # What is still to be done at once after so many looks must not become a hot loop.
             return max(after, STAGE_POLL)
         case Retrying(after=after) | Queued(after=after):
             return after
+        case Done() | Pending():
+            return next_look(resource, now)
         case _:
-            step = agenda(resource, frozenset(), now, process)
-            ready = resource.status.condition("Ready")
-            return (
-                step.after if isinstance(step, Rest) else stage_poll(ready.last_transition_time if ready else None, now)
-            )
+            return None
 
 
 def _headline(outcome: Outcome) -> str:

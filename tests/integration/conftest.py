@@ -29,8 +29,10 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A sandbox, which is asked whose account it is too."""
     with Sandbox() as running:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", running.url)
         yield running
 
 

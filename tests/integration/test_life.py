@@ -79,7 +79,6 @@ def test_plan_of_somebody_else_is_refused_then_adopted_without_a_change(world: W
         world.edit("plan", policy={"adoption": "Adopt"})
         world.wait_for("plan", "Ready")
         counts = world.sandbox.counts()
-        assert counts.pop("CreateEdgeDeploymentPlan") == 1  # create first, ask later
         assert counts == {"DescribeEdgeDeploymentPlan": 1, "ListTags": 1, "AddTags": 1}
         assert world.status("plan")["edgeDeploymentPlanArn"]
 
@@ -125,7 +124,7 @@ def test_another_clusters_plan_is_refused(world: World) -> None:
 
 
 def test_drift_made_at_aws_is_back_within_an_interval(world: World, aws: Any) -> None:
-    with world.operator(sweep_interval=SECOND):
+    with world.operator(sweep_interval=SECOND, settle=SECOND):
         world.create("plan", stages=[stage("a"), stage("b")])
         world.wait_for("plan", "Ready")
         wait_until(lambda: world.status("plan").get("lastModifiedTime"))
@@ -147,7 +146,7 @@ def test_removed_tags_are_back_after_an_audit(world: World, aws: Any) -> None:
 
 
 def test_idle_plans_cost_a_list_call_per_hundred_and_no_describe(world: World) -> None:
-    with world.operator(sweep_interval=2 * SECOND):
+    with world.operator(sweep_interval=2 * SECOND, audit_interval=timedelta(days=10_000)):  # no audit by chance
         for number in range(120):
             world.create(f"plan-{number}")
         wait_until(lambda: len([b for b in world.all() if b["status"].get("lastModifiedTime")]) == 120, seconds=60)

@@ -58,17 +58,19 @@ def test_restart_costs_no_aws_call(world: World) -> None:
     assert world.sandbox.counts() == before | {"CreateEdgeDeploymentPlan": 2}
 
 
-def test_a_hundred_happy_plans_cost_a_hundred_calls_and_three_writes_each(world: World) -> None:
+def test_a_hundred_happy_plans_cost_two_calls_each_and_four_writes(world: World) -> None:
+    """The create, and one early look at the stages that it made; finalizer, event, and a status after each call."""
     with world.operator():
         for number in range(100):
             world.create(f"plan-{number:03}", stages=[stage("fleet")])
         wait_until(lambda: sum(_ready(body) for body in world.all()) == 100, seconds=60)
         wait_until(lambda: len(world.writes("events")) == 100)
-    assert world.sandbox.counts() == {"CreateEdgeDeploymentPlan": 100}
+        wait_until(lambda: all("creationTime" in body["status"] for body in world.all()))
+    assert world.sandbox.counts() == {"CreateEdgeDeploymentPlan": 100, "DescribeEdgeDeploymentPlan": 100}
     finalizers = world.writes("edgedeploymentplans")
     statuses = world.writes("edgedeploymentplans/status")
     events = world.writes("events")
-    assert (len(finalizers), len(statuses), len(events)) == (100, 100, 100)
+    assert (len(finalizers), len(statuses), len(events)) == (100, 200, 100)
 
 
 def test_quota_lets_in_in_order_and_only_one_plan_asks(world: World) -> None:

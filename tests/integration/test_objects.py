@@ -202,14 +202,16 @@ def test_finalizer_of_an_object_that_went_is_nobodys(world: World, replaced: boo
     assert world.get("plan") == before
 
 
-def test_object_that_is_being_deleted_takes_no_finalizer_and_counts_as_gone(world: World) -> None:
+def test_object_that_is_being_deleted_takes_no_finalizer_and_is_told(world: World) -> None:
     known = parse(world.create("plan"))
     set_finalizers(world, "plan", OTHERS)
     world.delete("plan")
-    with pytest.raises(ObjectGone, match="no new finalizers can be added"):
-        ask(lambda objects: objects.hold(known))
-    with pytest.raises(ObjectGone, match="no new finalizers can be added"):
-        ask(lambda objects: objects.hold(parse(world.get("plan"))))
+    dying = parse(world.get("plan"))
+    assert dying.deleting
+    for version in (known, dying):
+        with pytest.raises(ObjectChanged, match=r"is being deleted: .*no new finalizers can be added") as caught:
+            ask(lambda objects, version=version: objects.hold(version))  # type: ignore[misc]
+        assert caught.value.now == dying
     assert finalizers(world, "plan") == [OTHERS]
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import boto3
 import pytest
+from kubernetes.aio import client
 
 from controller.aws.accounts import Accounts
+from controller.cluster.connection import connect
+from controller.cluster.objects import KubernetesObjects
 from controller.domain.agenda import Wake
 from controller.domain.resource import Key, Resource, Scope, parse
 from controller.engine.index import Index
@@ -56,26 +59,32 @@ def test_thousand_idle_plans_cost_ten_list_calls_and_one_changed_plan_is_woken(s
         for row in page["EdgeDeploymentPlanSummaries"]:
             plan = _object(row["EdgeDeploymentPlanName"], row["EdgeDeploymentPlanArn"], row["LastModifiedTime"])
             index.put(plan)
-            index.place(plan, SCOPE)
+            index.set_scope(plan, SCOPE)
     accounts = Accounts(region=REGION, accounts={}, threads=4, timeout=10, endpoint_url=sandbox.url)
 
     def wake(key: Key, reason: Wake) -> None:
         woken.append((key, reason))
 
+    async def one() -> None:
+        api = connect(client.Configuration(host="http://127.0.0.1:1"), 1)  # every plan is named: nobody is looked up
+        sweeper = Sweeper(
+            index=index,
+            accounts=accounts,
+            objects=KubernetesObjects(api, lambda: datetime.now(UTC), "test"),
+            quotas=Quotas(wake),
+            wake=wake,
+            cluster="test",
+            interval=timedelta(seconds=1),
+            audit_interval=timedelta(days=1_000_000),  # no audits in this test
+        )
+        await sweeper.sweep(SCOPE)
+        await api.close()  # type: ignore[no-untyped-call]
+
     def sweep() -> dict[str, int]:
         """One sweep in a loop of its own; the calls that it made."""
         sandbox.reset_counts()
         woken.clear()
-        never = timedelta(days=1_000_000)  # no audits in this test
-        sweeper = Sweeper(
-            index=index,
-            accounts=accounts,
-            quotas=Quotas(wake),
-            wake=wake,
-            interval=timedelta(seconds=1),
-            audit_interval=never,
-        )
-        asyncio.run(sweeper.sweep(SCOPE))
+        asyncio.run(one())
         return sandbox.counts()
 
     assert sweep() == {"ListEdgeDeploymentPlans": PLANS // 100}

@@ -1,10 +1,12 @@
 """What went while the watch was away is gone, though no event tells of it. Each test has a cluster of its own."""
 
 import time
+from datetime import timedelta
 
 import boto3
 import pytest
 
+from controller.operator import watch
 from edge_manager.server import Sandbox
 from playground.cluster import LocalCluster
 from tests.integration.operators import REGION, World, install, wait_until
@@ -46,6 +48,19 @@ def test_last_object_that_went_in_a_gap_is_gone_too(broken: World, own: LocalClu
         with own.elsewhere():
             broken.delete("only")
         wait_until(lambda: operator.knows() == [], seconds=30)
+
+
+def test_list_that_kopf_makes_after_a_gap_is_reason_enough(
+    broken: World, own: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_CHECK", timedelta(hours=1))  # no glimpse, so nobody notices that the server is away
+    with broken.operator() as operator:
+        for name in ("first", "second"):
+            broken.create(name, policy=RETAIN)
+            broken.wait_for(name, "Ready", seconds=60)
+        with own.elsewhere():
+            broken.delete("first")
+        wait_until(lambda: operator.knows() == ["second"], seconds=60)
 
 
 def test_successor_made_in_a_gap_is_served_and_not_taken_for_the_dead(broken: World, own: LocalCluster) -> None:
