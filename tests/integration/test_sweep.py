@@ -16,6 +16,7 @@ from controller.engine.quotas import Quotas
 from controller.engine.sweeper import Sweeper
 from edge_manager.server import Sandbox
 from tests.integration.operators import REGION, minimal_spec
+from tests.unit.ports import NoObjects
 
 SCOPE = Scope("default", REGION)
 PLANS = 1000
@@ -56,7 +57,7 @@ def test_thousand_idle_plans_cost_ten_list_calls_and_one_changed_plan_is_woken(s
         for row in page["EdgeDeploymentPlanSummaries"]:
             plan = _object(row["EdgeDeploymentPlanName"], row["EdgeDeploymentPlanArn"], row["LastModifiedTime"])
             index.put(plan)
-            index.place(plan, SCOPE)
+            index.set_scope(plan, SCOPE)
     accounts = Accounts(region=REGION, accounts={}, threads=4, timeout=10, endpoint_url=sandbox.url)
 
     def wake(key: Key, reason: Wake) -> None:
@@ -70,6 +71,8 @@ def test_thousand_idle_plans_cost_ten_list_calls_and_one_changed_plan_is_woken(s
         sweeper = Sweeper(
             index=index,
             accounts=accounts,
+            objects=NoObjects(),
+            cluster="prod",
             quotas=Quotas(wake),
             wake=wake,
             interval=timedelta(seconds=1),

@@ -46,7 +46,7 @@ def test_every_flag_is_read() -> None:
         "shutdown_patience": timedelta(minutes=1),
         "liveness": "http://0.0.0.0:8080/healthz",
         "verbose": True,
-        "json_log": True,
+        "log_format": "json",
     }
     assert {name: getattr(chosen, name) for name in expected} == expected
 
@@ -63,7 +63,7 @@ def test_every_flag_is_read() -> None:
         ("EDGEPLAN_CONCURRENCY", "8", "concurrency", 8),
         ("EDGEPLAN_SWEEP_INTERVAL", "30s", "sweep_interval", timedelta(seconds=30)),
         ("EDGEPLAN_ACCOUNTS_FILE", "a.yaml", "accounts_file", Path("a.yaml")),
-        ("EDGEPLAN_LOG_FORMAT", "json", "json_log", True),
+        ("EDGEPLAN_LOG_FORMAT", "json", "log_format", "json"),
         ("EDGEPLAN_CLUSTER_ID", "", "cluster_id", None),
     ],
 )
@@ -90,9 +90,23 @@ def test_flag_wins_over_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--sweep-interval", "0s"),
         ("--aws-timeout", ""),
         ("--log-format", "xml"),
+        ("--cluster-id", "team/prod"),
+        ("--cluster-id", "prod#1"),
+        ("--cluster-id", "p" * 64),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
+def test_what_makes_no_sense_is_refused_with_flag_and_value(arguments: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match=f"^{arguments[0]}: ") as refusal:
         parsed(*arguments)
-    assert arguments[0] in capsys.readouterr().err
+    assert arguments[1] in str(refusal.value)
+
+
+def test_variable_that_makes_no_sense_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEPLAN_VERBOSE", "perhaps")
+    with pytest.raises(ValueError, match=r"^EDGEPLAN_VERBOSE: 'perhaps' is not one of true, false$"):
+        parsed()
+
+
+def test_value_that_is_too_long_is_refused_by_its_beginning() -> None:
+    with pytest.raises(ValueError, match="--concurrency: '9{80}…' is not a number from 1 to 999999"):
+        parsed("--concurrency", "9" * 5000)
