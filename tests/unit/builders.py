@@ -196,6 +196,11 @@ def plan(
     )
 
 
+def fresh(*stages: str | Stage, **fields: Any) -> Resource:
+    """An object that nobody has worked on yet."""
+    return plan(*(stages or ("canary",)), has_finalizer=False, **fields)
+
+
 def failure(
     kind: FailureKind = FailureKind.TRANSIENT,
     code: str = "InternalFailure",

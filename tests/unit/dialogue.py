@@ -1,23 +1,27 @@
 """Conversations with an attempt: each answer is said in turn, and what was asked comes back in words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 
 from controller.domain.actions import CreatePlan
-from controller.domain.attempt import Announce, Answer, Ask, Exists, Finalizer, Look, Request, Result, Talk
+from controller.domain.api import FINALIZER
+from controller.domain.attempt import Announce, Answer, Ask, Exists, Finalizer, Look, Request, Result, Talk, attempt
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.findings import Findings
 from controller.domain.observed import Created, ObservedPlan
 from controller.domain.outcomes import Outcome
 from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
-from tests.unit.builders import ARN, NOON, failure, plan
+from controller.domain.summarize import summarize
+from tests.unit.builders import ARN, NOON, failure, given, plan
 
 CREATE = "CreateEdgeDeploymentPlan"
 
 # Answers
-HELD = ANNOUNCED = RELEASED = plan("canary")
+HELD, RELEASED, ANNOUNCED = plan(), plan(), plan()  # stand for the object that the attempt is about, as it is then
 DID = NOTHING = None
-MADE = Created(ARN, since=NOON)
+MADE = Created(ARN, since=NOON - timedelta(seconds=1))
 LOST = failure(code="ReadTimeoutError", message="no answer", harmless=False)
 UNREACHED = failure(code="ConnectTimeoutError", message="no connection", harmless=True, request_id=None)
 BROKEN = failure(code="InternalFailure", harmless=True)
@@ -105,14 +109,14 @@ def fits(request: Request, answer: Answer) -> bool:
             return answer is None or isinstance(answer, Failure)
 
 
-def talk(attempt: Talk, *answers: Answer) -> Dialogue:
+def talk(conversation: Talk, *answers: Answer) -> Dialogue:
     """Hold the whole conversation; it must ask exactly as often as there are answers."""
     requests: list[Request] = []
     said: Answer = None
     left = list(answers)
     while True:
         try:
-            request = attempt.send(said)
+            request = conversation.send(said)
         except StopIteration as end:
             assert not left, f"asked only for {[word(each) for each in requests]}"
             return Dialogue(tuple(requests), end.value)
@@ -120,3 +124,22 @@ def talk(attempt: Talk, *answers: Answer) -> Dialogue:
         assert left, f"nothing is left to answer the last of {[word(each) for each in requests]} with"
         said = left.pop(0)
         assert fits(request, said), f"{word(request)} was answered with {said}"
+        if isinstance(said, ObservedPlan) and request == Look(with_tags=False):
+            said = replace(said, tags=None)
+
+
+def attempted(resource: Resource, *answers: Answer, now: datetime = NOON, **more: Any) -> Dialogue:
+    """One attempt at the object, told what the reconciler would tell it."""
+    owed = resource.status.owed or ()
+    usual = {"asked": resource.asked or "Request" in owed, "edited": resource.edited or "Edit" in owed}
+    held, released = replace(resource, finalizers=(FINALIZER,)), replace(resource, finalizers=())
+    stands = {id(HELD): held, id(ANNOUNCED): held if resource.readable_spec.deletes else released, id(RELEASED): released}
+    said = [stands.get(id(answer), answer) for answer in answers]
+    return talk(attempt(resource, given(now, before=resource.status, **usual | more)), *said)
+
+
+def reported(resource: Resource, dialogue: Dialogue, now: datetime = NOON) -> Resource:
+    """The object with the status that the attempt left, held if it was asked to be."""
+    status = summarize(resource, dialogue.outcome, dialogue.found, now, owed=dialogue.result.owed)
+    held = Finalizer.HOLD in dialogue.requests or resource.has_finalizer
+    return replace(resource, status=status, finalizers=(FINALIZER,) if held else ())

@@ -108,5 +108,5 @@ def test_variable_that_makes_no_sense_is_refused_by_its_name(monkeypatch: pytest
 
 
 def test_value_that_is_too_long_is_refused_by_its_beginning() -> None:
-    with pytest.raises(ValueError, match="--concurrency: '9{80}…' is not a number from 1 to 999999"):
+    with pytest.raises(ValueError, match=r"--concurrency: '9{80}…' is not a number from 1 to 999999"):
         parsed("--concurrency", "9" * 5000)
