@@ -133,7 +133,11 @@ def attempted(resource: Resource, *answers: Answer, now: datetime = NOON, **more
     owed = resource.status.owed or ()
     usual = {"asked": resource.asked or "Request" in owed, "edited": resource.edited or "Edit" in owed}
     held, released = replace(resource, finalizers=(FINALIZER,)), replace(resource, finalizers=())
-    stands = {id(HELD): held, id(ANNOUNCED): held if resource.readable_spec.deletes else released, id(RELEASED): released}
+    stands = {
+        id(HELD): held,
+        id(ANNOUNCED): held if resource.readable_spec.deletes else released,
+        id(RELEASED): released,
+    }
     said = [stands.get(id(answer), answer) for answer in answers]
     return talk(attempt(resource, given(now, before=resource.status, **usual | more)), *said)
 
