@@ -76,14 +76,14 @@ class Index:
         self._dead[uid] = None
         if len(self._dead) > _DEAD:
             del self._dead[next(iter(self._dead))]
-        if key not in self._ghosts:
-            self._scopes.pop(key, None)
+        self._forget_scope(key)
         return known
 
     # -- ghosts -----------------------------------------------------------------------------------------------------
 
     def lost(self, resource: Resource) -> Resource | None:
         """The object is gone, and we did not let it go; its ghost, if there may be something of it in AWS."""
+        scope = self._scopes.get(resource.key)
         known = self.remove(resource.key, resource.uid)
         last = resource if known is None or resource.status != known.status else known
         status = last.status
@@ -91,6 +91,8 @@ class Index:
         touched = last.has_finalizer or status.has_plan or status.settling is not None
         if not last.readable_spec.deletes or not touched:
             return None
+        if scope is not None:
+            self._scopes[resource.key] = scope
         return self.haunt(last)
 
     def let_go(self, resource: Resource) -> None:
@@ -113,6 +115,7 @@ class Index:
         ghosts.pop(ghost.uid, None)
         if not ghosts:
             self._ghosts.pop(ghost.key, None)
+            self._forget_scope(ghost.key)
 
     # -- scopes and names -------------------------------------------------------------------------------------------
 
@@ -140,6 +143,10 @@ class Index:
     def namesakes(self, name: str, scope: Scope | None) -> list[Key]:
         """The objects that name that AWS plan."""
         return [key for key in self._named.get(name, ()) if self._scopes.get(key) == scope]
+
+    def _forget_scope(self, key: Key) -> None:
+        if key not in self._objects and key not in self._ghosts:
+            self._scopes.pop(key, None)
 
     def _unname(self, resource: Resource) -> None:
         keys = self._named[resource.plan_name]

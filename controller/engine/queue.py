@@ -105,15 +105,18 @@ class WorkQueue:
         self._line = Line(limit=concurrency, lane=lane)
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._starting = False
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._line)
 
     def wake(self, key: Key, *wakes: Wake) -> None:
-        """Have the key worked on now, or once more after the work under way."""
+        """Have the key worked on now, or once more after the work under way; wake-ups of one moment are one run."""
         self._line.wake(key, *wakes)
-        self._start()
+        if not self._starting and not self._closed:
+            self._starting = True
+            asyncio.get_running_loop().call_soon(self._start)
 
     async def drain(self, patience: timedelta) -> bool:
         """Take no more work and let what is under way finish; False when it did not within `patience`."""
@@ -126,6 +129,7 @@ class WorkQueue:
         return not late
 
     def _start(self) -> None:
+        self._starting = False
         if self._closed:
             return
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""One object for every kind of status that the operator writes, made by the project's own `decide` and `summarize`.
+"""One object for every kind of status that the operator writes, made by its own `decide`, `attempt` and `summarize`.
 
 Also the source of the test data of the Argo CD health check.
 """
@@ -8,18 +8,24 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from controller.domain.agenda import Wake
 from controller.domain.api import API_VERSION, FINALIZER, KIND, OWNER_TAG
-from controller.domain.decide import Circumstances, decide
+from controller.domain.attempt import Announce, Answer, Ask, Finalizer, Look, attempt
+from controller.domain.circumstances import Circumstances
+from controller.domain.decide import decide
 from controller.domain.desired import Desired
 from controller.domain.failures import Failure, FailureKind
+from controller.domain.findings import Findings
+from controller.domain.forecast import pending
 from controller.domain.observed import ObservedPlan, ObservedStage
-from controller.domain.outcomes import Outcome, Queued, Stalled, Suspended
+from controller.domain.outcomes import Next, Outcome, Queued, Stalled, Suspended, Waiting
 from controller.domain.ownership import Owner
-from controller.domain.resource import parse
-from controller.domain.respond import respond
+from controller.domain.reasons import Reason
+from controller.domain.resource import Scope, parse
+from controller.domain.schedule import STAGE_POLL
 from controller.domain.spec import EdgeDeploymentPlanSpec
-from controller.domain.status import StageStatus
-from controller.domain.summarize import Findings, summarize
+from controller.domain.stage import StageStatus
+from controller.domain.summarize import summarize
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:edge-deployment/store-cameras"
@@ -103,21 +109,49 @@ def at_aws(
 def after(before: Body, outcome: Outcome, observed: ObservedPlan | None = None, now: datetime = NOW) -> Body:
     """The object once a reconcile came to this outcome, having seen that plan (None: AWS was not asked)."""
     found = Findings(looked=observed is not None, arn=observed.arn if observed else None, observed=observed)
-    status = summarize(parse(before), found, outcome, now)
+    status = summarize(parse(before), outcome, found, now)
     return {**before, "status": status.wire()}
 
 
 def decided(before: Body, observed: ObservedPlan) -> Body:
-    """The object once `decide` has had its say about that plan."""
+    """The object once `decide` has had its say about that plan; in the middle of an attempt, where it goes on."""
     plan = parse(before)
     assert isinstance(plan.spec, EdgeDeploymentPlanSpec)
-    given = Circumstances(plan.status, NOW, edited=plan.generation != plan.status.observed_generation)
-    return after(before, decide(Desired(plan.plan_name, plan.spec, OWNER), observed, given).outcome, observed)
+    given = Circumstances(plan.status, NOW, edited=plan.edited)
+    desired = Desired(plan.plan_name, plan.spec, OWNER)
+    if not plan.spec.manages:
+        return after(before, pending(desired, observed, given), observed)
+    outcome = decide(desired, observed, given).outcome
+    if isinstance(outcome, Next):
+        outcome = Waiting(STAGE_POLL, outcome.reason, outcome.message)
+    return after(before, outcome, observed)
 
 
-def failed_with(before: Body, error: Failure, observed: ObservedPlan | None = None) -> Body:
-    """The object once a call failed."""
-    return after(before, respond(error, parse(before), dice=0.5), observed)
+def failed_with(before: Body, error: Failure) -> Body:
+    """The object once an attempt met that failure; AWS holds no plan."""
+    plan = parse(before)
+    looks = error.operation == "DescribeEdgeDeploymentPlan"
+    given = Circumstances(
+        plan.status,
+        NOW,
+        wakes=frozenset({Wake.DRIFT} if looks else ()),
+        cluster=OWNER.cluster,
+        scope=Scope("default", "eu-west-1"),
+        untouched=not plan.deleting,
+    )
+    talk = attempt(plan, given)
+    answer: Answer = None
+    while True:
+        try:
+            request = talk.send(answer)
+        except StopIteration as end:
+            return {**before, "status": summarize(plan, end.value.outcome, end.value.found, NOW).wire()}
+        if request is Ask.DEFINITION_GOING:
+            answer = False
+        elif isinstance(request, Announce | Finalizer):
+            answer = plan
+        else:
+            answer = error if isinstance(request, Look) == looks else None
 
 
 def deleting(before: Body) -> Body:
@@ -154,7 +188,10 @@ def _objects() -> Iterator[tuple[str, Body]]:
     yield "recreating", decided(edited(ready, deviceFleetName="kiosks", policy={"replacement": "Recreate"}), at_aws())
     yield "not-owned", decided(new, at_aws(tags={}))
     yield "refused-by-aws", failed_with(new, REFUSED)
-    yield "invalid-spec", after(body(stages=[{"stageName": "canary"}]), Stalled("InvalidSpec", "spec.stages[0]: no"))
+    yield (
+        "invalid-spec",
+        after(body(stages=[{"stageName": "canary"}]), Stalled(Reason.INVALID_SPEC, "spec.stages[0]: no")),
+    )
     yield "retrying", failed_with(new, BROKEN)
     yield "retrying-while-ready", failed_with(ready, BROKEN)
     yield "throttled", failed_with(new, THROTTLED)

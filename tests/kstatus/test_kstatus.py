@@ -12,6 +12,7 @@ import pytest
 
 from controller.domain.actions import DeleteStage
 from controller.domain.outcomes import Done, Outcome, Pending, Queued, Retrying, Stalled, Suspended, Waiting
+from controller.domain.reasons import Reason
 from tests.kstatus import states
 from tests.kstatus.states import Body, after, at_aws, objects
 
@@ -58,14 +59,14 @@ def test_every_kind_of_status_reads_as_it_should(kstatus: Judge) -> None:
 
 
 OUTCOMES: dict[str, tuple[Outcome, str]] = {
-    "done": (Done("InSync", "as specified"), "Current"),
-    "waiting": (Waiting(timedelta(seconds=5), "RolloutProgressing", "starting"), "InProgress"),
+    "done": (Done(Reason.IN_SYNC, "as specified"), "Current"),
+    "waiting": (Waiting(timedelta(seconds=5), Reason.ROLLOUT_PROGRESSING, "starting"), "InProgress"),
     "retrying": (Retrying(states.BROKEN, timedelta(seconds=1), 1), "InProgress"),
     "throttled": (Retrying(states.THROTTLED, timedelta(seconds=1), 0), "InProgress"),
     "first in the queue": (Queued(0, timedelta(seconds=1), 1, states.QUOTA), "InProgress"),
     "behind in the queue": (Queued(3, timedelta(seconds=1), 0, states.QUOTA), "InProgress"),
-    "stalled": (Stalled("NotOwned", "not ours"), "Failed"),
-    "refused": (Stalled("RefusedByAWS", "no", states.REFUSED), "Failed"),
+    "stalled": (Stalled(Reason.NOT_OWNED, "not ours"), "Failed"),
+    "refused": (Stalled(Reason.REFUSED_BY_AWS, "no", states.REFUSED), "Failed"),
     "pending": (Pending((DeleteStage("store-cameras", "fleet"),)), "InProgress"),
     "suspended": (Suspended(), "InProgress"),
 }

@@ -6,21 +6,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from controller.domain.api import FINALIZER, OWNER_TAG
-from controller.domain.decide import Circumstances
+from controller.domain.circumstances import Circumstances
 from controller.domain.desired import Desired
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.ownership import Owner
-from controller.domain.resource import InvalidSpec, Key, Resource
+from controller.domain.reasons import Reason
+from controller.domain.resource import InvalidSpec, Key, Resource, Scope
 from controller.domain.spec import DeploymentConfig, DeviceSelectionConfig, EdgeDeploymentPlanSpec, ModelConfig, Stage
+from controller.domain.stage import StageStatus
 from controller.domain.status import (
     Condition,
     ConditionType,
     EdgeDeploymentPlanStatus,
     LastError,
     Retry,
+    Settling,
     StageState,
-    StageStatus,
     Truth,
 )
 
@@ -30,6 +32,9 @@ NAME = "store-cameras"
 ARN = f"arn:aws:sagemaker:eu-west-1:123456789012:edge-deployment/{NAME}"
 OWNER = Owner("cluster-1", "retail", NAME, "uid-1")
 KEY = Key("retail", NAME)
+SCOPE = Scope("default", "eu-west-1")
+ACCOUNT = "123456789012"
+PROCESS = "process-1"
 MODEL = ModelConfig(model_handle="people-counter", edge_packaging_job_name="people-counter-v7")
 
 
@@ -73,7 +78,7 @@ def rollout(**fields: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Observed(ObservedPlan):
-    """A plan at AWS that says what differs."""
+    """A plan in AWS that says what differs."""
 
     def at(self, name: str, status: StageStatus, **more: Any) -> Self:
         """The same with a stage in another status; or with one more stage, if it has none of that name."""
@@ -92,7 +97,7 @@ class Observed(ObservedPlan):
 
 
 def observed_stage(wanted: Stage, status: StageStatus = "READYTODEPLOY", **more: Any) -> ObservedStage:
-    """A stage at AWS, as the spec asks for it."""
+    """A stage in AWS, as the spec asks for it."""
     return ObservedStage(
         name=wanted.stage_name,
         selection=DeviceSelectionConfig.model_construct(**dict(wanted.device_selection_config)),
@@ -103,7 +108,7 @@ def observed_stage(wanted: Stage, status: StageStatus = "READYTODEPLOY", **more:
 
 
 def observed(*stages: str | Stage, tags: Mapping[str, str] | None = None) -> Observed:
-    """Our plan at AWS with these stages, none of them started."""
+    """Our plan in AWS with these stages, none of them started."""
     built = [stage(each) if isinstance(each, str) else each for each in stages]
     return Observed(
         arn=ARN,
@@ -118,14 +123,14 @@ def observed(*stages: str | Stage, tags: Mapping[str, str] | None = None) -> Obs
 
 
 def status(*, arn: str | None = ARN, generation: int = 1, **fields: Any) -> EdgeDeploymentPlanStatus:
-    """The status of an object whose plan is at AWS, tagged as ours."""
+    """The status of an object whose plan is in AWS, tagged as ours."""
     fields.setdefault("applied_tag_keys", (OWNER_TAG,) if arn else None)
     fields.setdefault("creation_time", NOON if arn else None)
     return EdgeDeploymentPlanStatus(observed_generation=generation, edge_deployment_plan_arn=arn, **fields)
 
 
 def condition(
-    kind: ConditionType, truth: Truth = "True", reason: str = "InSync", message: str = "", since: datetime = NOON
+    kind: ConditionType, truth: Truth = "True", reason: str = Reason.IN_SYNC, message: str = "", since: datetime = NOON
 ) -> Condition:
     """A condition."""
     return Condition(
@@ -140,6 +145,11 @@ def retry(attempts: int, at: datetime) -> Retry:
     )
 
 
+def settling(until: datetime = NOON + MINUTE, **more: Any) -> Settling:
+    """A change that AWS's reads may not show until then."""
+    return Settling(until=until, **more)
+
+
 def state(name: str, stage_status: StageStatus, **more: Any) -> StageState:
     """A stage as the status reports it."""
     return StageState(stage_name=name, status=stage_status, **more)
@@ -147,7 +157,14 @@ def state(name: str, stage_status: StageStatus, **more: Any) -> StageState:
 
 def given(now: datetime = NOON, *, before: EdgeDeploymentPlanStatus | None = None, **more: Any) -> Circumstances:
     """The circumstances of a decision about a plan that is known to be ours."""
-    return Circumstances(before or status(), now, **more)
+    known = before if before is not None else status()
+    ordinary: dict[str, Any] = {
+        "scope": SCOPE,
+        "cluster": OWNER.cluster,
+        "process": PROCESS,
+        "applied_tag_keys": frozenset(known.applied_tag_keys or ()),
+    }
+    return Circumstances(known, now, **ordinary | more)
 
 
 def plan(
@@ -179,6 +196,11 @@ def plan(
     )
 
 
+def fresh(*stages: str | Stage, **fields: Any) -> Resource:
+    """An object that nobody has worked on yet."""
+    return plan(*(stages or ("canary",)), has_finalizer=False, **fields)
+
+
 def failure(
     kind: FailureKind = FailureKind.TRANSIENT,
     code: str = "InternalFailure",
@@ -186,9 +208,10 @@ def failure(
     operation: str = "DescribeEdgeDeploymentPlan",
     harmless: bool = False,
     message: str = "it broke",
+    request_id: str | None = "request-1",
 ) -> Failure:
     """A failed call."""
-    return Failure(kind, operation, code, message, "request-1", harmless)
+    return Failure(kind, operation, code, message, request_id, harmless)
 
 
 REFUSED_FOR_QUOTA = failure(

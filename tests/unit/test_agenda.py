@@ -3,6 +3,7 @@
 import pytest
 
 from controller.domain.agenda import Rest, Wake, Work, agenda
+from controller.domain.reasons import Reason
 from controller.domain.status import EdgeDeploymentPlanStatus
 from tests.unit.builders import MINUTE, NOON, condition, plan, retry, status
 
@@ -29,7 +30,7 @@ def test_every_reason_to_wake_is_work(wake: Wake) -> None:
 
 
 def test_object_that_waits_rests_until_its_time() -> None:
-    assert agenda(plan(status=WAITING), NEVER, NOON) == Rest(NOON + MINUTE)
+    assert agenda(plan(status=WAITING), NEVER, NOON) == Rest(MINUTE)
 
 
 def test_object_that_waited_is_work() -> None:
@@ -56,12 +57,12 @@ def test_object_that_reconciles_is_work_after_a_restart() -> None:
 
 
 def test_stalled_object_rests() -> None:
-    before = status(conditions=(condition("Ready", "False"), condition("Stalled", reason="RefusedByAWS")))
+    before = status(conditions=(condition("Ready", "False"), condition("Stalled", reason=Reason.REFUSED_BY_AWS)))
     assert agenda(plan(status=before), NEVER, NOON) == Rest()
 
 
 def test_object_stalled_by_a_name_conflict_looks_whether_the_holder_went() -> None:
-    before = status(conditions=(condition("Ready", "False"), condition("Stalled", reason="NameConflict")))
+    before = status(conditions=(condition("Ready", "False"), condition("Stalled", reason=Reason.NAME_CONFLICT)))
     assert agenda(plan(status=before), NEVER, NOON) == Work()
 
 
@@ -71,7 +72,7 @@ def test_object_being_deleted_is_work_until_its_finalizer_is_off() -> None:
 
 
 def test_object_whose_deletion_failed_waits_for_its_retry() -> None:
-    assert agenda(plan(deleting=True, status=WAITING), NEVER, NOON) == Rest(NOON + MINUTE)
+    assert agenda(plan(deleting=True, status=WAITING), NEVER, NOON) == Rest(MINUTE)
 
 
 def test_object_whose_status_was_lost_is_work() -> None:

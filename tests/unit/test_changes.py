@@ -11,7 +11,7 @@ from controller.domain.changes import immutable_changes, stage_changes, tag_chan
 from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import Stalled, Waiting
 from controller.domain.spec import Stage
-from controller.domain.status import StageStatus
+from controller.domain.stage import StageStatus
 from tests.unit.builders import OWNER, desired, observed, observed_stage, stage
 
 NAMES = st.sampled_from("abcde")

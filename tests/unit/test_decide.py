@@ -1,5 +1,6 @@
 """What holds of every decision, whatever is desired and observed. Single cases: test_lifecycle.py."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given as generate
@@ -7,12 +8,14 @@ from hypothesis import strategies as st
 
 from controller.domain.actions import AddTags, CreatePlan, DeletePlan, StartStage, StopStage
 from controller.domain.api import OWNER_TAG
-from controller.domain.decide import Circumstances, decide, decide_deletion
+from controller.domain.circumstances import Circumstances
+from controller.domain.decide import decide, decide_deletion
 from controller.domain.desired import Desired
+from controller.domain.forecast import pending
 from controller.domain.observed import ObservedPlan
-from controller.domain.outcomes import Done, Gone, Pending, Queued, Retrying, Stalled, Suspended, Waiting
+from controller.domain.outcomes import Done, Gone, Next, Pending, Stalled, Waiting
 from controller.domain.ownership import Owner, Relation, relation
-from controller.domain.status import StageStatus
+from controller.domain.stage import StageStatus
 from tests.unit.builders import MINUTE, NOON, OWNER, desired, given, observed, observed_stage, rollout, stage, status
 
 NAMES = st.sampled_from(["canary", "tenth", "fleet"])
@@ -22,7 +25,6 @@ STATUSES: st.SearchStrategy[StageStatus] = st.sampled_from(
 TAGS = st.dictionaries(st.sampled_from(["team", "env"]), st.sampled_from(["1", "2"]))
 OWNERS = st.sampled_from([OWNER.tag_value, Owner("cluster-2", "retail", "z", "uid-z").tag_value, "by hand", None])
 POLICY = {
-    "management": ["Manage", "Observe"],
     "adoption": ["Never", "Adopt"],
     "replacement": ["Never", "Recreate"],
 }
@@ -67,10 +69,15 @@ CIRCUMSTANCES = st.builds(
 
 
 @generate(desires(), st.none() | plans(), CIRCUMSTANCES)
-def test_observe_never_calls(want: Desired, held: ObservedPlan | None, circumstances: Circumstances) -> None:
-    decision = decide(want, held, circumstances)
-    assert want.spec.manages or decision.actions == ()
-    assert not isinstance(decision.outcome, Pending) or not want.spec.manages
+def test_observe_ends_without_a_promise_or_lists_calls_that_manage_would_begin_with(
+    want: Desired, held: ObservedPlan | None, circumstances: Circumstances
+) -> None:
+    outcome = pending(want, held, circumstances)
+    assert isinstance(outcome, Done | Waiting | Stalled | Pending)
+    first = decide(want, held, replace(circumstances, adopting=True)).actions
+    if isinstance(outcome, Pending):
+        assert outcome.actions[: len(first)] == first
+        assert outcome.actions
 
 
 @generate(desires(), st.none() | plans(), CIRCUMSTANCES)
@@ -78,8 +85,7 @@ def test_every_decision_ends_in_an_outcome_that_a_look_can_have(
     want: Desired, held: ObservedPlan | None, circumstances: Circumstances
 ) -> None:
     outcome = decide(want, held, circumstances).outcome
-    assert isinstance(outcome, Done | Waiting | Stalled | Pending)
-    assert not isinstance(outcome, Retrying | Queued | Suspended | Gone)
+    assert isinstance(outcome, Done | Waiting | Stalled | Next)
 
 
 @generate(desires(), plans(), CIRCUMSTANCES)
@@ -118,7 +124,7 @@ def test_plan_is_created_only_where_none_is(
     want: Desired, held: ObservedPlan | None, circumstances: Circumstances
 ) -> None:
     created = any(isinstance(action, CreatePlan) for action in decide(want, held, circumstances).actions)
-    assert created == (held is None and want.spec.manages)
+    assert created == (held is None)
 
 
 @generate(desires(), st.none() | plans(), CIRCUMSTANCES)

@@ -4,14 +4,15 @@ from datetime import datetime
 
 import pytest
 
-from controller.domain.drift import suspects
+from controller.domain.drift import is_due_again, strangers, suspects
 from controller.domain.observed import PlanSummary
+from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
 from tests.unit.builders import ARN, MINUTE, NAME, NOON, condition, plan, status
 
 ROW = {NAME: PlanSummary(NAME, ARN, NOON)}
 SEEN = status(last_modified_time=NOON)
-STALLED = (condition("Ready", "False"), condition("Stalled", reason="NotOwned"))
+STALLED = (condition("Ready", "False"), condition("Stalled", reason=Reason.NOT_OWNED))
 TAKEN = status(arn=None, conditions=STALLED)
 OBSERVED = {"management": "Observe"}
 
@@ -51,10 +52,33 @@ def test_name_that_was_taken_and_is_free_now_is_one() -> None:
     assert not suspected(plan(status=TAKEN), ROW)
 
 
-def test_object_that_stalls_for_another_reason_is_none() -> None:
-    refused = status(arn=None, conditions=(condition("Stalled", reason="RefusedByAWS"),))
+def test_plan_that_is_there_although_its_creation_was_refused_is_one() -> None:
+    refused = status(arn=None, conditions=(condition("Stalled", reason=Reason.REFUSED_BY_AWS),))
     assert not suspected(plan(status=refused), {})
-    assert not suspected(plan(status=refused), ROW)
+    assert suspected(plan(status=refused), ROW)
+
+
+def test_plan_that_is_there_although_its_object_waits_for_quota_is_one() -> None:
+    waiting = status(arn=None, conditions=(condition("ResourceLimitExceeded", reason=Reason.WAITING_FOR_QUOTA),))
+    assert not suspected(plan(status=waiting), {})
+    assert suspected(plan(status=waiting), ROW)
+
+
+@pytest.mark.parametrize("reason", [Reason.NAME_CONFLICT, Reason.INVALID_SPEC, "OfAnotherVersion"])
+def test_object_that_stalls_for_another_reason_is_none(reason: str) -> None:
+    stalled = status(arn=None, conditions=(condition("Stalled", reason=reason),))
+    assert not suspected(plan(status=stalled), {})
+    assert not suspected(plan(status=stalled), ROW)
+
+
+def test_plans_that_no_object_names_are_strangers_in_order_of_name() -> None:
+    rows = {name: PlanSummary(name, ARN, NOON) for name in ("zebra", NAME, "ant")}
+    assert strangers([plan()], rows) == (rows["ant"], rows["zebra"])
+
+
+def test_difference_is_told_again_at_doubling_distances() -> None:
+    assert [sweeps for sweeps in range(1, 40) if is_due_again(3, sweeps)] == list(range(7, 40))
+    assert [is_due_again(1, 1), is_due_again(2, 2), is_due_again(2, 3)] == [True, False, True]
 
 
 def test_plan_that_appears_is_shown_to_who_only_observes() -> None:

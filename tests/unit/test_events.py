@@ -2,16 +2,18 @@
 
 from controller.domain.actions import AddTags, CreatePlan, StartStage
 from controller.domain.events import Event, transitions
+from controller.domain.findings import Findings
 from controller.domain.outcomes import Done, Outcome, Queued, Retrying, Stalled, Suspended
+from controller.domain.reasons import Reason
 from controller.domain.status import EdgeDeploymentPlanStatus
-from controller.domain.summarize import Findings, summarize
+from controller.domain.summarize import summarize
 from tests.unit.builders import ARN, MINUTE, MODEL, NAME, NOON, REFUSED_FOR_QUOTA, failure, plan, state, status
 
 RETRYING = Retrying(failure(), MINUTE, 1)
 
 
 def after(outcome: Outcome, before: EdgeDeploymentPlanStatus | None = None) -> EdgeDeploymentPlanStatus:
-    return summarize(plan(status=before or EdgeDeploymentPlanStatus()), Findings(), outcome, NOON)
+    return summarize(plan(status=before or EdgeDeploymentPlanStatus()), outcome, Findings(), NOON)
 
 
 def reasons(before: EdgeDeploymentPlanStatus, now: EdgeDeploymentPlanStatus) -> list[tuple[str, str]]:
@@ -20,7 +22,7 @@ def reasons(before: EdgeDeploymentPlanStatus, now: EdgeDeploymentPlanStatus) -> 
 
 def test_each_call_is_one_event() -> None:
     done = (CreatePlan(NAME, NAME, (MODEL,), (), {}), AddTags(ARN, {"team": "retail"}), StartStage(NAME, "canary"))
-    assert transitions(status(), after(Done("InSync", "")), done) == (
+    assert transitions(status(), after(Done(Reason.IN_SYNC, "")), done) == (
         Event("Normal", "Created", "Creating", f"CreatePlan({NAME} on fleet {NAME}: no stages)"),
         Event("Normal", "TagsChanged", "Tagging", "AddTags(team=retail)"),
         Event("Normal", "StageStarted", "Starting", "StartStage(canary)"),
@@ -40,16 +42,16 @@ def test_wait_for_quota_is_told_once_and_not_as_a_retry_too() -> None:
 
 
 def test_stall_is_a_warning_once_per_reason() -> None:
-    first = after(Stalled("NotOwned", "not ours"))
+    first = after(Stalled(Reason.NOT_OWNED, "not ours"))
     assert reasons(EdgeDeploymentPlanStatus(), first) == [("Warning", "NotOwned")]
-    assert reasons(first, after(Stalled("NotOwned", "still not ours"), first)) == []
-    assert reasons(first, after(Stalled("StageFailed", ""), first)) == [("Warning", "StageFailed")]
+    assert reasons(first, after(Stalled(Reason.NOT_OWNED, "still not ours"), first)) == []
+    assert reasons(first, after(Stalled(Reason.STAGE_FAILED, ""), first)) == [("Warning", "StageFailed")]
 
 
 def test_ready_for_a_new_reason_is_told() -> None:
-    first = after(Done("WaitingForPromotion", ""))
-    assert reasons(after(Stalled("NotOwned", "")), first) == [("Normal", "WaitingForPromotion")]
-    assert reasons(first, after(Done("WaitingForPromotion", ""), first)) == []
+    first = after(Done(Reason.WAITING_FOR_PROMOTION, ""))
+    assert reasons(after(Stalled(Reason.NOT_OWNED, "")), first) == [("Normal", "WaitingForPromotion")]
+    assert reasons(first, after(Done(Reason.WAITING_FOR_PROMOTION, ""), first)) == []
     assert reasons(first, after(Suspended(), first)) == []
 
 
@@ -73,6 +75,6 @@ def test_stages_that_end_are_told_with_their_numbers() -> None:
     ]
 
 
-def test_stages_found_at_an_adopted_plan_are_no_news() -> None:
+def test_stages_found_in_an_adopted_plan_are_no_news() -> None:
     now = status(stages=(state("canary", "DEPLOYED"),))
     assert transitions(EdgeDeploymentPlanStatus(), now, ()) == ()

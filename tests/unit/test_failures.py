@@ -8,17 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.domain.failures import (
-    BACKOFF_CAP,
     CREDENTIALS_CODES,
     QUOTA_CODES,
     TERMINAL_CODES,
     THROTTLING_CODES,
     TRANSIENT_CODES,
     FailureKind,
-    backoff,
     classify,
-    delay,
 )
+from controller.domain.schedule import BACKOFF_CAP, backoff, retry_after
 from tests.unit.builders import failure
 
 DICE = st.floats(min_value=0, max_value=1, exclude_max=True)
@@ -90,17 +88,21 @@ def test_full_jitter_reaches_the_whole_range(attempts: int) -> None:
 
 @given(attempts=st.integers(1, 10_000), dice=DICE)
 def test_credentials_are_tried_again_about_every_five_minutes(attempts: int, dice: float) -> None:
-    assert timedelta(seconds=270) <= delay(failure(FailureKind.CREDENTIALS), attempts, dice) <= timedelta(seconds=330)
+    assert (
+        timedelta(seconds=270)
+        <= retry_after(failure(FailureKind.CREDENTIALS), attempts, dice)
+        <= timedelta(seconds=330)
+    )
 
 
 @given(attempts=st.integers(1, 10_000), dice=DICE)
 def test_a_throttled_call_waits_5_to_15_seconds_however_often(attempts: int, dice: float) -> None:
-    assert timedelta(seconds=5) <= delay(failure(FailureKind.THROTTLED), attempts, dice) <= timedelta(seconds=15)
+    assert timedelta(seconds=5) <= retry_after(failure(FailureKind.THROTTLED), attempts, dice) <= timedelta(seconds=15)
 
 
 @pytest.mark.parametrize("kind", [FailureKind.TRANSIENT, FailureKind.UNKNOWN, FailureKind.QUOTA])
 def test_all_other_kinds_back_off(kind: FailureKind) -> None:
-    assert delay(failure(kind), 5, 0.5) == backoff(5, 0.5) == timedelta(seconds=8)
+    assert retry_after(failure(kind), 5, 0.5) == backoff(5, 0.5) == timedelta(seconds=8)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """The newest version of each object, and who holds which AWS plan."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.resource import Resource, Scope
+from controller.domain.resource import Key, Resource, Scope
 from controller.engine.index import Index
-from tests.unit.builders import KEY, MINUTE, plan, status
+from tests.unit.builders import KEY, MINUTE, SCOPE, plan, settling, status
 
-SCOPE = Scope("default", "eu-west-1")
 ELSEWHERE = Scope("default", "us-east-1")
 OBSERVE = {"management": "Observe"}
 
@@ -16,7 +16,7 @@ def index(*plans: Resource, scope: Scope = SCOPE) -> Index:
     made = Index()
     for one in plans:
         assert made.put(one)
-        made.place(one, scope)
+        made.set_scope(one, scope)
     return made
 
 
@@ -35,7 +35,7 @@ def test_older_version_is_refused() -> None:
     assert found.generation == 2
 
 
-def test_object_made_anew_replaces_the_former_whatever_its_version() -> None:
+def test_object_made_again_replaces_the_former_whatever_its_version() -> None:
     known = index(plan(version=12, uid="old"))
     assert known.put(plan(version=3, uid="new"))
 
@@ -48,51 +48,54 @@ def test_late_news_of_a_former_life_removes_nothing() -> None:
     assert (len(known), known.scopes(), known.get(KEY)) == (0, set(), None)
 
 
-def test_oldest_object_holds_the_plan() -> None:
-    older, newer = claimant("older", 2), claimant("newer", 1)
-    known = index(newer, older)
-    assert known.holder(newer) == known.holder(older) == older
+def keys(*resources: Resource) -> set[Key]:
+    return {one.key for one in resources}
 
 
-def test_object_that_has_the_plan_holds_it_against_an_older_one() -> None:
-    older, newer = claimant("older", 2), claimant("newer", 1, status=status())
-    assert index(newer, older).holder(older) == newer
+def test_objects_that_name_one_plan_are_rivals() -> None:
+    older, newer, other = claimant("older", 2), claimant("newer", 1), plan(name="other", uid="uid-other")
+    known = index(newer, older, other)
+    assert known.rivals(older, SCOPE) == (newer,)
+    assert known.rivals(newer, SCOPE) == (older,)
+    assert known.rivals(other, SCOPE) == ()
 
 
-def test_object_that_only_observes_holds_nothing() -> None:
+def test_object_that_only_observes_is_no_rival() -> None:
     older, newer = claimant("older", 2, policy=OBSERVE), claimant("newer", 1)
     known = index(newer, older)
-    assert known.holder(newer) == newer
+    assert known.rivals(newer, SCOPE) == ()
+    assert known.rivals(older, SCOPE) == (newer,)
 
 
-def test_object_with_an_invalid_spec_holds_nothing() -> None:
+def test_object_with_an_invalid_spec_is_no_rival() -> None:
     older = plan(name="shared", uid="uid-older", age=2 * MINUTE, invalid="deviceFleetName: Required value")
     newer = claimant("newer", 1)
-    assert index(newer, older).holder(newer) == newer
+    assert index(newer, older).rivals(newer, SCOPE) == ()
 
 
 def test_same_name_in_another_region_is_another_plan() -> None:
     older, newer = claimant("older", 2), claimant("newer", 1)
     known = index(older, scope=ELSEWHERE)
     known.put(newer)
-    known.place(newer, SCOPE)
-    assert known.holder(newer) == newer
+    known.set_scope(newer, SCOPE)
+    assert known.rivals(newer, SCOPE) == ()
     assert known.namesakes("shared", SCOPE) == [newer.key]
 
 
-def test_holder_that_goes_leaves_the_plan_to_the_next_oldest() -> None:
+def test_rival_that_goes_leaves_the_plan_to_the_others() -> None:
     plans = [claimant(f"plan-{age}", age) for age in (3, 2, 1)]
     known = index(*plans)
     known.remove(plans[0].key, plans[0].uid)
-    assert known.holder(plans[2]) == plans[1]
+    assert known.rivals(plans[2], SCOPE) == (plans[1],)
     assert known.namesakes("shared", SCOPE) == [plans[1].key, plans[2].key]
 
 
 @given(st.permutations(range(5)))
-def test_all_agree_on_the_holder_whatever_the_order_of_the_news(order: list[int]) -> None:
+def test_rivals_are_the_same_whatever_the_order_of_the_news(order: list[int]) -> None:
     plans = [plan(name=f"plan-{number}", uid=f"uid-{number}", edgeDeploymentPlanName="shared") for number in range(5)]
     known = index(*(plans[number] for number in order))
-    assert {known.holder(one).uid for one in plans} == {"uid-0"}
+    for one in plans:
+        assert keys(*known.rivals(one, SCOPE)) == keys(*plans) - {one.key}
 
 
 def test_objects_are_counted_by_where_their_plans_live() -> None:
@@ -103,9 +106,126 @@ def test_objects_are_counted_by_where_their_plans_live() -> None:
     assert len(list(known)) == 2
 
 
-def test_object_made_anew_under_another_plan_name_leaves_the_former_to_others() -> None:
+def test_object_made_again_under_another_plan_name_leaves_the_former_to_others() -> None:
     older, newer = claimant("older", 2), claimant("newer", 1)
     known = index(newer, older)
     assert known.put(plan(name="older", uid="again", version=9, edgeDeploymentPlanName="own"))
-    assert known.holder(newer) == newer
+    assert known.rivals(newer, SCOPE) == ()
     assert known.namesakes("own", SCOPE) == [older.key]
+
+
+def test_place_of_an_object_is_known_until_it_goes() -> None:
+    known = index(plan())
+    assert known.scope(KEY) == SCOPE
+    known.remove(KEY, "uid-1")
+    assert known.scope(KEY) is None
+
+
+# -- ghosts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        plan(),
+        plan(has_finalizer=False, status=status()),
+        plan(has_finalizer=False, status=status(arn=None, settling=settling())),
+    ],
+    ids=["held", "its plan is known", "a create may be under way"],
+)
+def test_object_that_went_unseen_leaves_a_ghost_to_be_deleted(last: Resource) -> None:
+    known = index(last)
+    ghost = known.lost(last)
+    assert ghost is not None
+    assert (ghost.deleting, ghost.has_finalizer, ghost.uid) == (True, True, last.uid)
+    assert known.at(KEY) == (ghost,)
+    assert known.is_ghost(ghost)
+    assert known.get(KEY) is None
+    assert known.scope(KEY) == SCOPE
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        plan(has_finalizer=False),
+        plan(has_finalizer=False, status=status(), policy={"deletion": "Retain"}),
+        plan(status=status(), policy=OBSERVE),
+    ],
+    ids=["never touched", "its plan is retained", "it only observed"],
+)
+def test_object_that_has_nothing_to_take_along_leaves_no_ghost(last: Resource) -> None:
+    known = index(last)
+    assert known.lost(last) is None
+    assert known.at(KEY) == ()
+
+
+def test_ghost_of_what_the_last_status_says_not_of_what_was_known_before() -> None:
+    known = index(plan(has_finalizer=False))
+    ghost = known.lost(plan(has_finalizer=False, status=status()))
+    assert ghost is not None
+    assert ghost.status.has_plan
+
+
+def test_ghost_of_an_object_that_was_never_known_is_kept_all_the_same() -> None:
+    known = Index()
+    assert known.lost(plan(status=status())) is not None
+
+
+def test_object_that_we_let_go_leaves_no_ghost() -> None:
+    known = index(plan(status=status()))
+    known.let_go(plan(status=status()))
+    last = known.get(KEY)
+    assert last is not None
+    assert known.lost(last) is None
+
+
+def test_ghost_is_worked_on_before_the_object_that_has_its_name_now() -> None:
+    known = index(plan(uid="old", edgeDeploymentPlanName="former"))
+    ghost = known.lost(plan(uid="old", edgeDeploymentPlanName="former"))
+    living = plan(uid="new", edgeDeploymentPlanName="latter")
+    known.put(living)
+    assert known.at(KEY) == (ghost, living)
+
+
+def test_two_ghosts_of_one_name_are_both_laid_to_rest() -> None:
+    known = Index()
+    for uid in ("first", "second"):
+        known.put(plan(uid=uid))
+        known.lost(plan(uid=uid))
+    first, second = known.at(KEY)
+    assert (first.uid, second.uid) == ("first", "second")
+    known.exorcise(first)
+    assert known.at(KEY) == (second,)
+    assert not known.is_ghost(first)
+    known.exorcise(second)
+    known.exorcise(second)
+    assert known.at(KEY) == ()
+
+
+def test_place_of_a_ghost_is_forgotten_with_it() -> None:
+    known = index(plan())
+    ghost = known.lost(plan())
+    assert ghost is not None
+    known.set_scope(ghost, SCOPE)
+    known.exorcise(ghost)
+    assert known.scope(KEY) is None
+
+
+def test_successor_that_wants_the_plan_of_a_ghost_takes_it_over() -> None:
+    known = index(plan(uid="old"))
+    known.lost(plan(uid="old"))
+    living = plan(uid="new")
+    known.put(living)
+    assert known.at(KEY) == (living,)
+    known.remove(KEY, "new")
+    assert known.at(KEY) == ()
+
+
+@pytest.mark.parametrize(
+    "living", [plan(uid="new", policy=OBSERVE), plan(uid="new", deleting=True)], ids=["observes", "is deleted"]
+)
+def test_successor_that_does_not_want_the_plan_leaves_it_to_the_ghost(living: Resource) -> None:
+    known = index(plan(uid="old"))
+    ghost = known.lost(plan(uid="old"))
+    known.put(living)
+    assert known.at(KEY) == (ghost, living)

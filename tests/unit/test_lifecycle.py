@@ -21,11 +21,14 @@ from controller.domain.api import OWNER_TAG
 from controller.domain.decide import decide, decide_deletion
 from controller.domain.desired import Desired
 from controller.domain.drift import suspects
+from controller.domain.forecast import pending
 from controller.domain.observed import ObservedPlan, PlanSummary
-from controller.domain.outcomes import Decision, Done, Gone, Pending, Stalled, Waiting
-from controller.domain.ownership import Owner
-from controller.domain.schedule import AT_ONCE, STAGE_POLL
-from controller.domain.status import EdgeDeploymentPlanStatus, StageStatus
+from controller.domain.outcomes import Decision, Done, Gone, Next, Pending, Stalled, Waiting
+from controller.domain.ownership import Owner, Reach, Rights
+from controller.domain.reasons import Reason
+from controller.domain.schedule import STAGE_POLL
+from controller.domain.stage import StageStatus
+from controller.domain.status import EdgeDeploymentPlanStatus
 from controller.schema.crd import custom_resource_definition
 from tests.unit.builders import (
     ARN,
@@ -51,7 +54,7 @@ ACTIVE: tuple[StageStatus, ...] = ("CREATING", "STARTING", "INPROGRESS", "STOPPI
 NOT_DEPLOYED: tuple[StageStatus, ...] = ("READYTODEPLOY", "STOPPED", "FAILED")
 INACTIVE: tuple[StageStatus, ...] = (*NOT_DEPLOYED, "DEPLOYED")
 EVERY: tuple[StageStatus, ...] = (*ACTIVE, *INACTIVE)
-IN_SYNC = Done("InSync", "AWS holds the plan as specified")
+IN_SYNC = Done(Reason.IN_SYNC, "AWS holds the plan as specified")
 OTHER = Owner(OWNER.cluster, "retail", "other-object", "uid-2")
 ELSEWHERE = Owner("cluster-2", "retail", NAME, "uid-9")
 RECREATE = {"replacement": "Recreate"}
@@ -67,7 +70,7 @@ def never_ours() -> EdgeDeploymentPlanStatus:
 
 
 def reason(decision: Decision) -> str:
-    assert isinstance(decision.outcome, Waiting | Stalled | Done | Gone)
+    assert isinstance(decision.outcome, Waiting | Stalled | Done | Gone | Next)
     return decision.outcome.reason
 
 
@@ -291,8 +294,8 @@ def test_immutable_field_changed_under_recreate_deletes_and_creates(stage_status
     want = other_fleet(**RECREATE)
     decision = decide(want, observed().at("canary", stage_status), given())
     assert decision.actions == (DeletePlan(NAME),)
-    assert isinstance(decision.outcome, Waiting)
-    assert decision.outcome.after == AT_ONCE
+    assert isinstance(decision.outcome, Next)
+    assert decision.outcome.reason == Reason.RECREATING
     (creation,) = decide(want, None, given()).actions
     assert isinstance(creation, CreatePlan)
     assert creation.fleet == "other-fleet"
@@ -373,8 +376,17 @@ def test_plan_of_another_cluster_is_refused_under_never() -> None:
     assert reason(decide(desired(), tagged(ELSEWHERE.tag_value), given(before=never_ours()))) == "NotOwned"
 
 
+def test_plan_of_another_cluster_needs_the_administrators_leave_to_be_adopted() -> None:
+    for rights in (Rights(), Rights(adopt=Reach.CLUSTER)):
+        decision = decide(desired(policy=ADOPT), tagged(ELSEWHERE.tag_value), given(before=never_ours(), rights=rights))
+        assert (decision.actions, reason(decision)) == ((), "NotOwned")
+        assert isinstance(decision.outcome, Stalled)
+        assert "ask who runs the operator to let namespace retail adopt it" in decision.outcome.message
+
+
 def test_plan_of_another_cluster_is_tagged_under_adopt() -> None:
-    decision = decide(desired(policy=ADOPT), tagged(ELSEWHERE.tag_value), given(before=never_ours()))
+    circumstances = given(before=never_ours(), rights=Rights(adopt=Reach.ANY))
+    decision = decide(desired(policy=ADOPT), tagged(ELSEWHERE.tag_value), circumstances)
     assert decision.actions == (AddTags(ARN, {OWNER_TAG: OWNER.tag_value}),)
 
 
@@ -390,14 +402,14 @@ def test_plan_deleted_and_made_anew_by_hand_is_not_ours() -> None:
 
 
 def test_foreign_plan_that_vanishes_lets_the_refused_object_in() -> None:
-    stalled = status(arn=None, conditions=(condition("Stalled", reason="NotOwned"),))
+    stalled = status(arn=None, conditions=(condition("Stalled", reason=Reason.NOT_OWNED),))
     refused = plan(status=stalled)
     assert suspects([refused], {}) == {refused.key}
     assert isinstance(agenda(refused, frozenset({Wake.DRIFT}), NOON), Work)
 
 
 def test_foreign_plan_that_stays_costs_no_look() -> None:
-    stalled = status(arn=None, conditions=(condition("Stalled", reason="NotOwned"),))
+    stalled = status(arn=None, conditions=(condition("Stalled", reason=Reason.NOT_OWNED),))
     assert suspects([plan(status=stalled)], {NAME: PlanSummary(NAME, ARN, NOON)}) == frozenset()
 
 
@@ -407,33 +419,56 @@ OBSERVE = {"management": "Observe"}
 
 
 def test_observe_lists_the_creation_of_a_missing_plan() -> None:
-    decision = decide(desired(policy=OBSERVE), None, given(before=never_ours()))
-    assert decision.actions == ()
-    assert isinstance(decision.outcome, Pending)
-    assert [type(action) for action in decision.outcome.actions] == [CreatePlan]
+    outcome = pending(desired(policy=OBSERVE), None, given(before=never_ours()))
+    assert isinstance(outcome, Pending)
+    assert [type(action) for action in outcome.actions] == [CreatePlan]
+
+
+def test_observe_lists_the_start_of_a_stage_that_is_still_to_be_created() -> None:
+    outcome = pending(desired("canary", policy=OBSERVE, rollout=rollout()), None, given(before=never_ours()))
+    assert isinstance(outcome, Pending)
+    assert [type(action) for action in outcome.actions] == [CreatePlan, StartStage]
 
 
 def test_observe_lists_changes_in_the_order_in_which_manage_makes_them() -> None:
-    decision = decide(desired(stage("canary", 20), policy=OBSERVE), observed("canary"), given())
-    assert isinstance(decision.outcome, Pending)
-    assert [str(action) for action in decision.outcome.actions] == ["DeleteStage(canary)", "CreateStages(canary)"]
+    outcome = pending(desired(stage("canary", 20), policy=OBSERVE), observed("canary"), given())
+    assert isinstance(outcome, Pending)
+    assert [str(action) for action in outcome.actions] == ["DeleteStage(canary)", "CreateStages(canary)"]
 
 
 def test_observe_reads_the_plan_of_anybody() -> None:
-    decision = decide(desired("canary", policy=OBSERVE), observed("canary").tagged({}), given(before=never_ours()))
-    assert isinstance(decision.outcome, Pending)
-    assert [type(action) for action in decision.outcome.actions] == [AddTags]
+    for value, reach in ((None, Reach.UNOWNED), (OTHER.tag_value, Reach.OWN), (ELSEWHERE.tag_value, Reach.ANY)):
+        circumstances = given(before=never_ours(), rights=Rights(observe=reach))
+        outcome = pending(desired(policy=OBSERVE), tagged(value), circumstances)
+        assert isinstance(outcome, Pending)
+        assert [type(action) for action in outcome.actions] == [AddTags]
+
+
+@pytest.mark.parametrize(
+    ("value", "reach"),
+    [
+        (None, Reach.OWN),
+        (Owner(OWNER.cluster, "stores", NAME, "uid-3").tag_value, Reach.UNOWNED),
+        (ELSEWHERE.tag_value, Reach.CLUSTER),
+        ("by another tool", Reach.CLUSTER),
+    ],
+)
+def test_observe_tells_nothing_of_a_plan_that_the_namespace_may_not_see(value: str | None, reach: Reach) -> None:
+    circumstances = given(before=never_ours(), rights=Rights(observe=reach))
+    outcome = pending(desired(policy=OBSERVE), tagged(value), circumstances)
+    assert isinstance(outcome, Stalled)
+    assert outcome.reason is Reason.NOT_PERMITTED
 
 
 def test_observe_starts_no_stage() -> None:
     want = desired("canary", policy=OBSERVE, rollout=rollout())
-    decision = decide(want, observed("canary"), given())
-    assert decision == Decision((), Pending((StartStage(NAME, "canary"),)))
+    assert pending(want, observed("canary"), given()) == Pending((StartStage(NAME, "canary"),))
 
 
 def test_observe_stalls_where_manage_would() -> None:
-    decision = decide(desired(deviceFleetName="other", policy=OBSERVE), observed(), given())
-    assert reason(decision) == "ImmutableFieldChanged"
+    outcome = pending(desired(deviceFleetName="other", policy=OBSERVE), observed(), given())
+    assert isinstance(outcome, Stalled)
+    assert outcome.reason is Reason.IMMUTABLE_FIELD_CHANGED
 
 
 # -- deletion ---------------------------------------------------------------------------------------------------------
@@ -442,7 +477,7 @@ def test_observe_stalls_where_manage_would() -> None:
 @pytest.mark.parametrize("stage_status", INACTIVE)
 def test_deletion_deletes_the_plan(stage_status: StageStatus) -> None:
     decision = decide_deletion(desired(), observed().at("canary", stage_status), given())
-    assert decision == Decision((DeletePlan(NAME),), Gone("Deleted", f"deleted the AWS plan {NAME}"))
+    assert decision == Decision((DeletePlan(NAME),), Gone(Reason.DELETED, f"deleted the AWS plan {NAME}"))
 
 
 @pytest.mark.parametrize("stage_status", STOPPABLE)
@@ -634,7 +669,7 @@ def test_roll_back_by_commit_recreates_the_plan_with_the_former_models() -> None
     assert decision.actions == (DeletePlan(NAME),)
     decision = decide(want, None, given())
     assert [type(action) for action in decision.actions] == [CreatePlan]
-    assert isinstance(decision.outcome, Waiting)
+    assert isinstance(decision.outcome, Next)
     started = observed("canary").but(
         models=(MODEL.model_copy(update={"edge_packaging_job_name": "people-counter-v6"}),)
     )

@@ -62,7 +62,7 @@ def test_plan_that_lost_our_tag_is_ours_to_tag() -> None:
     assert relation(observed().tagged({}), OWNER, status()) is Relation.OURS_TO_TAG
 
 
-def test_plan_that_was_created_anew_by_hand_is_unowned() -> None:
+def test_plan_that_was_made_again_by_hand_is_unowned() -> None:
     reborn = observed().tagged({}).but(created=NOON + MINUTE)
     assert relation(reborn, OWNER, status()) is Relation.UNOWNED
 

@@ -2,18 +2,29 @@
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from controller.domain.actions import CreatePlan, DeletePlan
 from controller.domain.agenda import Wake
+from controller.domain.outcomes import IN_SYNC, Gone, Outcome, Queued, Retrying, Stalled, Suspended, Waiting
 from controller.domain.quota import QuotaQueue, Ticket
-from controller.domain.resource import Key, Scope
+from controller.domain.reasons import Reason
+from controller.domain.resource import Key, Resource, Scope
 from controller.engine.quotas import Quotas
-from tests.unit.builders import MINUTE, NOON, REFUSED_FOR_QUOTA, condition, plan, retry, status
+from tests.unit.builders import MINUTE, NOON, REFUSED_FOR_QUOTA, SCOPE, condition, failure, plan, retry, status
 
-SCOPE = Scope("default", "eu-west-1")
 AGES = st.integers(0, 9)
+
+
+def waits(ahead: int = 0) -> Queued:
+    return Queued(ahead, MINUTE, 1, REFUSED_FOR_QUOTA)
+
+
+def one_creation(one: Resource) -> CreatePlan:
+    return CreatePlan(one.plan_name, "fleet", (), (), {})
 
 
 def ticket(age: int) -> Ticket:
@@ -23,7 +34,7 @@ def ticket(age: int) -> Ticket:
 def queue(*ages: int) -> QuotaQueue:
     result = QuotaQueue()
     for age in ages:
-        result = result.refused(ticket(age), REFUSED_FOR_QUOTA)
+        result = result.joined(ticket(age), REFUSED_FOR_QUOTA)
     return result
 
 
@@ -53,9 +64,9 @@ def test_refusal_is_forgotten_when_nobody_waits() -> None:
     assert queue(1).left(ticket(1).key) == QuotaQueue()
 
 
-def test_same_object_made_anew_takes_one_place() -> None:
+def test_same_object_made_again_takes_one_place() -> None:
     older, newer = ticket(3), Ticket(NOON, "uid-new", ticket(3).key)
-    assert queue().joined(older).joined(newer).waiting == (newer,)
+    assert queue().joined(older, REFUSED_FOR_QUOTA).joined(newer, REFUSED_FOR_QUOTA).waiting == (newer,)
 
 
 def test_nobody_waits_in_an_empty_queue() -> None:
@@ -75,19 +86,18 @@ class QuotasMachine(RuleBasedStateMachine):
     @rule(age=AGES)
     def asks(self, age: int) -> None:
         one = plan(name=f"plan-{age}", uid=f"uid-{age}", age=age * MINUTE)
-        ahead, refusal = self.quotas.join_behind(SCOPE, one)
+        ahead = self.quotas.queue(SCOPE).ahead_of(Ticket.of(one))
         assert ahead == len({each for each in self.model if each > age})
-        assert (refusal is not None) == bool(self.model)
-        if ahead:
-            self.model.add(age)
-        else:
-            assert self.quotas.refused(SCOPE, one, REFUSED_FOR_QUOTA) == 0
-            self.model.add(age)
+        self.woken.clear()
+        self.quotas.settle(SCOPE, one, waits(ahead), ())
+        assert self.woken == []
+        self.model.add(age)
 
     @rule(age=AGES)
     def is_admitted(self, age: int) -> None:
         self.woken.clear()
-        self.quotas.admitted(SCOPE, Key("retail", f"plan-{age}"))
+        one = plan(name=f"plan-{age}", uid=f"uid-{age}", age=age * MINUTE)
+        self.quotas.settle(SCOPE, one, IN_SYNC, (one_creation(one),))
         behind = sorted((each for each in self.model if each < age), reverse=True) if age in self.model else []
         assert self.woken == [(Key("retail", f"plan-{each}"), Wake.QUOTA) for each in behind]
         self.model.discard(age)
@@ -116,8 +126,39 @@ TestQuotasMachine = QuotasMachine.TestCase
 
 def test_queues_of_two_places_do_not_know_each_other() -> None:
     quotas = Quotas(lambda _key, _wake: None)
-    quotas.refused(SCOPE, plan(), REFUSED_FOR_QUOTA)
-    assert quotas.join_behind(Scope("default", "us-east-1"), plan(name="other", uid="uid-2")) == (0, None)
+    quotas.settle(SCOPE, plan(), waits(), ())
+    assert quotas.queue(Scope("default", "us-east-1")) == QuotaQueue()
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Retrying(failure(), MINUTE, 1),
+        Stalled(Reason.REFUSED_BY_AWS, "AWS refuses CreateEdgeDeploymentPlan", failure()),
+        Suspended(),
+        Waiting(MINUTE, Reason.SETTLING, ""),
+    ],
+)
+def test_head_that_is_kept_out_by_something_else_than_quota_holds_nobody_up(outcome: Outcome) -> None:
+    woken: list[Key] = []
+    quotas = Quotas(lambda key, _wake: woken.append(key))
+    head, behind = plan(name="head", uid="uid-1", age=MINUTE), plan(name="behind", uid="uid-2")
+    for one in (head, behind):
+        quotas.settle(SCOPE, one, waits(), ())
+    quotas.settle(SCOPE, head, outcome, ())
+    assert quotas.queue(SCOPE).probe == Ticket.of(behind)
+    assert woken == [behind.key]
+
+
+def test_plan_that_goes_makes_the_probe_ask_and_one_that_is_replaced_does_not() -> None:
+    woken: list[Key] = []
+    quotas = Quotas(lambda key, _wake: woken.append(key))
+    waiting, other = plan(name="waiting", uid="uid-1"), plan(name="other", uid="uid-2")
+    quotas.settle(SCOPE, waiting, waits(), ())
+    quotas.settle(SCOPE, other, IN_SYNC, (DeletePlan("other"), one_creation(other)))
+    assert woken == []
+    quotas.settle(SCOPE, other, Gone(Reason.DELETED, ""), (DeletePlan("other"),))
+    assert woken == [waiting.key]
 
 
 def test_place_in_the_queue_survives_a_restart() -> None:
@@ -149,6 +190,6 @@ def test_at_most_twenty_are_told_of_their_new_place() -> None:
     quotas = Quotas(lambda key, _wake: woken.append(key))
     for number in range(100):
         one = plan(name=f"plan-{number}", uid=f"uid-{number}", age=timedelta(hours=-number))
-        quotas.refused(SCOPE, one, REFUSED_FOR_QUOTA)
-    quotas.admitted(SCOPE, Key("retail", "plan-0"))
+        quotas.settle(SCOPE, one, waits(), ())
+    quotas.settle(SCOPE, plan(name="plan-0", uid="uid-0"), IN_SYNC, ())
     assert [key.name for key in woken] == [f"plan-{number}" for number in range(1, 21)]

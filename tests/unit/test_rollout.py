@@ -12,8 +12,9 @@ from controller.domain.actions import StartStage, StopStage
 from controller.domain.outcomes import Decision, Done, Stalled, Waiting
 from controller.domain.rollout import roll_out
 from controller.domain.spec import duration
-from controller.domain.status import EdgeDeploymentPlanStatus, StageStatus
-from tests.unit.builders import MINUTE, NAME, NOON, desired, observed, rollout, state, status
+from controller.domain.stage import StageStatus
+from controller.domain.status import EdgeDeploymentPlanStatus
+from tests.unit.builders import MINUTE, NAME, NOON, desired, given, observed, rollout, state, status
 
 STATUSES: tuple[StageStatus, ...] = get_args(StageStatus)
 
@@ -65,7 +66,7 @@ def decision(stage_status: StageStatus, *, asked: bool = False, edited: bool = F
     counts = {"succeeded": 1, "failed": 1} if over else {"succeeded": 2, "failed": 0}
     held = observed().at("canary", stage_status, **counts)
     want = desired("canary", rollout=rollout(maxFailedPercent=10))
-    return roll_out(want, held, status(), NOON, asked=asked, edited=edited)
+    return roll_out(want, held, given(asked=asked, edited=edited))
 
 
 def short(found: Decision) -> tuple[str, str]:
@@ -97,7 +98,7 @@ def test_at_most_one_stage_is_touched_and_only_behind_deployed_ones(
         held = held.at(name, stage_status)
     through = names[min(gate, len(names) - 1)]
     want = desired(*names, rollout=rollout(throughStage=through))
-    found = roll_out(want, held, status(), NOON, asked=asked, edited=edited)
+    found = roll_out(want, held, given(asked=asked, edited=edited))
     assert len(found.actions) <= 1
     for action in found.actions:
         assert isinstance(action, StartStage)
@@ -117,13 +118,13 @@ def test_stage_first_seen_deployed_bakes_from_now() -> None:
     held = observed().at("canary", "DEPLOYED").at("fleet", "READYTODEPLOY")
     want = desired("canary", "fleet", rollout=rollout(bakeTime="30m"))
     for before in (status(), baking(None)):
-        found = roll_out(want, held, before, NOON, asked=False, edited=False)
+        found = roll_out(want, held, given(before=before))
         assert isinstance(found.outcome, Waiting)
         assert found.outcome.after == timedelta(minutes=30)
 
 
 def test_stage_that_is_not_listed_yet_is_waited_for() -> None:
-    found = roll_out(desired("canary", rollout=rollout()), observed(), status(), NOON, asked=False, edited=False)
+    found = roll_out(desired("canary", rollout=rollout()), observed(), given())
     assert short(found) == ("", "RolloutProgressing")
 
 
@@ -131,7 +132,7 @@ def test_deadline_is_not_over_at_its_very_end() -> None:
     want = desired("canary", rollout=rollout(progressDeadline="1h"))
     for minutes, action in ((60, ""), (61, "stop")):
         held = observed().at("canary", "INPROGRESS", started=NOON - minutes * MINUTE)
-        assert short(roll_out(want, held, status(), NOON, asked=False, edited=False))[0] == action
+        assert short(roll_out(want, held, given()))[0] == action
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def test_failures_are_judged_against_what_finished(
 ) -> None:
     fields = {"maxFailedPercent": percent} | ({"minDevices": minimum} if minimum else {})
     held = observed().at("canary", "INPROGRESS", succeeded=succeeded, failed=failed, pending=100)
-    found = roll_out(desired("canary", rollout=rollout(**fields)), held, status(), NOON, asked=False, edited=False)
+    found = roll_out(desired("canary", rollout=rollout(**fields)), held, given())
     assert (short(found)[0] == "stop") == over
 
 

@@ -52,6 +52,13 @@ WIRE: dict[str, Any] = {
     "lastModifiedTime": "2026-03-01T12:00:00.123000Z",
     "creationTime": "2026-03-01T10:00:00.001000Z",
     "appliedTagKeys": ["edgeplan.dev/owner"],
+    "owed": ["Edit", "Request"],
+    "settling": {
+        "until": "2026-03-01T12:01:00.000000Z",
+        "createdAfter": "2026-03-01T12:00:00.000000Z",
+        "modifiedAfter": "2026-03-01T12:00:00.500000Z",
+    },
+    "claim": {"by": "process-1", "until": "2026-03-01T12:01:00.000000Z"},
 }
 
 

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from controller.domain.actions import DeletePlan, StartStage
 from controller.domain.failures import FailureKind
+from controller.domain.findings import Findings
 from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Stalled, Suspended, Waiting
+from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
 from controller.domain.status import EdgeDeploymentPlanStatus
-from controller.domain.summarize import Findings, summarize
+from controller.domain.summarize import summarize
 from tests.unit.builders import (
     ARN,
     MINUTE,
@@ -29,7 +31,7 @@ from tests.unit.builders import (
 )
 
 SECONDS = st.integers(0, 300).map(lambda number: timedelta(seconds=number))
-REASON = st.sampled_from(["InSync", "RolloutProgressing", "NotOwned"])
+REASON = st.sampled_from(Reason)
 FAILURES = st.builds(failure, st.sampled_from(FailureKind))
 OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
     st.builds(Done, REASON, st.text(max_size=9)),
@@ -60,7 +62,7 @@ def said(after: EdgeDeploymentPlanStatus) -> dict[str, tuple[str, str]]:
 def summary(
     outcome: Outcome, before: Resource | None = None, found: Findings | None = None
 ) -> EdgeDeploymentPlanStatus:
-    return summarize(before or plan(), found or Findings(), outcome, NOON)
+    return summarize(before or plan(), outcome, found or Findings(), NOON)
 
 
 @generate(st.lists(st.tuples(OUTCOMES, FINDINGS, st.booleans()), min_size=1, max_size=6))
@@ -72,7 +74,7 @@ def test_conditions_are_what_kstatus_reads(steps: list[tuple[Outcome, Findings, 
         generation += edit
         now += MINUTE
         before = current
-        current = summarize(plan(generation=generation, status=before), found, outcome, now)
+        current = summarize(plan(generation=generation, status=before), outcome, found, now)
         kinds = [each.type for each in current.conditions]
         assert kinds == [each for each in ("Ready", "Reconciling", "Stalled", "ResourceLimitExceeded") if each in kinds]
         assert "Ready" in kinds
@@ -95,24 +97,24 @@ def test_conditions_are_what_kstatus_reads(steps: list[tuple[Outcome, Findings, 
 
 @generate(OUTCOMES, FINDINGS)
 def test_same_news_leave_the_same_status(outcome: Outcome, found: Findings) -> None:
-    once = summarize(plan(), found, outcome, NOON)
-    twice = summarize(plan(status=once), found, outcome, NOON)
+    once = summarize(plan(), outcome, found, NOON)
+    twice = summarize(plan(status=once), outcome, found, NOON)
     if not isinstance(outcome, Retrying):  # its retry time moves on
         assert twice == once
 
 
 @generate(OUTCOMES, FINDINGS)
 def test_status_survives_the_wire(outcome: Outcome, found: Findings) -> None:
-    wire = summarize(plan(), found, outcome, NOON).wire()
+    wire = summarize(plan(), outcome, found, NOON).wire()
     assert EdgeDeploymentPlanStatus.model_validate(wire).wire() == wire
 
 
 @pytest.mark.parametrize(
     ("outcome", "conditions"),
     [
-        (Done("InSync", ""), {"Ready": ("True", "InSync")}),
+        (Done(Reason.IN_SYNC, ""), {"Ready": ("True", "InSync")}),
         (
-            Waiting(MINUTE, "RolloutProgressing", ""),
+            Waiting(MINUTE, Reason.ROLLOUT_PROGRESSING, ""),
             {"Ready": ("False", "RolloutProgressing"), "Reconciling": ("True", "RolloutProgressing")},
         ),
         (
@@ -127,7 +129,7 @@ def test_status_survives_the_wire(outcome: Outcome, found: Findings) -> None:
                 "ResourceLimitExceeded": ("True", "WaitingForQuota"),
             },
         ),
-        (Stalled("NotOwned", ""), {"Ready": ("False", "NotOwned"), "Stalled": ("True", "NotOwned")}),
+        (Stalled(Reason.NOT_OWNED, ""), {"Ready": ("False", "NotOwned"), "Stalled": ("True", "NotOwned")}),
         (Pending((StartStage(NAME, "canary"),)), {"Ready": ("False", "ChangesPending")}),
         (Suspended(), {"Ready": ("Unknown", "Suspended")}),
     ],
@@ -156,7 +158,7 @@ def test_throttling_keeps_the_count_of_real_failures() -> None:
 
 
 def test_success_clears_the_retry() -> None:
-    assert summary(Done("InSync", ""), plan(status=status(retry=retry(4, NOON)))).retry is None
+    assert summary(Done(Reason.IN_SYNC, ""), plan(status=status(retry=retry(4, NOON)))).retry is None
 
 
 @pytest.mark.parametrize(
@@ -174,9 +176,9 @@ QUOTA = (condition("ResourceLimitExceeded", reason="WaitingForQuota"),)
 
 def test_quota_condition_turns_false_when_the_plan_gets_in() -> None:
     before = plan(status=status(arn=None, conditions=QUOTA))
-    after = summary(Done("InSync", ""), before, Findings(looked=True, arn=ARN))
+    after = summary(Done(Reason.IN_SYNC, ""), before, Findings(looked=True, arn=ARN))
     assert said(after)["ResourceLimitExceeded"] == ("False", "QuotaAvailable")
-    again = summary(Done("InSync", ""), plan(status=after), Findings(looked=True, arn=ARN))
+    again = summary(Done(Reason.IN_SYNC, ""), plan(status=after), Findings(looked=True, arn=ARN))
     assert said(again)["ResourceLimitExceeded"] == ("False", "QuotaAvailable")
 
 
@@ -186,7 +188,7 @@ def test_quota_condition_stays_while_another_failure_hides_the_answer() -> None:
     assert said(after)["ResourceLimitExceeded"] == ("True", "WaitingForQuota")
 
 
-@pytest.mark.parametrize("outcome", [Suspended(), Stalled("NameConflict", ""), Pending((DeletePlan(NAME),))])
+@pytest.mark.parametrize("outcome", [Suspended(), Stalled(Reason.NAME_CONFLICT, ""), Pending((DeletePlan(NAME),))])
 def test_quota_condition_turns_false_when_the_plan_does_not_want_in_any_more(outcome: Outcome) -> None:
     before = plan(status=status(arn=None, conditions=QUOTA))
     assert said(summary(outcome, before))["ResourceLimitExceeded"] == ("False", "NotWaiting")
@@ -212,7 +214,7 @@ def test_old_report_stands_where_aws_was_not_asked() -> None:
 
 def test_stages_and_sums_are_reported() -> None:
     held = observed().at("canary", "DEPLOYED", succeeded=2).at("fleet", "FAILED", succeeded=5, failed=1, pending=3)
-    after = summary(Done("InSync", ""), found=Findings(looked=True, arn=ARN, observed=held))
+    after = summary(Done(Reason.IN_SYNC, ""), found=Findings(looked=True, arn=ARN, observed=held))
     assert after.stages_deployed == "1/2"
     assert after.devices is not None
     assert (after.devices.succeeded, after.devices.pending, after.devices.failed) == (7, 3, 1)
@@ -221,13 +223,13 @@ def test_stages_and_sums_are_reported() -> None:
 
 def test_moment_of_deployment_is_kept_and_belongs_to_one_deployment() -> None:
     held = Findings(looked=True, arn=ARN, observed=observed().at("canary", "DEPLOYED"))
-    first = summarize(plan(), held, Done("InSync", ""), NOON)
-    second = summarize(plan(status=first), held, Done("InSync", ""), NOON + MINUTE)
+    first = summarize(plan(), Done(Reason.IN_SYNC, ""), held, NOON)
+    second = summarize(plan(status=first), Done(Reason.IN_SYNC, ""), held, NOON + MINUTE)
     assert deployed(second) == deployed(first) == NOON
     moving = Findings(looked=True, arn=ARN, observed=observed().at("canary", "INPROGRESS"))
-    third = summarize(plan(status=second), moving, Done("InSync", ""), NOON + 2 * MINUTE)
+    third = summarize(plan(status=second), Done(Reason.IN_SYNC, ""), moving, NOON + 2 * MINUTE)
     assert deployed(third) is None
-    fourth = summarize(plan(status=third), held, Done("InSync", ""), NOON + 3 * MINUTE)
+    fourth = summarize(plan(status=third), Done(Reason.IN_SYNC, ""), held, NOON + 3 * MINUTE)
     assert deployed(fourth) == NOON + 3 * MINUTE
 
 
@@ -238,18 +240,18 @@ def deployed(after: EdgeDeploymentPlanStatus) -> datetime | None:
 
 
 def test_request_is_echoed() -> None:
-    assert summary(Done("InSync", ""), plan(requested="2026-03-01")).last_handled_reconcile_at == "2026-03-01"
+    assert summary(Done(Reason.IN_SYNC, ""), plan(requested="2026-03-01")).last_handled_reconcile_at == "2026-03-01"
     kept = plan(status=status(last_handled_reconcile_at="2026-03-01"))
-    assert summary(Done("InSync", ""), kept).last_handled_reconcile_at == "2026-03-01"
+    assert summary(Done(Reason.IN_SYNC, ""), kept).last_handled_reconcile_at == "2026-03-01"
 
 
 def test_pending_changes_are_listed_and_cleared() -> None:
     after = summary(Pending((StartStage(NAME, "canary"), DeletePlan(NAME))))
     assert after.pending_changes == ("StartStage(canary)", f"DeletePlan({NAME})")
-    assert summary(Done("InSync", ""), plan(status=after)).pending_changes is None
+    assert summary(Done(Reason.IN_SYNC, ""), plan(status=after)).pending_changes is None
 
 
 def test_plan_that_is_gone_leaves_no_arn() -> None:
-    after = summary(Stalled("NotOwned", ""), plan(status=status()), Findings(looked=True))
+    after = summary(Stalled(Reason.NOT_OWNED, ""), plan(status=status()), Findings(looked=True))
     assert after.edge_deployment_plan_arn is None
     assert after.edge_deployment_plan_name is None

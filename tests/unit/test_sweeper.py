@@ -1,81 +1,56 @@
 """What a sweep costs and whom it wakes."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import logging
 from datetime import timedelta
-from typing import cast
 
 import pytest
 
-from controller.domain.actions import Action
 from controller.domain.agenda import Wake
-from controller.domain.observed import ObservedPlan, PlanSummary
-from controller.domain.resource import Key, Resource, Scope
+from controller.domain.outcomes import Queued
+from controller.domain.ownership import Owner
+from controller.domain.resource import Key, Resource
 from controller.engine.index import Index
-from controller.engine.ports import Accounts, AwsError
+from controller.engine.ports import AwsError
 from controller.engine.quotas import Quotas
 from controller.engine.sweeper import Sweeper
-from tests.unit.builders import ARN, MINUTE, NOON, REFUSED_FOR_QUOTA, failure, plan, status
+from tests.unit.builders import MINUTE, NOON, OWNER, REFUSED_FOR_QUOTA, SCOPE, failure, plan, status
+from tests.unit.ports import MemoryAccounts, MemoryObjects, MemoryPlans, row, tags_of
 
-SCOPE = Scope("default", "eu-west-1")
 HOUR = timedelta(hours=1)
-
-
-@dataclass
-class Site:
-    """An account and region that only lists; anything else is a mistake."""
-
-    rows: dict[str, PlanSummary] = field(default_factory=dict)
-    lists: int = 0
-    broken: bool = False
-    scope: Scope = SCOPE
-
-    async def list_plans(self) -> Mapping[str, PlanSummary]:
-        self.lists += 1
-        if self.broken:
-            raise AwsError(failure(operation="ListEdgeDeploymentPlans"))
-        return dict(self.rows)
-
-    async def describe(self, name: str, *, with_tags: bool) -> ObservedPlan | None:
-        raise AssertionError(f"described {name} (tags: {with_tags})")
-
-    async def apply(self, action: Action) -> str | None:
-        raise AssertionError(str(action))
-
-    async def count_devices(self, plan: str, stage: str) -> int:
-        raise AssertionError(f"{plan}/{stage}")
-
-    def plans(self, _scope: Scope) -> "Site":
-        return self
+NOT_ASKED = 1_000_000 * HOUR
 
 
 class World:
-    """Plans in an index, rows at a site, and who was woken."""
+    """Plans in an index, rows in AWS, and who was woken."""
 
-    def __init__(self, plans: int, *, audit: timedelta = 1_000_000 * HOUR) -> None:
-        self.index, self.site = Index(), Site()
+    def __init__(self, plans: int, *, audit: timedelta = NOT_ASKED, interval: timedelta = MINUTE) -> None:
+        self.index, self.site, self.objects = Index(), MemoryPlans(), MemoryObjects()
         self.woken: list[tuple[Key, Wake]] = []
+        self.woke = asyncio.Event()
         self.quotas = Quotas(self.wake)
         self.sweeper = Sweeper(
             index=self.index,
-            accounts=cast("Accounts", self.site),
+            accounts=MemoryAccounts(self.site),
+            objects=self.objects,
             quotas=self.quotas,
             wake=self.wake,
-            interval=MINUTE,
+            cluster=OWNER.cluster,
+            interval=interval,
             audit_interval=audit,
         )
         for number in range(plans):
             one = plan(name=f"plan-{number}", uid=f"uid-{number}", status=status(last_modified_time=NOON))
             self.add(one)
-            self.site.rows[one.plan_name] = PlanSummary(one.plan_name, ARN, NOON)
+            self.site.rows[one.plan_name] = row(one.plan_name)
 
     def wake(self, key: Key, wake: Wake) -> None:
         self.woken.append((key, wake))
+        self.woke.set()
 
     def add(self, one: Resource) -> None:
         self.index.put(one)
-        self.index.place(one, SCOPE)
+        self.index.set_scope(one, SCOPE)
 
     def sweep(self) -> list[tuple[str, Wake]]:
         self.woken.clear()
@@ -86,12 +61,12 @@ class World:
 def test_a_thousand_idle_plans_cost_one_listing_and_wake_nobody() -> None:
     world = World(1000)
     assert world.sweep() == []
-    assert world.site.lists == 1
+    assert world.site.calls == ["list"]
 
 
 def test_one_changed_plan_wakes_one_object() -> None:
     world = World(1000)
-    world.site.rows["plan-7"] = PlanSummary("plan-7", ARN, NOON + MINUTE)
+    world.site.rows["plan-7"] = row("plan-7", modified=NOON + MINUTE)
     assert world.sweep() == [("plan-7", Wake.DRIFT)]
 
 
@@ -106,8 +81,8 @@ def test_vanished_plan_wakes_who_waits_for_quota() -> None:
     world = World(1)
     waiting = plan(name="waiting", uid="uid-waiting", status=status(arn=None))
     world.add(waiting)
-    world.quotas.refused(SCOPE, waiting, REFUSED_FOR_QUOTA)
-    world.site.rows["of-others"] = PlanSummary("of-others", ARN, NOON)
+    world.quotas.settle(SCOPE, waiting, Queued(0, MINUTE, 1, REFUSED_FOR_QUOTA), ())
+    world.site.rows["of-others"] = row("of-others")
     assert world.sweep() == []
     del world.site.rows["of-others"]
     assert world.sweep() == [("waiting", Wake.QUOTA)]
@@ -123,17 +98,174 @@ def test_about_a_share_of_the_plans_is_audited_in_each_sweep() -> None:
     assert 100 < len(world.sweep()) < 300
 
 
-def test_place_without_objects_costs_nothing() -> None:
+def test_region_without_objects_costs_nothing() -> None:
     world = World(0)
     assert world.sweep() == []
-    assert world.site.lists == 0
+    assert world.site.calls == []
 
 
 def test_failed_listing_wakes_nobody_and_the_next_one_comes() -> None:
     world = World(3)
-    world.site.broken = True
+    world.site.failures["list"] = [failure(operation="ListEdgeDeploymentPlans")]
     with pytest.raises(AwsError):
         world.sweep()
     assert world.woken == []
-    world.site.broken = False
     assert world.sweep() == []
+
+
+# -- told until both reads agree --------------------------------------------------------------------------------------
+
+
+def told(world: World, sweeps: int) -> list[int]:
+    """In which of so many sweeps the object of plan-0 was woken."""
+    return [number for number in range(sweeps) if ("plan-0", Wake.DRIFT) in world.sweep()]
+
+
+def test_difference_that_stays_is_told_again_at_doubling_distances() -> None:
+    world = World(1)
+    world.site.rows["plan-0"] = row("plan-0", modified=NOON + MINUTE)
+    assert told(world, 40) == [0, 1, 3, 7, 15, 31]
+
+
+def test_difference_is_told_until_both_reads_agree() -> None:
+    world = World(1)
+    world.site.rows["plan-0"] = row("plan-0", modified=NOON + MINUTE)
+    assert told(world, 2) == [0, 1]
+    world.add(plan(name="plan-0", uid="uid-0", version=2, status=status(last_modified_time=NOON + MINUTE)))
+    assert told(world, 20) == []
+
+
+def test_another_change_is_told_at_once_however_often_the_one_before_was() -> None:
+    world = World(1)
+    world.site.rows["plan-0"] = row("plan-0", modified=NOON + MINUTE)
+    told(world, 5)
+    world.site.rows["plan-0"] = row("plan-0", modified=NOON + 2 * MINUTE)
+    assert told(world, 2) == [0, 1]
+    del world.site.rows["plan-0"]
+    assert told(world, 2) == [0, 1]
+
+
+def test_difference_that_went_and_came_back_is_told_at_once() -> None:
+    world = World(1)
+    del world.site.rows["plan-0"]
+    told(world, 5)
+    world.site.rows["plan-0"] = row("plan-0")
+    assert told(world, 1) == []
+    del world.site.rows["plan-0"]
+    assert told(world, 1) == [0]
+
+
+def test_object_is_judged_as_it_is_when_the_listing_has_come() -> None:
+    world = World(1)
+    del world.site.rows["plan-0"]
+
+    def goes(_call: str) -> None:
+        world.add(plan(name="plan-0", uid="uid-0", version=2, status=status(arn=None)))
+
+    world.site.before = goes
+    assert world.sweep() == []
+
+
+# -- plans that no object names ---------------------------------------------------------------------------------------
+
+GONE = Owner(OWNER.cluster, "retail", "gone", "uid-gone")
+
+
+def left_behind(world: World, owner: Owner | None, name: str = "left") -> None:
+    world.site.rows[name] = row(name, arn=f"arn-{name}")
+    if owner is not None:
+        world.site.owners[f"arn-{name}"] = tags_of(owner.tag_value)
+
+
+def test_plan_of_an_object_that_is_gone_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(1)
+    left_behind(world, GONE)
+    for _ in range(3):
+        world.sweep()
+    assert world.sweeper.orphans[SCOPE] == {"left": GONE}
+    assert world.site.calls.count("tags") == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the AWS plan left in default, eu-west-1 was left behind by the object {GONE}"
+    ]
+
+
+def test_orphan_that_goes_is_reported_no_more() -> None:
+    world = World(1)
+    left_behind(world, GONE)
+    world.sweep()
+    del world.site.rows["left"]
+    world.sweep()
+    assert world.sweeper.orphans[SCOPE] == {}
+
+
+def test_orphan_that_changed_is_looked_at_again() -> None:
+    world = World(1)
+    left_behind(world, GONE)
+    world.sweep()
+    world.site.rows["left"] = row("left", arn="arn-left", modified=NOON + MINUTE)
+    world.site.owners["arn-left"] = {}
+    world.sweep()
+    assert world.site.calls.count("tags") == 2
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        None,
+        Owner("another-cluster", "retail", "gone", "uid-gone"),
+        Owner(OWNER.cluster, "retail", "g" * 200, "uid-gone"),
+    ],
+    ids=["by hand", "another cluster", "a name that the tag has cut"],
+)
+def test_plan_that_cannot_be_ours_is_no_orphan(owner: Owner | None) -> None:
+    world = World(1)
+    left_behind(world, owner)
+    world.sweep()
+    assert world.sweeper.orphans[SCOPE] == {}
+    assert world.objects.calls == []
+
+
+def test_plan_of_an_object_that_lives_is_no_orphan() -> None:
+    world = World(1)
+    living = plan(name="renamed", uid="uid-gone")
+    world.objects.there[living.key] = living
+    left_behind(world, Owner(OWNER.cluster, "retail", "renamed", "uid-gone"))
+    world.sweep()
+    assert world.sweeper.orphans[SCOPE] == {}
+
+
+def test_strangers_are_looked_at_a_few_in_each_sweep() -> None:
+    world = World(1)
+    for number in range(25):
+        left_behind(world, GONE, name=f"left-{number}")
+    looks = []
+    for _ in range(4):
+        world.site.calls.clear()
+        world.sweep()
+        looks.append(world.site.calls.count("tags"))
+    assert looks == [10, 10, 5, 0]
+
+
+# -- for ever ---------------------------------------------------------------------------------------------------------
+
+
+def test_no_exception_ends_the_sweeps(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(1, interval=timedelta(0))
+    world.site.failures["list"] = [failure(operation="ListEdgeDeploymentPlans"), KeyError("Stages")]
+    del world.site.rows["plan-0"]
+
+    async def story() -> None:
+        async with asyncio.timeout(30):
+            task = asyncio.ensure_future(world.sweeper.run())
+            await world.woke.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(story())
+    assert world.woken[0] == (Key("retail", "plan-0"), Wake.DRIFT)
+    warning, error = caplog.records[:2]
+    assert (warning.levelno, error.levelno) == (logging.WARNING, logging.ERROR)
+    assert "drift sweep of default in eu-west-1 failed: InternalFailure" in warning.getMessage()
+    assert "failed in an unknown way" in error.getMessage()
+    assert error.exc_info is not None

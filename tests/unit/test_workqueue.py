@@ -8,7 +8,7 @@ import pytest
 
 from controller.domain.agenda import Wake
 from controller.domain.resource import Key
-from controller.engine.queue import WorkQueue
+from controller.engine.queue import Line, WorkQueue
 
 A, B = Key("retail", "a"), Key("retail", "b")
 NOW = timedelta(0)
@@ -183,7 +183,6 @@ def test_drain_lets_work_finish_and_takes_no_more() -> None:
         assert await draining
         await turns()
         assert worker.runs == [(A, frozenset())]
-        assert len(queue) == 0
 
     run(scenario)
 
@@ -205,5 +204,132 @@ def test_drain_says_so_when_work_does_not_finish_in_time() -> None:
 def test_drain_of_an_idle_queue_is_done_at_once() -> None:
     async def scenario() -> None:
         assert await WorkQueue(Worker(), concurrency=1).drain(LATER)
+
+    run(scenario)
+
+
+# -- the rules, without a clock ---------------------------------------------------------------------------------------
+
+C = Key("stores", "c")
+
+
+def line(limit: int = 1) -> Line:
+    """A lane for each namespace."""
+    return Line(limit=limit, lane=lambda key: key.namespace)
+
+
+def started(waiting: Line, now: float = 0.0) -> list[Key]:
+    return [key for key, _ in waiting.start(now)]
+
+
+def test_lane_that_hangs_does_not_hold_another() -> None:
+    waiting = line(limit=2)
+    for key in (A, B, Key("retail", "third"), C):
+        waiting.wake(key)
+    assert started(waiting) == [A, B, C]
+    waiting.finish(C, 0, None)
+    waiting.wake(C)
+    assert started(waiting) == [C]
+    assert len(waiting) == 4
+    waiting.finish(A, 0, None)
+    assert started(waiting) == [Key("retail", "third")]
+
+
+def test_key_gives_its_place_back_to_the_lane_that_it_came_from() -> None:
+    lanes = {A: "one"}
+    waiting = Line(limit=1, lane=lambda key: lanes.get(key, "one"))
+    waiting.wake(A)
+    waiting.wake(B)
+    assert started(waiting) == [A]
+    lanes[A] = "two"
+    waiting.finish(A, 0, None)
+    assert started(waiting) == [B]
+
+
+def test_key_whose_lane_changed_while_it_was_worked_on_is_worked_on_in_the_new_one() -> None:
+    lanes = {A: "one"}
+    waiting = Line(limit=1, lane=lambda key: lanes.get(key, "one"))
+    waiting.wake(A)
+    waiting.wake(B)
+    assert started(waiting) == [A]
+    lanes[A] = "two"
+    waiting.wake(A, Wake.DRIFT)
+    waiting.finish(A, 0, None)
+    assert started(waiting) == [B, A]
+
+
+def test_timer_is_due_at_its_time_and_once() -> None:
+    waiting = line()
+    waiting.wake(A)
+    waiting.start(0)
+    waiting.finish(A, 0, timedelta(seconds=5))
+    assert waiting.next_due() == 5
+    assert started(waiting, 4.9) == []
+    assert started(waiting, 5) == [A]
+    assert waiting.next_due() is None
+    waiting.finish(A, 5, None)
+    assert started(waiting, 100) == []
+
+
+def test_wait_of_no_time_or_less_is_due_at_once() -> None:
+    waiting = line()
+    waiting.wake(A)
+    waiting.start(0)
+    waiting.finish(A, 7, timedelta(seconds=-3))
+    assert waiting.next_due() == 7
+    assert started(waiting, 7) == [A]
+
+
+def test_timer_that_a_wake_up_came_before_is_over() -> None:
+    waiting = line()
+    for key in (A, C):
+        waiting.wake(key)
+    waiting.start(0)
+    waiting.finish(A, 0, timedelta(seconds=5))
+    waiting.finish(C, 0, timedelta(seconds=9))
+    waiting.wake(A, Wake.QUOTA)
+    assert waiting.next_due() == 9
+    assert waiting.start(1) == [(A, frozenset({Wake.QUOTA}))]
+    waiting.finish(A, 1, timedelta(seconds=20))
+    assert started(waiting, 6) == []
+    assert started(waiting, 9) == [C]
+
+
+def test_reason_of_a_failed_wake_up_is_kept_whatever_wakes_the_key_next() -> None:
+    waiting = line()
+    waiting.wake(A, Wake.DRIFT)
+    waiting.start(0)
+    attempts, delay = waiting.fail(A, 0, frozenset({Wake.DRIFT}), 0.5)
+    assert (attempts, delay) == (1, timedelta(seconds=0.5))
+    waiting.wake(A, Wake.AUDIT)
+    assert waiting.start(0) == [(A, frozenset({Wake.DRIFT, Wake.AUDIT}))]
+    attempts, delay = waiting.fail(A, 0, frozenset({Wake.DRIFT, Wake.AUDIT}), 0.5)
+    assert (attempts, delay) == (2, timedelta(seconds=1))
+    assert waiting.start(1) == [(A, frozenset({Wake.DRIFT, Wake.AUDIT}))]
+    waiting.finish(A, 1, None)
+    waiting.wake(A)
+    assert waiting.start(1) == [(A, frozenset())]
+    assert waiting.fail(A, 1, frozenset(), 0.5)[0] == 1
+
+
+def test_key_woken_during_work_that_failed_is_worked_on_at_once_with_both_reasons() -> None:
+    waiting = line()
+    waiting.wake(A, Wake.DRIFT)
+    waiting.start(0)
+    waiting.wake(A, Wake.NAME)
+    waiting.fail(A, 0, frozenset({Wake.DRIFT}), 0.5)
+    assert waiting.start(0) == [(A, frozenset({Wake.DRIFT, Wake.NAME}))]
+
+
+def test_drained_queue_starts_no_timer() -> None:
+    async def scenario() -> None:
+        worker = Worker(after=timedelta(milliseconds=1))
+        worker.gate.set()
+        queue = WorkQueue(worker, concurrency=1)
+        queue.wake(A)
+        await turns()
+        assert await queue.drain(LATER)
+        await asyncio.sleep(0.01)
+        assert worker.runs == [(A, frozenset())]
 
     run(scenario)

@@ -1,0 +1,246 @@
+"""Deleting what goes with an object, in every order of answers."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from controller.domain.api import OWNER_TAG
+from controller.domain.attempt import take_away
+from controller.domain.failures import Failure, FailureKind
+from controller.domain.outcomes import Gone, Queued, Retrying, Stalled, Waiting
+from controller.domain.ownership import Owner
+from controller.domain.reasons import Reason
+from controller.domain.resource import InvalidSpec, Resource
+from controller.domain.schedule import STAGE_POLL
+from tests.unit.builders import (
+    ACCOUNT,
+    ARN,
+    MINUTE,
+    NAME,
+    NOON,
+    OWNER,
+    failure,
+    fresh,
+    given,
+    observed,
+    plan,
+    settling,
+    spec,
+    status,
+)
+from tests.unit.dialogue import (
+    BROKEN,
+    DID,
+    HELD,
+    LOST,
+    MADE,
+    NOT_FOUND,
+    NOTHING,
+    REFUSED,
+    attempted,
+    reported,
+    talk,
+)
+
+SECOND = timedelta(seconds=1)
+SETTLE = timedelta(seconds=60)
+LOOK = ["definition", "look at tags"]
+KEPT = False  # the definition stays
+
+
+def deleted(**fields: object) -> Resource:
+    """An object with a plan, being deleted."""
+    return plan("canary", **{"deleting": True, "generation": 2, "status": status()} | fields)  # type: ignore[arg-type]
+
+
+def going(one: Resource) -> Resource:
+    return replace(one, deleting=True, generation=one.generation + 1)
+
+
+# -- the ordinary case ------------------------------------------------------------------------------------------------
+
+
+def test_plan_goes_with_its_object() -> None:
+    said = attempted(deleted(), KEPT, observed("canary"), DID)
+    assert said.words == [*LOOK, f"DeletePlan({NAME})"]
+    assert said.outcome == Gone(Reason.DELETED, f"deleted the AWS plan {NAME}")
+
+
+def test_active_stages_are_stopped_first() -> None:
+    said = attempted(deleted(), KEPT, observed().at("canary", "INPROGRESS"), DID)
+    assert said.words == [*LOOK, "StopStage(canary)"]
+    assert (said.reason, said.found.observed is not None) == (Reason.STOPPING_STAGES, True)
+
+
+def test_stage_that_cannot_be_stopped_is_waited_for() -> None:
+    said = attempted(deleted(), KEPT, observed().at("canary", "STOPPING"))
+    assert (said.words, said.reason) == (LOOK, Reason.STOPPING_STAGES)
+
+
+@pytest.mark.parametrize("policy", [{"deletion": "Retain"}, {"management": "Observe"}])
+def test_plan_that_is_to_stay_stays_without_a_call(policy: dict[str, str]) -> None:
+    said = attempted(deleted(policy=policy))
+    assert (said.words, said.reason) == ([], Reason.RETAINED)
+
+
+def test_nothing_is_deleted_with_the_definition() -> None:
+    said = attempted(deleted(), True)
+    assert (said.words, said.reason) == (["definition"], Reason.RETAINED)
+
+
+def test_object_that_was_never_worked_on_goes_without_a_call() -> None:
+    said = attempted(going(replace(fresh(), generation=0)), KEPT)
+    assert (said.words, said.reason) == (["definition"], Reason.DELETED)
+
+
+def test_object_whose_every_create_was_refused_goes_without_a_call() -> None:
+    said = attempted(deleted(status=status(arn=None)), KEPT, untouched=True)
+    assert (said.words, said.reason) == (["definition"], Reason.DELETED)
+
+
+def test_suspended_object_is_deleted_like_any_other() -> None:
+    said = attempted(deleted(suspend=True), KEPT, observed("canary"), DID)
+    assert said.reason is Reason.DELETED
+
+
+# -- whose the plan is ------------------------------------------------------------------------------------------------
+
+FORMER = Owner(OWNER.cluster, OWNER.namespace, OWNER.name, "uid-0")
+LATER = Owner(OWNER.cluster, OWNER.namespace, OWNER.name, "uid-2")
+
+
+@pytest.mark.parametrize("value", [None, "cluster-2/retail/z/uid-9", "by another tool"])
+def test_plan_of_others_stays(value: str | None) -> None:
+    before = status(arn=None)
+    held = observed("canary").tagged({} if value is None else {OWNER_TAG: value})
+    said = attempted(deleted(status=before), KEPT, held)
+    assert (said.words, said.reason) == (LOOK, Reason.KEPT)
+
+
+def test_former_life_neither_takes_back_nor_deletes() -> None:
+    """A rebuilt cluster took the plan over under the same cluster id; then the old one is cleaned up."""
+    taken = observed("canary").tagged({OWNER_TAG: LATER.tag_value})
+    said = attempted(deleted(), KEPT, taken)
+    assert (said.words, said.reason) == (LOOK, Reason.KEPT)
+    said = attempted(plan("canary", generation=2, status=status()), taken)
+    assert (said.words, said.reason) == (["look at tags"], Reason.OWNERSHIP_LOST)
+
+
+def test_plan_of_a_former_life_goes_with_the_later_one() -> None:
+    said = attempted(
+        deleted(status=status(arn=None)), KEPT, observed("canary").tagged({OWNER_TAG: FORMER.tag_value}), DID
+    )
+    assert said.words == [*LOOK, f"DeletePlan({NAME})"]
+
+
+# -- reads lag, answers get lost --------------------------------------------------------------------------------------
+
+
+def test_deletion_within_the_lag_of_a_create_waits_and_leaves_nothing() -> None:
+    one = going(reported(fresh(), attempted(fresh(), HELD, MADE)))
+    said = attempted(one, KEPT, NOTHING, now=NOON + 4 * SECOND)
+    assert (said.words, said.reason) == (LOOK, Reason.SETTLING)
+    one = reported(one, said, NOON + 4 * SECOND)
+    assert one.status.edge_deployment_plan_arn == ARN
+    said = attempted(one, KEPT, observed("canary"), DID, now=NOON + 6 * SECOND)
+    assert (said.words[-1], said.reason) == (f"DeletePlan({NAME})", Reason.DELETED)
+
+
+def test_not_found_is_believed_once_an_unanswered_create_cannot_be_under_way_any_more() -> None:
+    one = going(reported(fresh(), attempted(fresh(), HELD, LOST)))
+    for seconds in (1, 30, 59):
+        said = attempted(one, KEPT, NOTHING, now=NOON + seconds * SECOND)
+        assert said.words == LOOK
+        assert said.reason is Reason.SETTLING
+        assert isinstance(said.outcome, Waiting)
+        assert said.outcome.after == min(STAGE_POLL, SETTLE - seconds * SECOND)
+    said = attempted(one, KEPT, observed("canary"), DID, now=NOON + 59 * SECOND)
+    assert said.reason is Reason.DELETED
+    said = attempted(one, KEPT, NOTHING, now=NOON + SETTLE)
+    assert said.outcome == Gone(Reason.DELETED, f"no plan {NAME} is left in AWS")
+
+
+def test_create_of_a_process_that_was_killed_may_be_under_way_after_a_restart() -> None:
+    one = deleted(status=status(arn=None))
+    said = attempted(one, KEPT, NOTHING, running_since=NOON - 10 * SECOND)
+    assert (said.words, said.reason) == (LOOK, Reason.SETTLING)
+    said = attempted(one, KEPT, NOTHING, running_since=NOON - SETTLE)
+    assert said.reason is Reason.DELETED
+
+
+def test_clock_that_jumped_back_makes_no_deletion_wait_longer_than_the_settling_time() -> None:
+    one = deleted(status=status(arn=None, settling=settling(NOON + 9999 * MINUTE)))
+    said = attempted(one, KEPT, NOTHING)
+    assert said.found.settling is not None
+    assert said.found.settling.until == NOON + SETTLE
+    one = reported(one, said)
+    assert attempted(one, KEPT, NOTHING, now=NOON + SETTLE).reason is Reason.DELETED
+
+
+def test_plan_that_is_known_and_gone_needs_no_more_than_a_look() -> None:
+    said = attempted(deleted(), KEPT, NOTHING, ACCOUNT)
+    assert (said.words, said.reason) == ([*LOOK, "account"], Reason.DELETED)
+
+
+def test_deletion_that_was_lost_is_found_done() -> None:
+    said = attempted(deleted(), KEPT, observed("canary"), LOST)
+    assert said.outcome == Retrying(LOST, SECOND / 2, 1)
+    one = reported(deleted(), said)
+    said = attempted(one, KEPT, NOTHING, ACCOUNT, now=NOON + SECOND)
+    assert said.reason is Reason.DELETED
+
+
+def test_deletion_that_another_operator_made_first_is_looked_at_again() -> None:
+    said = attempted(deleted(), KEPT, observed("canary"), NOT_FOUND)
+    assert isinstance(said.outcome, Retrying)
+    said = attempted(reported(deleted(), said), KEPT, NOTHING, ACCOUNT)
+    assert said.reason is Reason.DELETED
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+@pytest.mark.parametrize("where", ["look", "call", "account"])
+def test_nothing_is_terminal_while_the_object_is_deleted(kind: FailureKind, where: str) -> None:
+    broken = failure(kind, "Code", harmless=True)
+    answers = {
+        "look": (KEPT, broken),
+        "call": (KEPT, observed("canary"), broken),
+        "account": (KEPT, NOTHING, broken),
+    }[where]
+    said = attempted(deleted(), *answers)
+    assert isinstance(said.outcome, Queued if kind is FailureKind.QUOTA else Retrying)
+
+
+# -- what cannot be read ----------------------------------------------------------------------------------------------
+
+
+def unreadable(*fields: str) -> Resource:
+    """A stored spec that the models refuse; all but these fields can be read."""
+    text = "spec.newField: unknown field"
+    return replace(deleted(), spec=InvalidSpec(text, spec(), tuple(fields)))
+
+
+def test_stored_spec_with_an_unknown_field_is_deleted_by_what_can_be_read() -> None:
+    said = attempted(unreadable("newField"), KEPT, observed("canary"), DID)
+    assert (said.words[-1], said.reason) == (f"DeletePlan({NAME})", Reason.DELETED)
+
+
+@pytest.mark.parametrize("missing", ["policy", "target"])
+def test_stored_spec_that_hides_what_becomes_of_the_plan_says_what_is_missing(missing: str) -> None:
+    said = attempted(unreadable("newField", missing))
+    assert said.words == []
+    text = "cannot tell what to do with the AWS plan: spec.newField: unknown field"
+    assert said.outcome == Stalled(Reason.INVALID_SPEC, text)
+
+
+def test_deletion_where_the_target_is_refused_says_so_and_waits() -> None:
+    said = attempted(deleted(), KEPT, scope=None, refusal="account stores is not known")
+    assert (said.words, said.reason) == (["definition"], Reason.TARGET_REFUSED)
+
+
+def test_way_to_nothing_is_a_conversation_of_its_own() -> None:
+    said = talk(take_away(deleted(), given()), KEPT, observed("canary"), DID)
+    assert said.reason is Reason.DELETED
+    broken: Failure = BROKEN
+    assert isinstance(talk(take_away(deleted(), given()), KEPT, broken).outcome, Retrying)
+    assert isinstance(talk(take_away(deleted(), given()), KEPT, observed("canary"), REFUSED).outcome, Retrying)
