@@ -7,7 +7,7 @@ throttles. Client and threads are made for the first call, let go while nobody c
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -29,7 +29,7 @@ from controller.aws.answers import (
 from controller.aws.errors import UnreadableAnswerError, failure_of
 from controller.aws.requests import request_of
 from controller.domain.actions import Action, CreatePlan
-from controller.domain.observed import Created, ObservedPlan, ObservedStage, PlanSummary
+from controller.domain.observed import Created, ObservedPlan, PlanSummary
 from controller.domain.resource import Scope
 from controller.engine.ports import AwsError
 
@@ -89,34 +89,26 @@ class SageMakerPlans:
 
     async def describe(self, name: str, *, with_tags: bool) -> ObservedPlan | None:
         """The plan of that name with all its stages, or None."""
-        stages: list[ObservedStage] = []
-        last: PlanPage | None = None
         request = {"EdgeDeploymentPlanName": name, "MaxResults": STAGE_PAGE}
         try:
-            async for page in self._pages("DescribeEdgeDeploymentPlan", request, PlanPage):
-                stages += [stage.observed() for stage in page.stages]
-                last = page
+            pages = await self._pages("DescribeEdgeDeploymentPlan", request, PlanPage)
         except AwsError as error:
             if error.failure.code == "ResourceNotFound":
                 return None
             raise
-        assert last is not None  # noqa: S101 - there is at least one page, or an error
-        plan = last.observed(tuple(stages))
+        plan = pages[-1].observed(tuple(stage.observed() for page in pages for stage in page.stages))
         return plan.with_tags(await self.tags(plan.arn)) if with_tags else plan
 
     async def tags(self, arn: str) -> dict[str, str]:
         """The tags of a plan."""
-        tags: dict[str, str] = {}
-        async for page in self._pages("ListTags", {"ResourceArn": arn}, TagsPage):
-            tags |= {tag.key: tag.value for tag in page.tags}
-        return tags
+        pages = await self._pages("ListTags", {"ResourceArn": arn}, TagsPage)
+        return {tag.key: tag.value for page in pages for tag in page.tags}
 
     async def list_plans(self) -> Mapping[str, PlanSummary]:
         """All plans, by name."""
-        rows: dict[str, PlanSummary] = {}
-        async for page in self._pages("ListEdgeDeploymentPlans", {"MaxResults": LIST_PAGE}, ListPage):
-            rows |= {row.edge_deployment_plan_name: row.summary() for row in page.edge_deployment_plan_summaries}
-        return rows
+        pages = await self._pages("ListEdgeDeploymentPlans", {"MaxResults": LIST_PAGE}, ListPage)
+        rows = (row.summary() for page in pages for row in page.edge_deployment_plan_summaries)
+        return {row.name: row for row in rows}
 
     async def account_id(self) -> str:
         """The id of the AWS account that answers here: that of the role, or else by sts:GetCallerIdentity."""
@@ -130,8 +122,8 @@ class SageMakerPlans:
     async def count_devices(self, plan: str, stage: str) -> int:
         """How many devices a stage selects."""
         request = {"EdgeDeploymentPlanName": plan, "StageName": stage, "MaxResults": LIST_PAGE}
-        pages = self._pages("ListStageDevices", request, DevicesPage)
-        return sum([len(page.device_deployment_summaries) async for page in pages])
+        pages = await self._pages("ListStageDevices", request, DevicesPage)
+        return sum(len(page.device_deployment_summaries) for page in pages)
 
     async def apply(self, action: Action) -> Created | None:
         """Make the call; what was made where the action is CreatePlan."""
@@ -147,14 +139,16 @@ class SageMakerPlans:
 
         return await self._call(operation, request, created)
 
-    async def _pages(self, operation: str, request: Mapping[str, Any], model: type[PageT]) -> AsyncIterator[PageT]:
+    async def _pages(self, operation: str, request: Mapping[str, Any], model: type[PageT]) -> list[PageT]:
+        """All pages of an answer: one at the least."""
         seen: set[str] = set()
         token: dict[str, str] = {}
+        pages: list[PageT] = []
         while True:
             page = await self._call(operation, {**request, **token}, lambda answer: _next_page(model, answer, seen))
-            yield page
+            pages.append(page)
             if not page.next_token:
-                return
+                return pages
             token = {"NextToken": page.next_token}
 
     async def _call(

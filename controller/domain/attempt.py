@@ -124,7 +124,7 @@ def take_away(resource: Resource, given: Circumstances) -> Talk:
     if (refusal := _place_refused(resource, given)) is not None:
         return Result(refusal)
     desired = Desired(name, spec, Owner.of(resource, given.cluster))
-    known = Findings.of(resource.status, given.now, given.settle)
+    known = Findings.of(given)
     found = yield from _look(resource, desired, given, known, tags=True)
     if isinstance(found, Result):
         return found
@@ -142,11 +142,8 @@ def take_away(resource: Resource, given: Circumstances) -> Talk:
 
 def _doubted_until(resource: Resource, given: Circumstances, found: Findings) -> timedelta:
     """How long a look that finds nothing proves nothing: as long as a create can be under way."""
-    ends = [found.settling.until] if found.settling is not None else []
-    if resource.status.edge_deployment_plan_arn is None and given.running_since is not None:
-        ends.append(given.running_since + given.settle)  # the process before this one may have been killed in a create
-    left = max(ends, default=given.now) - given.now
-    return min(left, given.settle)
+    left = found.settling.until - given.now if found.settling is not None else timedelta(0)
+    return left if resource.status.has_plan else max(left, given.starting_for)
 
 
 # -- towards the spec -------------------------------------------------------------------------------------------------
@@ -159,7 +156,7 @@ def keep(resource: Resource, given: Circumstances) -> Talk:
     if (refusal := _place_refused(resource, given)) is not None:
         return Result(refusal)
     given = replace(given, untouched=_untouched(resource, given))
-    found = Findings.of(resource.status, given.now, given.settle)
+    found = Findings.of(given)
     holder = _holder(resource, given)
     if holder is not None and given.untouched:
         return Result(name_conflict(desired, holder), untouched=True)

@@ -27,8 +27,10 @@ class Circumstances:
     """Identity of this cluster in ownership tags."""
     process: str = ""
     """Identity of this operator's process in claims."""
-    running_since: datetime | None = None
-    """When this process started: a create of the one before it may be under way for the settling time after."""
+    settling_for: timedelta = timedelta(0)
+    """How long AWS's reads are not believed yet, by a clock that does not jump: this process made a change, or tried to."""
+    starting_for: timedelta = timedelta(0)
+    """How long a create of the process before this one may still be under way, by that clock."""
     settle: timedelta = SETTLE
     """How long AWS's reads may lag behind its writes, and a call that was given up may still be carried out."""
     scope: Scope | None = None

@@ -6,6 +6,7 @@ from typing import Self
 
 from controller.domain.actions import Action, AddTags, CreatePlan, CreateStages, DeletePlan, DeleteTags
 from controller.domain.api import OWNER_TAG
+from controller.domain.circumstances import Circumstances
 from controller.domain.desired import Desired
 from controller.domain.observed import Created, ObservedPlan
 from controller.domain.ownership import Relation, relation
@@ -26,15 +27,17 @@ class Findings:
     settling: Settling | None = None
     claimed: bool = False
     """Whether this attempt has announced what it does: nobody else does it meanwhile."""
+    unsettled: bool = False
+    """Whether this attempt changed, or may have changed, what AWS's reads do not show yet."""
     done: tuple[Action, ...] = ()
 
     @classmethod
-    def of(cls, status: EdgeDeploymentPlanStatus, now: datetime, settle: timedelta) -> Self:
-        """What the status still knows; AWS's reads settle within `settle` from now, whatever the clock did since."""
-        settling = status.settling
-        if settling is not None:
-            lasts = min(settling.until, now + settle)
-            settling = settling.model_copy(update={"until": lasts}) if lasts > now else None
+    def of(cls, given: Circumstances) -> Self:
+        """What the status still knows. The wall clock may have jumped since: so the wait has bounds on both sides."""
+        status, known = given.status, given.status.settling
+        left = min(known.until - given.now, given.settle) if known is not None else timedelta(0)
+        until = given.now + max(left, given.settling_for)
+        settling = (known or Settling(until=until)).model_copy(update={"until": until}) if until > given.now else None
         return cls(
             arn=status.edge_deployment_plan_arn,
             applied_tag_keys=frozenset(status.applied_tag_keys or ()),
@@ -91,6 +94,7 @@ class Findings:
                     created_stages=tuple(stage.stage_name for stage in stages),
                     applied_tag_keys=frozenset(tags),
                     settling=Settling(until=now + settle, created_after=earliest),
+                    unsettled=True,
                 )
             case AddTags(arn=arn, tags=tags):
                 return replace(found, arn=arn, applied_tag_keys=self.applied_tag_keys | tags.keys())
@@ -99,18 +103,20 @@ class Findings:
             case CreateStages() if before is not None:
                 former = self.settling.created_after if self.settling is not None else None
                 settling = Settling(until=now + settle, created_after=former, modified_after=before.modified)
-                return replace(found, settling=settling)
+                return replace(found, settling=settling, unsettled=True)
             case DeletePlan():
                 former = before.created if before is not None else None
                 settling = Settling(until=now + settle, created_after=former)
-                return replace(found, arn=None, observed=None, applied_tag_keys=frozenset(), settling=settling)
+                return replace(
+                    found, arn=None, observed=None, applied_tag_keys=frozenset(), settling=settling, unsettled=True
+                )
             case _:
                 return found
 
     def unanswered(self, now: datetime, settle: timedelta) -> Self:
         """After a create whose answer got lost: it may have worked, and may work yet."""
         former = self.settling.created_after if self.settling is not None else None
-        return replace(self, settling=Settling(until=now + settle, created_after=former))
+        return replace(self, settling=Settling(until=now + settle, created_after=former), unsettled=True)
 
 
 def _older(moment: datetime | None, bound: datetime | None) -> bool:

@@ -30,6 +30,7 @@ class Line:
         self._limit = limit
         self._lane = lane
         self._waiting: dict[Hashable, dict[Key, set[Wake]]] = {}  # by lane, in order of arrival
+        self._waits_in: dict[Key, Hashable] = {}  # the lane may be another by the next wake-up
         self._working: dict[Key, Hashable] = {}
         self._busy: dict[Hashable, int] = {}
         self._again: dict[Key, set[Wake]] = {}  # woken while it was worked on
@@ -38,7 +39,7 @@ class Line:
         self._failures: dict[Key, int] = {}
 
     def __len__(self) -> int:
-        return len(self._working) + sum(map(len, self._waiting.values()))
+        return len(self._working) + len(self._waits_in)
 
     def wake(self, key: Key, *wakes: Wake) -> None:
         """Have the key worked on as soon as there is a place, or once more after the work under way."""
@@ -46,7 +47,8 @@ class Line:
         if key in self._working:
             self._again.setdefault(key, set()).update(wakes, kept)
         else:
-            self._waiting.setdefault(self._lane(key), {}).setdefault(key, set()).update(wakes, kept)
+            lane = self._waits_in.setdefault(key, self._lane(key))
+            self._waiting.setdefault(lane, {}).setdefault(key, set()).update(wakes, kept)
 
     def start(self, now: float) -> list[tuple[Key, frozenset[Wake]]]:
         """Who is to be worked on now, and why each was woken."""
@@ -59,6 +61,7 @@ class Line:
             while keys and self._busy.get(lane, 0) < self._limit:
                 key = next(iter(keys))
                 started.append((key, frozenset(keys.pop(key))))
+                del self._waits_in[key]
                 self._working[key] = lane
                 self._busy[lane] = self._busy.get(lane, 0) + 1
             if not keys:

@@ -5,11 +5,12 @@ Called by the keyed queue, never twice at once for one object. What is asked and
 two lines loses nothing, since the next attempt looks at what is there.
 """
 
+import asyncio
 import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from controller.domain.actions import Action, CreatePlan
+from controller.domain.actions import Action
 from controller.domain.agenda import Rest, Wake, agenda, next_look
 from controller.domain.attempt import (
     Announce,
@@ -75,7 +76,9 @@ class Reconciler:
         self._settle = settle
         self._clock = clock
         self._dice = dice
-        self._running_since = clock()
+        # By the event loop's clock, which does not jump: when AWS's reads of an object are believed again.
+        self._settled: dict[str, float] = {}
+        self._started: float | None = None
         # Objects that certainly have nothing in AWS. Spares a call; what is forgotten in a crash is looked up again.
         self._untouched: set[str] = set()
 
@@ -116,6 +119,7 @@ class Reconciler:
     def _circumstances(self, resource: Resource, wakes: frozenset[Wake]) -> Circumstances:
         status, owed = resource.status, resource.status.owed or ()
         scope, refusal = self._scope(resource)
+        self._started = asyncio.get_running_loop().time() if self._started is None else self._started
         given = Circumstances(
             status=status,
             now=self._clock(),
@@ -124,7 +128,8 @@ class Reconciler:
             wakes=wakes,
             cluster=self._cluster,
             process=self._process,
-            running_since=self._running_since,
+            settling_for=self._left(self._settled.get(resource.uid, 0.0)),
+            starting_for=self._left(self._started + self._settle.total_seconds()),
             settle=self._settle,
             scope=scope,
             refusal=refusal,
@@ -138,6 +143,9 @@ class Reconciler:
             namesakes=self._index.rivals(resource, scope),
             queue=self._quotas.queue(scope),
         )
+
+    def _left(self, moment: float) -> timedelta:
+        return timedelta(seconds=max(0.0, moment - asyncio.get_running_loop().time()))
 
     def _scope(self, resource: Resource) -> tuple[Scope | None, str]:
         """Account and region of the object's plan, noted in the index; or why there is none."""
@@ -178,7 +186,7 @@ class Reconciler:
         if changed is None:
             raise ObjectGone(f"{resource.key} is gone")
         if not self._index.put(changed):
-            self._still_there(changed)
+            self._still_so(changed)
         if changed.generation != resource.generation:
             raise ObjectChanged(f"{resource.key} was edited", changed)
         return changed
@@ -195,8 +203,7 @@ class Reconciler:
                 return await plans.describe(resource.plan_name, with_tags=request.with_tags)
             if request is Ask.ACCOUNT:
                 return await plans.account_id()
-            if isinstance(request, CreatePlan):
-                self._still_there(resource)
+            self._still_so(resource)
             made = await plans.apply(request)
         except AwsError as error:
             if error.failure.kind is FailureKind.UNKNOWN:
@@ -205,19 +212,23 @@ class Reconciler:
         logger.info("%s: %s", resource.key, request)
         return made
 
-    def _still_there(self, resource: Resource) -> None:
-        """An object may go between its finalizer and the create: the API server accepts a DELETE and both."""
+    def _still_so(self, resource: Resource) -> None:
+        """An object may go or be edited in the middle of an attempt: what is still to be done is for another one to say."""
         known = self._index.get(resource.key)
+        if self._index.is_ghost(resource):
+            return
         if known is None or known.uid != resource.uid:
             raise ObjectGone(f"{resource.key} is gone")
-        if known.deleting:
-            raise ObjectChanged(f"{resource.key} is being deleted", known)
+        if known.generation != resource.generation:
+            raise ObjectChanged(f"{resource.key} was edited", known)
 
     # -- the report -------------------------------------------------------------------------------------------------
 
     async def _report(self, before: Resource, current: Resource, result: Result) -> timedelta | None:
         """What the outcome does to the quota queue, to the object and to the next attempt."""
         outcome, now = result.outcome, self._clock()
+        if result.found.unsettled:
+            self._settled[before.uid] = asyncio.get_running_loop().time() + self._settle.total_seconds()
         scope = self._index.scope(before.key)
         if scope is not None:
             self._quotas.settle(scope, current, outcome, result.found.done)
@@ -247,6 +258,7 @@ class Reconciler:
 
     async def _let_go(self, resource: Resource, outcome: Gone) -> None:
         self._untouched.discard(resource.uid)
+        self._settled.pop(resource.uid, None)
         if self._index.is_ghost(resource):
             logger.info("%s: gone without its finalizer; %s", resource.key, outcome.message)
             self._index.exorcise(resource)

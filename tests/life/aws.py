@@ -15,6 +15,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
+from controller.aws.answers import refuse_rubbish
 from controller.domain.resource import Resource
 from controller.engine.index import Index
 from edge_manager.calls import Call
@@ -64,6 +65,8 @@ class Aws:
         self.loop = VirtualLoop()
         self._people = {region: self._client(region, self._serve) for region in REGIONS}
         self._operators = {region: self._client(region, self._serve_operator) for region in REGIONS}
+        for client in self._operators.values():
+            client.meta.events.register("before-parse.sagemaker", refuse_rubbish)
         self.reset()
 
     def reset(self, **changes: Any) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from controller.domain.resource import Key
-from tests.life.aws import REGIONS
+from tests.life.aws import READS, REGIONS
 from tests.life.machine import World
 from tests.life.people import ACTS
 from tests.life.shapes import KEYS, NAMES, SPECS, STAGE_NAMES
@@ -51,6 +51,9 @@ GATEWAYS = st.sampled_from(
 )
 WHICH = st.integers(0, 1)
 PLACES = st.tuples(st.sampled_from(NAMES), st.sampled_from([REGIONS[0], REGIONS[0], REGIONS[1]]))
+
+# Operations whose answers have members that must be there.
+HAVE_MEMBERS = READS | {"CreateEdgeDeploymentPlan"}
 
 
 class Hostility(World):
@@ -116,6 +119,8 @@ class Hostility(World):
     @precondition(lambda _: troubled(Trouble.RUBBISH))
     @rule(operation=OPERATIONS, gateway=GATEWAYS, times=st.sampled_from([1, 2, None]))
     def gateway_answers(self, operation: str, gateway: dict[str, Any], times: int | None) -> None:
+        if gateway.get("body") == "empty" and operation not in HAVE_MEMBERS:
+            return  # `{}` is what AWS answers there too
         self.count("rubbish")
         self.aws.fault(operation, mode="rubbish", **gateway, times=times)
         self.run(1)

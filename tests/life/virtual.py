@@ -124,8 +124,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """End all that somebody has under way or has planned."""
         for task in tuple(self._tasks_of.pop(owner, ())):
             task.cancel()
-        for handle in list(self.timers()):
-            if handle._context.get(OWNER) is owner:  # type: ignore[attr-defined]
+        for handle in (*self.timers(), *self._ready):  # type: ignore[attr-defined]
+            if handle._context.get(OWNER) is owner:
                 handle.cancel()
 
     def close(self) -> None:

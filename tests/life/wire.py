@@ -62,6 +62,7 @@ class LocalPlans(SageMakerPlans):
         super().__init__(scope, make_client, threads=1)
         assert self._threads is None
         self._threads = wire  # type: ignore[assignment]
+        self._clients["sagemaker"] = make_client()
 
     async def account_id(self) -> str:
         """The one account that there is."""

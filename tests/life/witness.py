@@ -70,7 +70,9 @@ class Witness:
             departed = self._cluster.departed.values()
             writers += [gone for gone in departed if gone.plan_name == name and spec_of(gone).deletes]
         held = self._aws.plan(name, region)
-        assert writers or self._left_behind(held), f"{request.operation} of {name}, which no object may touch"
+        assert writers or self._left_behind(held), (
+            f"{request.operation} of {name}, which no object may touch; known: {known}"
+        )
         if request.operation in {"DeleteEdgeDeploymentPlan", "StopEdgeDeploymentStage"} and held is not None:
             assert self._left_behind(held) or any(self._may_stop(plan, held, request.operation) for plan in writers), (
                 f"{request.operation} of {name}, which nobody asked for"

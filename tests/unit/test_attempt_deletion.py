@@ -163,9 +163,9 @@ def test_not_found_is_believed_once_an_unanswered_create_cannot_be_under_way_any
 
 def test_create_of_a_process_that_was_killed_may_be_under_way_after_a_restart() -> None:
     one = deleted(status=status(arn=None))
-    said = attempted(one, KEPT, NOTHING, running_since=NOON - 10 * SECOND)
+    said = attempted(one, KEPT, NOTHING, starting_for=50 * SECOND)
     assert (said.words, said.reason) == (LOOK, Reason.SETTLING)
-    said = attempted(one, KEPT, NOTHING, running_since=NOON - SETTLE)
+    said = attempted(one, KEPT, NOTHING, starting_for=0 * SECOND)
     assert said.reason is Reason.DELETED
 
 

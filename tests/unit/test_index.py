@@ -1,5 +1,7 @@
 """The newest version of each object, and who holds which AWS plan."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -217,6 +219,8 @@ def test_successor_that_wants_the_plan_of_a_ghost_takes_it_over() -> None:
     living = plan(uid="new")
     known.put(living)
     assert known.at(KEY) == (living,)
+    known.put(replace(living, status=status()))
+    assert known.at(KEY) == (known.get(KEY),)
     known.remove(KEY, "new")
     assert known.at(KEY) == ()
 
