@@ -5,7 +5,7 @@ The real ones are tested elsewhere: `controller/aws` against the sandbox, `contr
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controller.domain.actions import Action, CreatePlan, DeletePlan
 from controller.domain.api import FINALIZER, OWNER_TAG
@@ -138,7 +138,7 @@ class MemoryPlans:
             stages = tuple(observed_stage(stage) for stage in action.stages)
             made = observed(tags=action.tags).but(name=action.name, stages=stages, tags=dict(action.tags))
             self.plans[action.name] = made
-            return Created(ARN, since=NOON)
+            return Created(ARN, since=NOON - timedelta(seconds=1))
         if isinstance(action, DeletePlan):
             self.plans.pop(action.name)
         return None

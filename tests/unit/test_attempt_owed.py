@@ -98,3 +98,23 @@ def test_what_is_owed_does_not_outlive_the_object() -> None:
     one = plan("canary", deleting=True, generation=2, status=status())
     talk = attempted(one, False, NOTHING, "123456789012")
     assert talk.result.owed == ()
+
+
+def test_request_beside_an_edit_is_carried_out_in_the_same_attempt() -> None:
+    """The edit adds a stage, the annotation asks for the one that failed."""
+    one = plan("canary", "fleet", rollout=rollout(), generation=2, requested="again", status=status())
+    both = FAILED.at("fleet", "READYTODEPLOY").but(modified=NOON + SECOND)
+    talk = attempted(one, FAILED, DID, both, ANNOUNCED, DID)
+    assert talk.words == [
+        "look at tags",
+        "CreateStages(fleet)",
+        "look",
+        "announce RolloutProgressing",
+        "StartStage(canary)",
+    ]
+
+
+def test_request_beside_an_edit_is_owed_while_the_change_does_not_show_yet() -> None:
+    one = plan("canary", "fleet", rollout=rollout(), generation=2, requested="again", status=status())
+    talk = attempted(one, FAILED, DID, FAILED)
+    assert (talk.reason, talk.result.owed) == (Reason.SETTLING, ("Edit", "Request"))

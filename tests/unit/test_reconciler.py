@@ -1,0 +1,562 @@
+"""The loop around the attempt: what comes in between, who goes meanwhile, and what is written down."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from controller.domain.agenda import Wake
+from controller.domain.api import OWNER_TAG
+from controller.domain.failures import FailureKind
+from controller.domain.ownership import Owner
+from controller.domain.quota import Ticket
+from controller.domain.reasons import Reason
+from controller.domain.resource import Key, Resource
+from controller.domain.schedule import STAGE_POLL
+from controller.domain.status import Claim, Condition, EdgeDeploymentPlanStatus
+from controller.engine.index import Index
+from controller.engine.ports import ObjectChanged, ObjectGone
+from controller.engine.quotas import Quotas
+from controller.engine.reconciler import Reconciler
+from tests.unit.builders import (
+    ARN,
+    KEY,
+    MINUTE,
+    NAME,
+    NOON,
+    OWNER,
+    PROCESS,
+    REFUSED_FOR_QUOTA,
+    SCOPE,
+    condition,
+    failure,
+    fresh,
+    observed,
+    plan,
+    retry,
+    rollout,
+    settling,
+    status,
+)
+from tests.unit.ports import MemoryAccounts, MemoryObjects, MemoryPlans
+
+SECOND = timedelta(seconds=1)
+SETTLE = timedelta(seconds=60)
+CREATE = "CreateEdgeDeploymentPlan"
+DRIFT = frozenset({Wake.DRIFT})
+NOBODY = frozenset[Wake]()
+SOON = timedelta(0)
+READY = (condition("Ready"),)
+
+
+class Loop:
+    """A reconciler over a cluster and an AWS in memory."""
+
+    def __init__(self, *resources: Resource) -> None:
+        self.now: datetime = NOON
+        self.index, self.objects, self.aws = Index(), MemoryObjects(*resources), MemoryPlans()
+        self.woken: list[tuple[Key, Wake]] = []
+        self.quotas = Quotas(lambda key, wake: self.woken.append((key, wake)))
+        self.process = self.begin()
+        for one in resources:
+            self.index.put(one)
+
+    def begin(self) -> Reconciler:
+        """A process with no memory of those before."""
+        return Reconciler(
+            objects=self.objects,
+            accounts=MemoryAccounts(self.aws),
+            index=self.index,
+            quotas=self.quotas,
+            cluster=OWNER.cluster,
+            process=PROCESS,
+            settle=SETTLE,
+            clock=lambda: self.now,
+            dice=lambda: 0.5,
+        )
+
+    def reconcile(self, key: Key = KEY, wakes: frozenset[Wake] = NOBODY) -> timedelta | None:
+        """One turn of the loop; calls are counted from here."""
+        self.aws.calls.clear()
+        self.objects.calls.clear()
+        return asyncio.run(self.process.reconcile(key, wakes))
+
+    def watch(self) -> None:
+        """The watch brings what is in the cluster."""
+        for one in self.objects.there.values():
+            self.index.put(one)
+
+    def status(self, key: Key = KEY) -> EdgeDeploymentPlanStatus:
+        return self.objects.there[key].status
+
+    def ready(self, key: Key = KEY) -> Condition:
+        found = self.status(key).condition("Ready")
+        assert found is not None
+        return found
+
+    def reasons(self) -> list[str]:
+        return [event.reason for _, event in self.objects.events]
+
+    def meanwhile(self, call: str, work: Callable[[], object]) -> None:
+        """Have that done just before the next call of that name, to the cluster or AWS."""
+        done = list[str]()
+
+        def before(name: str) -> None:
+            if name.startswith(call) and not done:
+                done.append(name)
+                work()
+
+        self.objects.before = self.aws.before = before
+
+
+def known(**fields: object) -> Resource:
+    """An object whose plan is in AWS and known."""
+    before = status(conditions=READY, last_modified_time=NOON)
+    return plan("canary", **{"status": before} | fields)  # type: ignore[arg-type]
+
+
+# -- the ordinary case ------------------------------------------------------------------------------------------------
+
+
+def test_new_object_costs_one_call_to_aws_and_two_to_the_cluster() -> None:
+    loop = Loop(fresh())
+    assert loop.reconcile() == STAGE_POLL  # the early look at the stages
+    assert loop.aws.calls == [f"CreatePlan({NAME} on fleet {NAME}: canary)"]
+    assert loop.objects.calls == ["hold", "write"]
+    assert (loop.ready().status, loop.status().edge_deployment_plan_arn) == ("True", ARN)
+    assert loop.reasons() == ["Created"]
+
+
+def test_what_a_create_made_is_looked_at_once_soon_after() -> None:
+    loop = Loop(fresh())
+    loop.reconcile()
+    loop.now += SECOND
+    assert loop.reconcile() == SECOND
+    assert loop.aws.calls == []
+    loop.now += SECOND
+    assert loop.reconcile() is None
+    assert loop.aws.calls == ["describe"]
+    assert loop.reconcile() is None
+    assert loop.aws.calls == []
+
+
+def test_object_in_step_makes_no_call_at_all() -> None:
+    loop = Loop(known())
+    assert loop.reconcile() is None
+    assert (loop.aws.calls, loop.objects.calls) == ([], [])
+
+
+def test_status_that_says_the_same_is_not_written() -> None:
+    loop = Loop(known())
+    loop.aws.plans[NAME] = observed("canary")
+    loop.reconcile(wakes=DRIFT)
+    loop.reconcile(wakes=DRIFT)
+    assert loop.aws.calls == ["describe"]
+    assert loop.objects.calls == []
+
+
+def test_key_without_an_object_is_nothing_to_do() -> None:
+    assert Loop().reconcile() is None
+
+
+def test_status_after_a_failed_call_says_when_the_next_try_is() -> None:
+    loop = Loop(known())
+    loop.aws.failures["describe"] = [failure()]
+    assert loop.reconcile(wakes=DRIFT) == SECOND / 2
+    waiting = loop.status().retry
+    assert waiting is not None
+    assert (waiting.attempts, waiting.next_attempt_time) == (1, NOON + SECOND / 2)
+    assert loop.reconcile() == SECOND / 2
+    assert loop.aws.calls == []
+
+
+def test_failure_of_an_unknown_kind_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    loop = Loop(known())
+    loop.aws.failures["describe"] = [failure(FailureKind.UNKNOWN, "JSONDecodeError")]
+    loop.reconcile(wakes=DRIFT)
+    (error,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert error.exc_info is not None
+    assert loop.ready().reason == Reason.IN_SYNC  # no answer is no news
+
+
+def test_target_that_is_not_open_is_told_and_costs_no_call() -> None:
+    loop = Loop(fresh(target={"region": "us-east-1"}))
+    assert loop.reconcile() is None
+    assert loop.aws.calls == []
+    assert loop.ready().reason == Reason.TARGET_REFUSED
+    assert "region us-east-1 is not open to namespace retail" in loop.ready().message
+
+
+def test_wait_of_an_attempt_that_had_too_much_to_do_is_no_hot_loop() -> None:
+    loop = Loop(known(rollout=rollout()))
+    loop.aws.plans[NAME] = observed().at("canary", "CREATING")
+    assert loop.reconcile(wakes=DRIFT) == STAGE_POLL
+
+
+# -- what comes in between --------------------------------------------------------------------------------------------
+
+
+def test_edit_before_the_first_call_ends_the_attempt_and_the_new_spec_is_created() -> None:
+    loop = Loop(fresh())
+    edited = replace(fresh("canary", "fleet"), generation=2)
+    loop.meanwhile("hold", lambda: loop.objects.change(edited))
+    assert loop.reconcile() == SOON
+    assert loop.aws.calls == []
+    loop.reconcile()
+    assert loop.aws.calls == [f"CreatePlan({NAME} on fleet {NAME}: canary, fleet)"]
+
+
+def test_edit_before_an_announcement_ends_the_attempt_before_the_call() -> None:
+    one = known(rollout=rollout())
+    loop = Loop(one)
+    loop.aws.plans[NAME] = observed("canary")
+    held_back = replace(one, spec=known(rollout=rollout(), suspend=True).spec, generation=2)
+    loop.meanwhile("claim", lambda: loop.objects.change(held_back))
+    assert loop.reconcile(wakes=DRIFT) == SOON
+    assert "StartStage(canary)" not in loop.aws.calls
+    loop.reconcile()
+    assert loop.aws.calls == []
+    assert loop.ready().reason == Reason.SUSPENDED
+
+
+def test_edit_during_a_call_is_carried_out_in_the_next_attempt() -> None:
+    loop = Loop(fresh())
+    edited = replace(fresh(tags={"team": "retail"}), generation=2, finalizers=known().finalizers)
+    loop.meanwhile("CreatePlan", lambda: loop.objects.change(edited))
+    loop.reconcile()
+    assert loop.status().observed_generation == 1
+    loop.watch()
+    loop.now += 2 * SECOND
+    loop.reconcile()
+    assert "AddTags(team=retail)" in loop.aws.calls
+
+
+def test_change_that_tells_nothing_of_the_object_is_waited_for() -> None:
+    loop = Loop(known(rollout=rollout()))
+    loop.aws.plans[NAME] = observed("canary")
+
+    def refuse() -> None:
+        raise ObjectChanged("a conflict")
+
+    loop.meanwhile("claim", refuse)
+    assert loop.reconcile(wakes=DRIFT) == SOON
+    assert "StartStage(canary)" not in loop.aws.calls
+
+
+def test_start_that_another_process_has_claimed_is_left_to_it() -> None:
+    before = status(conditions=READY, claim=Claim(by="process-2", until=NOON + MINUTE))
+    loop = Loop(known(rollout=rollout(), status=before))
+    loop.aws.plans[NAME] = observed("canary")
+    assert loop.reconcile(wakes=DRIFT) == MINUTE
+    assert loop.aws.calls == []
+    loop.now += MINUTE
+    loop.reconcile(wakes=DRIFT)
+    assert loop.aws.calls[-1] == "StartStage(canary)"
+
+
+def test_claim_of_this_process_is_taken_up_after_a_crash() -> None:
+    before = status(conditions=READY, claim=Claim(by=PROCESS, until=NOON + MINUTE))
+    loop = Loop(known(rollout=rollout(), status=before))
+    loop.aws.plans[NAME] = observed("canary")
+    loop.reconcile()
+    assert loop.aws.calls[-1] == "StartStage(canary)"
+    assert loop.status().claim is None
+
+
+def test_second_operator_that_announces_later_stands_back() -> None:
+    loop = Loop(known(rollout=rollout()))
+    loop.aws.plans[NAME] = observed("canary")
+    claimed = known(
+        rollout=rollout(), status=status(conditions=READY, claim=Claim(by="process-2", until=NOON + MINUTE))
+    )
+    loop.meanwhile("claim", lambda: loop.objects.change(claimed))
+    assert loop.reconcile(wakes=DRIFT) == SOON
+    assert "StartStage(canary)" not in loop.aws.calls
+    assert loop.reconcile() == MINUTE
+
+
+def test_object_that_another_operator_holds_already_is_no_failure() -> None:
+    loop = Loop(fresh())
+
+    def held() -> None:
+        raise ObjectChanged("somebody else has put it on", loop.objects.change(plan("canary")))
+
+    loop.meanwhile("hold", held)
+    assert loop.reconcile() == SOON
+    loop.reconcile()
+    assert loop.aws.calls == [f"CreatePlan({NAME} on fleet {NAME}: canary)"]
+
+
+# -- who goes meanwhile -----------------------------------------------------------------------------------------------
+
+
+def goes(loop: Loop) -> Callable[[], object]:
+    return lambda: loop.objects.there.pop(KEY)
+
+
+def test_object_that_goes_before_its_finalizer_leaves_nothing() -> None:
+    loop = Loop(fresh())
+    loop.meanwhile("hold", goes(loop))
+    assert loop.reconcile() == SOON
+    assert loop.reconcile() is None
+    assert (loop.aws.calls, loop.index.at(KEY)) == ([], ())
+
+
+def test_object_that_goes_between_finalizer_and_create_takes_its_plan_along() -> None:
+    """The API server accepts a DELETE and the patch that adds the first finalizer, both."""
+    loop = Loop(fresh())
+    loop.meanwhile("CreatePlan", goes(loop))
+    assert loop.reconcile() == SOON
+    assert NAME in loop.aws.plans
+    (ghost,) = loop.index.at(KEY)
+    assert (ghost.deleting, ghost.status.edge_deployment_plan_arn) == (True, ARN)
+    assert loop.reconcile() is None
+    assert loop.aws.calls == ["describe", f"DeletePlan({NAME})"]
+    assert (loop.aws.plans, loop.index.at(KEY)) == ({}, ())
+    assert loop.objects.calls == []
+
+
+def test_object_that_goes_while_its_create_is_unanswered_is_looked_for_until_it_cannot_come_any_more() -> None:
+    loop = Loop(fresh())
+    loop.aws.failures["CreatePlan"] = [failure(operation=CREATE)]
+    loop.meanwhile("CreatePlan", goes(loop))
+    assert loop.reconcile() == SOON
+    assert loop.reconcile() == SECOND / 2
+    loop.now += SECOND
+    assert loop.reconcile() == STAGE_POLL
+    assert loop.aws.calls == ["describe"]
+    loop.now += 30 * SECOND
+    loop.aws.plans[NAME] = observed("canary")
+    loop.reconcile()
+    assert loop.aws.plans == {}
+    assert loop.index.at(KEY) == ()
+
+
+def test_ghost_that_finds_nothing_is_laid_to_rest_after_the_settling_time() -> None:
+    loop = Loop()
+    loop.index.lost(plan("canary", status=status(arn=None, settling=settling())))
+    waits = []
+    for _ in range(40):
+        wait = loop.reconcile()
+        waits.append(wait)
+        if wait is None:
+            break
+        loop.now += wait
+    assert waits == [STAGE_POLL] * 30 + [None]
+    assert loop.index.at(KEY) == ()
+
+
+def test_ghost_that_retries_keeps_its_count_without_an_object_to_write_it_to() -> None:
+    loop = Loop()
+    loop.index.lost(plan("canary", status=status()))
+    loop.now += MINUTE
+    for attempts in (1, 2, 3):
+        loop.aws.failures["describe"] = [failure()]
+        wait = loop.reconcile()
+        assert wait == SECOND / 2 * 2 ** (attempts - 1)
+        (ghost,) = loop.index.at(KEY)
+        assert ghost.status.retry is not None
+        assert ghost.status.retry.attempts == attempts
+        loop.now += wait
+    assert loop.objects.calls == []
+
+
+def test_status_of_a_dead_object_never_lands_on_its_successor() -> None:
+    """`kubectl replace --force` while a call is under way."""
+    loop = Loop(fresh())
+    successor = fresh("canary", "tenth", "fleet", uid="uid-2")
+    loop.meanwhile("CreatePlan", lambda: loop.objects.change(successor))
+    loop.reconcile()
+    assert loop.objects.there[KEY].uid == "uid-2"
+    assert loop.status() == EdgeDeploymentPlanStatus()
+    loop.watch()
+    loop.aws.failures["CreatePlan"] = [failure(code="ResourceInUse", operation=CREATE, harmless=True)]
+    loop.now += 2 * SECOND
+    loop.reconcile()
+    tags = Owner(OWNER.cluster, "retail", NAME, "uid-2").tag_value
+    assert loop.aws.calls == [
+        f"CreatePlan({NAME} on fleet {NAME}: canary, tenth, fleet)",
+        "describe",
+        f"AddTags({OWNER_TAG}={tags})",
+        "CreateStages(tenth, fleet)",
+        "describe",
+    ]
+    assert not any(call.startswith("DeletePlan") for call in loop.aws.calls)
+
+
+def test_ghost_and_its_successor_under_another_plan_name_are_both_worked_on() -> None:
+    loop = Loop()
+    loop.index.lost(known(uid="uid-0", edgeDeploymentPlanName="former"))
+    successor = fresh(edgeDeploymentPlanName="latter")
+    loop.objects.there[KEY] = successor
+    loop.index.put(successor)
+    former = Owner(OWNER.cluster, "retail", NAME, "uid-0")
+    loop.aws.plans["former"] = observed("canary").but(name="former").tagged({OWNER_TAG: former.tag_value})
+    loop.now += MINUTE
+    assert loop.reconcile() == STAGE_POLL
+    assert set(loop.aws.plans) == {"latter"}
+    assert loop.index.at(KEY) == (loop.objects.there[KEY],)
+
+
+def test_finalizer_that_somebody_took_off_comes_back() -> None:
+    loop = Loop(known(has_finalizer=False))
+    loop.aws.plans[NAME] = observed("canary")
+    loop.reconcile()
+    assert loop.objects.there[KEY].has_finalizer
+    assert loop.objects.calls == ["hold", "write"]
+
+
+# -- letting go -------------------------------------------------------------------------------------------------------
+
+
+def test_deleted_object_is_released_once_its_plan_is_gone_and_leaves_no_ghost() -> None:
+    loop = Loop(known(deleting=True, generation=2))
+    loop.aws.plans[NAME] = observed("canary")
+    loop.now += MINUTE
+    assert loop.reconcile() is None
+    assert (loop.aws.plans, loop.objects.there) == ({}, {})
+    assert loop.reasons() == ["Deleted"]
+    last = loop.index.get(KEY)
+    assert last is not None
+    assert loop.index.lost(last) is None
+
+
+def test_deleted_object_with_a_finalizer_of_others_stays_and_is_not_worked_on_again() -> None:
+    one = known(deleting=True, generation=2)
+    loop = Loop(replace(one, finalizers=(*one.finalizers, "others")))
+    loop.aws.plans[NAME] = observed("canary")
+    loop.reconcile()
+    assert loop.objects.there[KEY].finalizers == ("others",)
+    assert loop.reconcile() is None
+    assert loop.aws.calls == []
+
+
+def test_plan_that_went_makes_the_first_of_the_quota_queue_ask() -> None:
+    loop = Loop(known(deleting=True, generation=2))
+    loop.aws.plans[NAME] = observed("canary")
+    waiting = plan(name="waiting", uid="uid-7")
+    loop.quotas.resume(SCOPE, replace(waiting, status=status(arn=None, conditions=(_quota(),))))
+    loop.reconcile()
+    assert loop.woken == [(waiting.key, Wake.QUOTA)]
+
+
+def _quota() -> Condition:
+    return condition("ResourceLimitExceeded", reason=Reason.WAITING_FOR_QUOTA, message="first: The limit is 3")
+
+
+# -- quota ------------------------------------------------------------------------------------------------------------
+
+
+def test_refused_for_quota_and_let_in_when_asked_again() -> None:
+    loop = Loop(fresh())
+    loop.aws.failures["CreatePlan"] = [REFUSED_FOR_QUOTA]
+    assert loop.reconcile() == SECOND / 2
+    assert loop.aws.calls == [f"CreatePlan({NAME} on fleet {NAME}: canary)"]
+    assert loop.quotas.queue(SCOPE).probe == Ticket.of(loop.objects.there[KEY])
+    assert loop.status().is_true("ResourceLimitExceeded")
+    loop.reconcile(wakes=frozenset({Wake.QUOTA}))
+    assert loop.ready().status == "True"
+    assert loop.quotas.queue(SCOPE).probe is None
+    assert not loop.status().is_true("ResourceLimitExceeded")
+
+
+def test_second_object_waits_behind_the_first_without_a_call() -> None:
+    older, younger = fresh(age=MINUTE), fresh(name="younger", uid="uid-2")
+    loop = Loop(older, younger)
+    loop.aws.failures["CreatePlan"] = [REFUSED_FOR_QUOTA]
+    loop.reconcile()
+    assert loop.reconcile(younger.key) == 45 * SECOND
+    assert loop.aws.calls == []
+    assert "waiting for quota behind 1 plan" in loop.ready(younger.key).message
+    loop.reconcile(wakes=frozenset({Wake.QUOTA}))
+    assert loop.woken == [(younger.key, Wake.QUOTA)]
+
+
+# -- what is remembered -----------------------------------------------------------------------------------------------
+
+
+def test_object_whose_every_create_was_refused_is_deleted_without_a_call() -> None:
+    loop = Loop(fresh())
+    loop.aws.failures["CreatePlan"] = [REFUSED_FOR_QUOTA, failure(FailureKind.CREDENTIALS, "Denied", harmless=True)]
+    loop.reconcile()
+    loop.now += SECOND
+    loop.reconcile()
+    loop.objects.change(replace(loop.objects.there[KEY], deleting=True, generation=2))
+    loop.watch()
+    loop.reconcile()
+    assert loop.aws.calls == []
+    assert loop.objects.there == {}
+
+
+def test_object_whose_create_was_lost_once_is_looked_for_however_often_it_was_refused_since() -> None:
+    loop = Loop(fresh())
+    loop.aws.failures["CreatePlan"] = [failure(operation=CREATE), REFUSED_FOR_QUOTA]
+    loop.reconcile()
+    loop.now += SECOND
+    loop.reconcile()
+    assert "describe" in loop.aws.calls
+    loop.objects.change(replace(loop.objects.there[KEY], deleting=True, generation=2))
+    loop.watch()
+    assert loop.reconcile() == STAGE_POLL
+    assert loop.aws.calls == ["describe"]
+
+
+def test_memory_of_what_was_never_created_dies_with_the_process() -> None:
+    loop = Loop(fresh())
+    loop.aws.failures["CreatePlan"] = [REFUSED_FOR_QUOTA]
+    loop.reconcile()
+    loop.process = loop.begin()
+    loop.objects.change(replace(loop.objects.there[KEY], deleting=True, generation=2))
+    loop.watch()
+    assert loop.reconcile() == STAGE_POLL
+    assert loop.aws.calls == ["describe"]
+    loop.now += SETTLE
+    loop.reconcile()
+    assert loop.objects.there == {}
+
+
+def test_attempt_that_the_cluster_cut_short_forgets_that_nothing_was_created() -> None:
+    loop = Loop(fresh())
+    loop.aws.failures["CreatePlan"] = [REFUSED_FOR_QUOTA]
+    loop.reconcile()
+
+    def fail() -> None:
+        raise ConnectionError("the API server is away")
+
+    loop.meanwhile("write", fail)
+    with pytest.raises(ConnectionError):
+        loop.reconcile(wakes=frozenset({Wake.QUOTA}))
+    assert NAME in loop.aws.plans
+    loop.objects.change(replace(loop.objects.there[KEY], deleting=True, generation=2))
+    loop.watch()
+    loop.now += MINUTE
+    loop.reconcile()
+    assert loop.aws.plans == {}
+
+
+# -- the clock --------------------------------------------------------------------------------------------------------
+
+
+def test_retry_that_is_a_day_away_is_due_at_once() -> None:
+    """The clock jumped: no wait is longer than the longest backoff."""
+    loop = Loop(known(status=status(conditions=(condition("Reconciling"),), retry=retry(1, NOON + 1440 * MINUTE))))
+    loop.aws.plans[NAME] = observed("canary")
+    loop.reconcile()
+    assert loop.aws.calls == ["describe"]
+
+
+def test_object_gone_is_told_from_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    loop = Loop(known(status=status(conditions=())))
+    loop.aws.plans[NAME] = observed("canary")
+
+    def gone() -> None:
+        raise ObjectGone(f"{KEY} is gone")
+
+    loop.meanwhile("write", gone)
+    assert loop.reconcile(wakes=DRIFT) == SOON
+    assert "the object went while it was reconciled" in caplog.text
+    assert loop.index.is_ghost(known())
