@@ -24,7 +24,12 @@ demo: $(STAMP) ## see it all work on this machine (ARGS=--keep leaves it running
 
 test: $(STAMP) ## run all tests (ARGS="-k quota" for some)
 	@$(BIN)/python -m playground.programs etcd kube-apiserver kubectl kube-controller-manager helm
+ifdef ARGS
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
+else
+	@$(BIN)/python -m pytest -n 2 tests/unit --cov
+	@$(BIN)/python -m pytest -n 2 --ignore=tests/unit
+endif
 
 lint: $(STAMP) ## ruff, mypy --strict, generated files, examples, rules of the house
 	$(BIN)/ruff format --check .

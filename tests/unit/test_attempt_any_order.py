@@ -353,7 +353,7 @@ PROMISES: tuple[Callable[[Conversation], None], ...] = (
 
 
 @generate(conversations())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_every_conversation_keeps_every_promise(talk: Conversation) -> None:
     for promise in PROMISES:
         promise(talk)
