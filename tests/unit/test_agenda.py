@@ -1,11 +1,16 @@
 """Whether a wake-up means work."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
 from controller.domain.agenda import Rest, Wake, Work, agenda
 from controller.domain.reasons import Reason
-from controller.domain.status import EdgeDeploymentPlanStatus
-from tests.unit.builders import MINUTE, NOON, condition, plan, retry, status
+from controller.domain.resource import Resource
+from controller.domain.schedule import LONGEST, STAGE_POLL
+from controller.domain.status import Claim, EdgeDeploymentPlanStatus
+from tests.unit.builders import MINUTE, NOON, condition, plan, retry, state, status
 
 NEVER = frozenset[Wake]()
 READY = status(conditions=(condition("Ready"),))
@@ -73,6 +78,77 @@ def test_object_being_deleted_is_work_until_its_finalizer_is_off() -> None:
 
 def test_object_whose_deletion_failed_waits_for_its_retry() -> None:
     assert agenda(plan(deleting=True, status=WAITING), NEVER, NOON) == Rest(MINUTE)
+
+
+@pytest.mark.parametrize("ahead", [LONGEST, 1440 * MINUTE], ids=["just over", "a day"])
+def test_retry_that_is_further_away_than_any_wait_is_due(ahead: timedelta) -> None:
+    """The clock jumped since it was written: a node without NTP."""
+    before = status(conditions=(condition("Ready", "False"), condition("Reconciling")), retry=retry(3, NOON + ahead))
+    assert agenda(plan(status=before), NEVER, NOON) == Work()
+    nearly = retry(3, NOON + LONGEST - timedelta(seconds=1))
+    assert agenda(plan(status=before.model_copy(update={"retry": nearly})), NEVER, NOON) == Rest(
+        LONGEST - timedelta(seconds=1)
+    )
+
+
+CLAIMED = READY.model_copy(update={"claim": Claim(by="process-1", until=NOON + MINUTE)})
+
+
+@pytest.mark.parametrize(
+    "one",
+    [plan(status=CLAIMED), plan(generation=2, status=CLAIMED), plan(requested="now", status=CLAIMED)],
+    ids=["at rest", "edited", "asked"],
+)
+def test_object_that_another_process_works_on_rests_until_its_claim_lapses(one: Resource) -> None:
+    assert agenda(one, frozenset(Wake), NOON, "process-2") == Rest(MINUTE)
+    assert agenda(one, NEVER, NOON + MINUTE, "process-2") == Work()
+
+
+def test_object_that_this_process_claimed_is_work() -> None:
+    assert agenda(plan(status=CLAIMED), NEVER, NOON, "process-1") == Work()
+
+
+def test_claim_that_is_further_away_than_any_wait_holds_nobody() -> None:
+    before = READY.model_copy(update={"claim": Claim(by="process-1", until=NOON + LONGEST)})
+    assert agenda(plan(status=before), NEVER, NOON, "process-2") == Work()
+
+
+def test_object_that_stalled_in_another_version_of_the_operator_rests() -> None:
+    before = status(conditions=(condition("Ready", "False"), condition("Stalled", reason="OfAnotherVersion")))
+    assert agenda(plan(status=before), NEVER, NOON) == Rest()
+
+
+def test_finalizer_that_somebody_took_off_is_work() -> None:
+    assert agenda(plan(has_finalizer=False, status=READY), NEVER, NOON) == Work()
+    assert agenda(plan(status=READY, policy={"deletion": "Retain"}), NEVER, NOON) == Work()
+
+
+@pytest.mark.parametrize("fields", [{"suspend": True}, {"invalid": "deviceFleetName: Required value"}])
+def test_finalizer_of_an_object_that_says_nothing_of_it_stays_as_it_is(fields: dict[str, Any]) -> None:
+    for held in (True, False):
+        assert agenda(plan(has_finalizer=held, status=READY, **fields), NEVER, NOON) == Rest()
+
+
+CREATING = status(conditions=(condition("Ready"),), stages=(state("canary", "CREATING"),), creation_time=None)
+
+
+def test_stages_that_were_just_created_are_looked_at_soon() -> None:
+    assert agenda(plan(status=CREATING), NEVER, NOON) == Rest(STAGE_POLL)
+    assert agenda(plan(status=CREATING), NEVER, NOON + STAGE_POLL) == Work()
+
+
+def test_clock_that_was_set_back_makes_no_early_look_late() -> None:
+    assert agenda(plan(status=CREATING), NEVER, NOON - 60 * MINUTE) == Rest(STAGE_POLL)
+
+
+def test_stages_that_are_ready_are_not_looked_at() -> None:
+    ready = CREATING.model_copy(update={"stages": (state("canary", "READYTODEPLOY"),)})
+    assert agenda(plan(status=ready), NEVER, NOON + MINUTE) == Rest()
+
+
+def test_suspended_object_whose_stages_were_creating_rests() -> None:
+    suspended = CREATING.model_copy(update={"conditions": (condition("Ready", "Unknown", Reason.SUSPENDED),)})
+    assert agenda(plan(suspend=True, status=suspended), NEVER, NOON + MINUTE) == Rest()
 
 
 def test_object_whose_status_was_lost_is_work() -> None:

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource, Scope
 from controller.engine.index import Index
-from tests.unit.builders import KEY, MINUTE, SCOPE, plan, settling, status
+from tests.unit.builders import KEY, MINUTE, SCOPE, condition, plan, settling, status
 
 ELSEWHERE = Scope("default", "us-east-1")
 OBSERVE = {"management": "Observe"}
@@ -213,20 +214,53 @@ def test_place_of_a_ghost_is_forgotten_with_it() -> None:
     assert known.scope(KEY) is None
 
 
-def test_successor_that_wants_the_plan_of_a_ghost_takes_it_over() -> None:
+def test_successor_that_wants_the_plan_of_a_ghost_takes_it_over_once_it_has_it() -> None:
+    known = index(plan(uid="old"))
+    ghost = known.lost(plan(uid="old"))
+    assert ghost is not None
+    known.put(plan(uid="new"))
+    assert [each.uid for each in known.at(KEY)] == ["new"]
+    assert known.is_ghost(ghost)
+    known.put(plan(uid="new", version=2, status=status()))
+    assert [each.uid for each in known.at(KEY)] == ["new"]
+    assert not known.is_ghost(ghost)
+
+
+def test_successor_that_goes_before_it_has_the_plan_leaves_both_ghosts() -> None:
     known = index(plan(uid="old"))
     known.lost(plan(uid="old"))
-    living = plan(uid="new")
-    known.put(living)
-    assert known.at(KEY) == (living,)
-    known.put(replace(living, status=status()))
-    assert known.at(KEY) == (known.get(KEY),)
-    known.remove(KEY, "new")
-    assert known.at(KEY) == ()
+    known.put(plan(uid="new"))
+    assert known.lost(plan(uid="new")) is not None
+    assert [each.uid for each in known.at(KEY)] == ["old", "new"]
+
+
+def test_late_news_of_an_object_that_is_gone_brings_it_not_back() -> None:
+    known = index(plan())
+    known.remove(KEY, "uid-1")
+    assert not known.put(plan(version=99))
+    assert known.get(KEY) is None
+
+
+def test_only_the_latest_of_the_dead_are_remembered() -> None:
+    known = Index()
+    for number in range(4200):
+        one = plan(name="same", uid=f"uid-{number}")
+        known.put(one)
+        known.remove(one.key, one.uid)
+    assert not known.put(plan(name="same", uid="uid-4199"))
+    assert known.put(plan(name="same", uid="uid-0"))
 
 
 @pytest.mark.parametrize(
-    "living", [plan(uid="new", policy=OBSERVE), plan(uid="new", deleting=True)], ids=["observes", "is deleted"]
+    "living",
+    [
+        plan(uid="new", policy=OBSERVE),
+        plan(uid="new", deleting=True),
+        plan(uid="new", suspend=True),
+        plan(uid="new", invalid="deviceFleetName: Required value"),
+        plan(uid="new", status=status(arn=None, conditions=(condition("Stalled", reason=Reason.NOT_OWNED),))),
+    ],
+    ids=["observes", "is deleted", "is suspended", "cannot be read", "stands back"],
 )
 def test_successor_that_does_not_want_the_plan_leaves_it_to_the_ghost(living: Resource) -> None:
     known = index(plan(uid="old"))

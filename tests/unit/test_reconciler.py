@@ -409,6 +409,62 @@ def test_finalizer_that_somebody_took_off_comes_back() -> None:
     assert loop.objects.calls == ["hold", "write"]
 
 
+def test_object_that_goes_while_its_finalizer_is_taken_off_leaves_its_plan() -> None:
+    loop = Loop(known(policy={"deletion": "Retain"}))
+    loop.meanwhile("release", goes(loop))
+    assert loop.reconcile() == SOON
+    assert (loop.aws.calls, loop.index.at(KEY)) == ([], ())
+
+
+def test_object_of_which_the_watch_says_that_it_is_gone_is_not_held_nor_created() -> None:
+    loop = Loop(fresh())
+    loop.meanwhile("hold", lambda: loop.index.remove(KEY, "uid-1"))
+    assert loop.reconcile() == SOON
+    assert (loop.aws.calls, loop.index.at(KEY)) == ([], ())
+
+
+def test_object_of_which_the_watch_says_that_it_is_deleted_is_not_created() -> None:
+    loop = Loop(fresh())
+    deleting = plan("canary", deleting=True, generation=2, version=99)
+    loop.meanwhile("hold", lambda: loop.index.put(deleting))
+    assert loop.reconcile() == SOON
+    assert loop.aws.calls == []
+    assert loop.index.get(KEY) == deleting
+
+
+def test_object_that_goes_while_aws_is_looked_at_is_not_created() -> None:
+    stalled = status(arn=None, conditions=(condition("Stalled", reason=Reason.NOT_OWNED),))
+    loop = Loop(plan("canary", status=stalled))
+    loop.meanwhile("describe", lambda: loop.index.remove(KEY, "uid-1"))
+    assert loop.reconcile(wakes=DRIFT) == SOON
+    assert loop.aws.calls == ["describe"]
+
+
+def test_object_that_is_deleted_while_aws_is_looked_at_is_not_created() -> None:
+    stalled = status(arn=None, conditions=(condition("Stalled", reason=Reason.NOT_OWNED),))
+    loop = Loop(plan("canary", status=stalled))
+    deleting = plan("canary", deleting=True, generation=2, version=99)
+    loop.meanwhile("describe", lambda: loop.index.put(deleting))
+    assert loop.reconcile(wakes=DRIFT) == SOON
+    assert loop.aws.calls == ["describe"]
+
+
+def test_owner_that_a_tag_names_is_asked_for_at_the_api_server() -> None:
+    stalled = status(arn=None, conditions=(condition("Stalled", reason=Reason.NOT_OWNED),))
+    loop = Loop(plan("canary", status=stalled, policy={"adoption": "Adopt"}))
+    other = Owner(OWNER.cluster, "retail", "other", "uid-7")
+    loop.aws.plans[NAME] = observed("canary").tagged({OWNER_TAG: other.tag_value})
+    loop.reconcile(wakes=DRIFT)
+    assert loop.objects.calls[0] == "exists retail/other"
+    assert loop.ready().status == "True"
+
+
+def test_plan_that_went_is_created_again_if_the_account_is_the_same() -> None:
+    loop = Loop(known())
+    loop.reconcile(wakes=DRIFT)
+    assert loop.aws.calls == ["describe", "account", f"CreatePlan({NAME} on fleet {NAME}: canary)"]
+
+
 # -- letting go -------------------------------------------------------------------------------------------------------
 
 
