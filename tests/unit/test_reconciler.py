@@ -18,6 +18,7 @@ from controller.domain.resource import Key, Resource
 from controller.domain.schedule import STAGE_POLL
 from controller.domain.status import Claim, Condition, EdgeDeploymentPlanStatus
 from controller.engine.index import Index
+from controller.engine.news import News
 from controller.engine.ports import ObjectChanged, ObjectGone
 from controller.engine.quotas import Quotas
 from controller.engine.reconciler import Reconciler
@@ -59,7 +60,8 @@ class Loop:
         self.now: datetime = NOON
         self.index, self.objects, self.aws = Index(), MemoryObjects(*resources), MemoryPlans()
         self.woken: list[tuple[Key, Wake]] = []
-        self.quotas = Quotas(lambda key, wake: self.woken.append((key, wake)))
+        self.quotas = Quotas(self.wake)
+        self.news = News(index=self.index, accounts=MemoryAccounts(self.aws), quotas=self.quotas, wake=self.wake)
         self.process = self.begin()
         for one in resources:
             self.index.put(one)
@@ -77,6 +79,9 @@ class Loop:
             clock=lambda: self.now,
             dice=lambda: 0.5,
         )
+
+    def wake(self, key: Key, *wakes: Wake) -> None:
+        self.woken.extend((key, wake) for wake in wakes)
 
     def reconcile(self, key: Key = KEY, wakes: frozenset[Wake] = NOBODY) -> timedelta | None:
         """One turn of the loop; calls are counted from here."""
@@ -529,6 +534,48 @@ def test_second_object_waits_behind_the_first_without_a_call() -> None:
     assert "waiting for quota behind 1 plan" in loop.ready(younger.key).message
     loop.reconcile(wakes=frozenset({Wake.QUOTA}))
     assert loop.woken == [(younger.key, Wake.QUOTA)]
+
+
+@pytest.mark.parametrize("policy", [{}, {"deletion": "Retain"}], ids=["with a ghost", "without"])
+def test_object_that_goes_while_it_is_refused_for_quota_frees_its_place(policy: dict[str, str]) -> None:
+    older, younger = fresh(age=MINUTE, policy=policy), fresh(name="younger", uid="uid-2")
+    loop = Loop(older, younger)
+    loop.aws.failures["CreatePlan"] = [REFUSED_FOR_QUOTA]
+    loop.meanwhile("CreatePlan", goes(loop))
+    loop.reconcile()
+    loop.news.gone(older)
+    loop.now += 2 * MINUTE
+    loop.reconcile()
+    assert KEY not in loop.quotas.queue(SCOPE)
+    loop.reconcile(younger.key)
+    assert loop.ready(younger.key).status == "True"
+
+
+def test_object_that_goes_while_it_is_reconciled_frees_its_name() -> None:
+    holder = known(policy={"deletion": "Retain"}, has_finalizer=False, status=status(conditions=()))
+    conflict = (condition("Ready", "False"), condition("Stalled", reason=Reason.NAME_CONFLICT))
+    behind = fresh(
+        name="behind", uid="uid-2", edgeDeploymentPlanName=NAME, status=status(arn=None, conditions=conflict)
+    )
+    loop = Loop(holder, behind)
+    for one in (holder, behind):
+        loop.index.set_scope(one, SCOPE)
+    loop.aws.plans[NAME] = observed("canary")
+    loop.meanwhile("write", goes(loop))
+    loop.reconcile(wakes=DRIFT)
+    loop.news.gone(holder)
+    assert (behind.key, Wake.NAME) in loop.woken
+
+
+def test_object_that_is_let_in_while_somebody_labels_it_does_not_stand_in_the_queue_again() -> None:
+    loop = Loop(fresh())
+    loop.aws.failures["CreatePlan"] = [REFUSED_FOR_QUOTA]
+    loop.reconcile()
+    loop.meanwhile("write", lambda: loop.news.seen(loop.objects.change(loop.objects.there[KEY])))
+    loop.reconcile(wakes=frozenset({Wake.QUOTA}))
+    assert loop.ready().status == "True"
+    loop.reconcile()
+    assert loop.quotas.queue(SCOPE).probe is None
 
 
 # -- what is remembered -----------------------------------------------------------------------------------------------

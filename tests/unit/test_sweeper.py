@@ -1,12 +1,14 @@
 """What a sweep costs and whom it wakes."""
 
 import asyncio
+import contextlib
 import logging
 from datetime import timedelta
 
 import pytest
 
 from controller.domain.agenda import Wake
+from controller.domain.failures import FailureKind
 from controller.domain.outcomes import Queued
 from controller.domain.ownership import Owner
 from controller.domain.resource import Key, Resource
@@ -244,6 +246,20 @@ def test_strangers_are_looked_at_a_few_in_each_sweep() -> None:
         world.sweep()
         looks.append(world.site.calls.count("tags"))
     assert looks == [10, 10, 5, 0]
+
+
+def test_stranger_whose_tags_cannot_be_read_hides_no_orphan() -> None:
+    world = World(1)
+    left_behind(world, GONE, name="a-stranger")
+    left_behind(world, GONE)
+    denied = failure(FailureKind.CREDENTIALS, "AccessDeniedException", operation="ListTags", harmless=True)
+    world.site.failures["tags"] = [denied]
+    with contextlib.suppress(AwsError):
+        world.sweep()
+    world.site.failures["tags"] = [denied]
+    with contextlib.suppress(AwsError):
+        world.sweep()
+    assert "left" in world.sweeper.orphans[SCOPE]
 
 
 # -- for ever ---------------------------------------------------------------------------------------------------------
