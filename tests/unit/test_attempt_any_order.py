@@ -59,6 +59,7 @@ FAILURES = st.builds(
     st.booleans(),
 )
 MOMENTS = st.integers(-90, 90).map(lambda seconds: NOON + timedelta(seconds=seconds))
+SPANS = st.sampled_from([timedelta(0), timedelta(seconds=30), SETTLE])
 STALLS = st.sampled_from([*Reason, "OfAnotherVersion"])
 
 
@@ -142,7 +143,8 @@ def circumstances(draw: st.DrawFn, resource: Resource) -> Circumstances:
         asked=resource.asked or "Request" in owed,
         edited=resource.edited or "Edit" in owed,
         wakes=draw(st.frozensets(st.sampled_from(Wake))),
-        running_since=draw(st.none() | MOMENTS),
+        settling_for=draw(SPANS),
+        starting_for=draw(SPANS),
         rights=Rights(draw(st.sampled_from(Reach)), draw(st.sampled_from(Reach))),
         namesakes=draw(NAMESAKES),
         queue=draw(QUEUES),

@@ -350,6 +350,22 @@ def test_refusal_of_a_change_is_at_rest_until_aws_changes() -> None:
     assert talk.words == ["look at tags", "CreateStages(fleet)", "look"]
 
 
+# -- the clock --------------------------------------------------------------------------------------------------------
+
+
+def test_clock_that_was_set_ahead_shortens_no_settling_time() -> None:
+    """By the clock that does not jump, the create was a moment ago."""
+    talk = attempted(created(), NOTHING, now=NOON + 60 * MINUTE, wakes=DRIFT, settling_for=50 * SECOND)
+    assert (talk.words, talk.reason) == (["look at tags"], Reason.SETTLING)
+    assert talk.found.settling == Settling(until=NOON + 60 * MINUTE + 50 * SECOND, created_after=NOON - SECOND)
+
+
+def test_settling_time_is_known_even_if_the_status_lost_it() -> None:
+    one = plan("canary", status=status())
+    talk = attempted(one, NOTHING, wakes=DRIFT, settling_for=50 * SECOND)
+    assert talk.reason is Reason.SETTLING
+
+
 # -- never twice ------------------------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,5 @@
 """The newest version of each object, and who holds which AWS plan."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
