@@ -332,7 +332,7 @@ def _carry_out(
             found = found.after(action, made, given.now, given.settle)
             continue
         if isinstance(action, CreatePlan) and not answer.harmless:
-            found = found.unanswered(given.now, given.settle)
+            found = found.settled_by(given.now + given.settle)
         if refused is None and not resource.deleting and _asks_for_a_look(answer, action, given):
             return _Refused(action, answer, found)
         return _failed(answer, resource, given, found, action)

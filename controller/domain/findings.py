@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
-from controller.domain.actions import Action, AddTags, CreatePlan, CreateStages, DeletePlan, DeleteTags
+from controller.domain.actions import Action, AddTags, CreatePlan, CreateStages, DeletePlan, DeleteTags, StartStage
 from controller.domain.api import OWNER_TAG
 from controller.domain.circumstances import Circumstances
 from controller.domain.desired import Desired
@@ -77,6 +77,9 @@ class Findings:
             return False
         if observed is None:
             return self.arn is not None
+        started = observed.stage(settling.started) if settling.started is not None else None
+        if started is not None and started.status == "READYTODEPLOY":
+            return True
         return _older(observed.created, settling.created_after) or _older(observed.modified, settling.modified_after)
 
     def after(self, action: Action, made: Created | None, now: datetime, settle: timedelta) -> Self:
@@ -87,36 +90,29 @@ class Findings:
             case CreatePlan(stages=stages, tags=tags) if made is not None:
                 former = self.settling.created_after if self.settling is not None else None
                 earliest = max((moment for moment in (made.since, former) if moment is not None), default=None)
-                return replace(
-                    found,
-                    arn=made.arn,
-                    observed=None,
-                    created_stages=tuple(stage.stage_name for stage in stages),
-                    applied_tag_keys=frozenset(tags),
-                    settling=Settling(until=now + settle, created_after=earliest),
-                    unsettled=True,
+                names = tuple(stage.stage_name for stage in stages)
+                found = replace(
+                    found, arn=made.arn, observed=None, created_stages=names, applied_tag_keys=frozenset(tags)
                 )
+                return found.settled_by(now + settle, created_after=earliest)
             case AddTags(arn=arn, tags=tags):
                 return replace(found, arn=arn, applied_tag_keys=self.applied_tag_keys | tags.keys())
             case DeleteTags(keys=keys):
                 return replace(found, applied_tag_keys=self.applied_tag_keys - frozenset(keys))
             case CreateStages() if before is not None:
-                former = self.settling.created_after if self.settling is not None else None
-                settling = Settling(until=now + settle, created_after=former, modified_after=before.modified)
-                return replace(found, settling=settling, unsettled=True)
+                return found.settled_by(now + settle, modified_after=before.modified)
             case DeletePlan():
-                former = before.created if before is not None else None
-                settling = Settling(until=now + settle, created_after=former)
-                return replace(
-                    found, arn=None, observed=None, applied_tag_keys=frozenset(), settling=settling, unsettled=True
-                )
+                found = replace(found, arn=None, observed=None, applied_tag_keys=frozenset())
+                return found.settled_by(now + settle, created_after=before.created if before is not None else None)
+            case StartStage(stage=stage):
+                return found.settled_by(now + settle, started=stage)
             case _:
                 return found
 
-    def unanswered(self, now: datetime, settle: timedelta) -> Self:
-        """After a create whose answer got lost: it may have worked, and may work yet."""
+    def settled_by(self, until: datetime, **change: Any) -> Self:
+        """After a call that worked, or may have: its `change` is shown by then; what is shown until then may be older."""
         former = self.settling.created_after if self.settling is not None else None
-        return replace(self, settling=Settling(until=now + settle, created_after=former), unsettled=True)
+        return replace(self, settling=Settling(until=until, **{"created_after": former} | change), unsettled=True)
 
 
 def _older(moment: datetime | None, bound: datetime | None) -> bool:

@@ -110,6 +110,8 @@ class Settling(Model):
     """The plan was made after this moment: an older one is a former plan of its name."""
     modified_after: MicroTime | None = None
     """The plan was changed after this LastModifiedTime: an older one is a former state of it."""
+    started: str | None = None
+    """The stage that was started."""
 
 
 class Claim(Model):

@@ -18,8 +18,8 @@ from tests.life.cluster import Cluster
 from tests.life.crash import Crash
 from tests.life.driver import Process
 from tests.life.people import People
-from tests.life.shapes import KEYS, SLOWNESS, SPECS, WORLDS, legal
-from tests.life.troubles import Check, Trouble, checked, troubled
+from tests.life.shapes import KEYS, SLOWNESS, SPECS, TROUBLED_WORLDS, TROUBLES, WORLDS, legal
+from tests.life.troubles import Check, Trouble, checked, meet, troubled
 from tests.life.truth import region_of, spec_of
 from tests.life.verdict import Verdict
 from tests.life.witness import Witness
@@ -50,18 +50,28 @@ class World(RuleBasedStateMachine):
     endings: ClassVar[Counter[str]] = Counter()
 
     @initialize(
+        troubles=TROUBLES,
+        data=st.data(),
         world=WORLDS,
         seed=st.integers(0, 1000),
-        slowness=SLOWNESS,
         specs=st.lists(st.tuples(KEYS, SPECS), min_size=1, max_size=4),
     )
     def begin(
-        self, world: dict[str, Any], seed: int, slowness: float, specs: list[tuple[Key, dict[str, Any] | None]]
+        self,
+        troubles: set[Trouble],
+        data: st.DataObject,
+        world: dict[str, Any],
+        seed: int,
+        specs: list[tuple[Key, dict[str, Any] | None]],
     ) -> None:
+        meet(troubles)
+        for trouble, part in TROUBLED_WORLDS.items():
+            if troubled(trouble):
+                world = world | data.draw(part)
         AWS.reset(**world)
         self.aws = AWS
         self.dice = self.aws.dice = random.Random(seed)  # noqa: S311 - jitter
-        self.aws.slowness = slowness
+        self.aws.slowness = data.draw(SLOWNESS) if troubled(Trouble.SLOW_CALLS) else 0.0
         self.cluster = Cluster(self.aws.now, self.dice if troubled(Trouble.NAMESAKES) else None)
         self.witness = Witness(self.aws, self.cluster)
         self.people = People(self.aws)

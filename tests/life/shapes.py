@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from controller.domain.resource import Key
 from controller.domain.spec import EdgeDeploymentPlanSpec
 from tests.life.aws import REGIONS
-from tests.life.troubles import Trouble, troubled
+from tests.life.troubles import MOST, TURNED_ON, Trouble
 
 KEYS = st.sampled_from([Key("retail", "a"), Key("retail", "b"), Key("retail", "c"), Key("stores", "d")])
 NAMES = ("a", "b", "shared")
@@ -102,8 +102,12 @@ WORLDS = st.fixed_dictionaries(
         "page_size": st.just(1),
         "do_nothing_ends_as": st.sampled_from(["FAILED", "DEPLOYED"]),
         "quota": st.integers(0, 3),
-        **({"quota_before_name": st.booleans()} if troubled(Trouble.QUOTA_BEFORE_NAME) else {}),
-        **({"describe_lag": LAGS, "list_lag": LAGS} if troubled(Trouble.LAGGING_READS) else {}),
     },
 )
-SLOWNESS = st.sampled_from([0.0, 0.1, 2.0]) if troubled(Trouble.SLOW_CALLS) else st.just(0.0)
+TROUBLES = st.sets(st.sampled_from(sorted(TURNED_ON, key=lambda trouble: trouble.name)), max_size=MOST)
+# Parts of the world that only some lives have, if they meet the trouble.
+TROUBLED_WORLDS = {
+    Trouble.QUOTA_BEFORE_NAME: st.fixed_dictionaries({}, optional={"quota_before_name": st.booleans()}),
+    Trouble.LAGGING_READS: st.fixed_dictionaries({}, optional={"describe_lag": LAGS, "list_lag": LAGS}),
+}
+SLOWNESS = st.sampled_from([0.1, 2.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum, auto
 
 
@@ -49,14 +50,26 @@ class Check(Enum):
     """No stage starts while an earlier one is not DEPLOYED in truth."""
 
 
-TURNED_ON: frozenset[Trouble | Check] = frozenset({Check.STAGES_IN_ORDER})
+TURNED_ON: frozenset[Trouble] = frozenset(Trouble)
+"""Those that lives may meet."""
+MOST = 4
+"""So many troubles meet in one life: with all of them there is no time for anything else."""
+JUDGED: frozenset[Check] = frozenset(Check)
+
+_met: set[Trouble] = set()
+
+
+def meet(troubles: Iterable[Trouble]) -> None:
+    """Begin a life that meets these troubles."""
+    _met.clear()
+    _met.update(troubles)
 
 
 def troubled(trouble: Trouble) -> bool:
-    """Whether lives meet that trouble."""
-    return trouble in TURNED_ON
+    """Whether this life meets that trouble."""
+    return trouble in _met
 
 
 def checked(check: Check) -> bool:
     """Whether that is judged."""
-    return check in TURNED_ON
+    return check in JUDGED
