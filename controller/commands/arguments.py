@@ -34,12 +34,12 @@ def add_export(commands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the subparser of `edgeplan export`."""
     export = commands.add_parser(
         "export",
-        help="write the manifest of a plan that exists at AWS",
-        description="Write the manifests of plans that exist at AWS, ready to be adopted without a change to them. "
+        help="write the manifest of a plan that exists in AWS",
+        description="Write the manifests of plans that exist in AWS, ready to be adopted without a change to them. "
         "Exit code 0: all written, 1: a plan is not there or cannot be adopted as it is, 2: an error.",
     )
     which = export.add_mutually_exclusive_group(required=True)
-    which.add_argument("names", nargs="*", default=[], metavar="NAME", help="name of a plan at AWS")
+    which.add_argument("names", nargs="*", default=[], metavar="NAME", help="name of a plan in AWS")
     which.add_argument("--all", action="store_true", help="all plans of the account and region")
     export.add_argument("--namespace", help="metadata.namespace of the manifests (default: none)")
     export.add_argument("--account", help="account of the accounts file to look in; becomes spec.target.account")

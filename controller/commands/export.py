@@ -1,4 +1,4 @@
-"""`edgeplan export NAME...`: the manifest of a plan that exists at AWS, ready to be adopted as it is."""
+"""`edgeplan export NAME...`: the manifest of a plan that exists in AWS, ready to be adopted as it is."""
 
 import argparse
 import asyncio

@@ -11,7 +11,7 @@ from controller.domain.spec import EdgeDeploymentPlanSpec, Stage
 
 @dataclass(frozen=True)
 class Desired:
-    """The spec, the plan's name at AWS and the owner to tag it with."""
+    """The spec, the plan's name in AWS and the owner to tag it with."""
 
     name: str
     spec: EdgeDeploymentPlanSpec

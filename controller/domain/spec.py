@@ -167,11 +167,11 @@ class Policy(Model):
     deletion: Literal["Delete", "Retain"] | None = None
     """What becomes of the AWS plan when this object is deleted: Delete (default) or Retain."""
     adoption: Literal["Never", "Adopt"] | None = None
-    """A plan of this name that exists at AWS and is not this object's: Never (default) refuses, Adopt takes it over
+    """A plan of this name that exists in AWS and is not this object's: Never (default) refuses, Adopt takes it over
     by tagging it."""
     replacement: Literal["Never", "Recreate"] | None = None
     """AWS has no update call: on a changed modelConfigs or deviceFleetName, Never (default) refuses, Recreate deletes
-    the plan and creates it anew."""
+    the plan and creates it again."""
 
 
 class Rollout(Model):
@@ -206,7 +206,7 @@ class Rollout(Model):
 
 
 class Target(Model):
-    """Where the plan lives at AWS. Absent: the controller's own account and region."""
+    """Where the plan lives in AWS. Absent: the controller's own account and region."""
 
     account: (
         Annotated[
@@ -242,7 +242,7 @@ class EdgeDeploymentPlanSpec(Model):
     """The request of CreateEdgeDeploymentPlan in lowerCamelCase, and how the controller is to treat the plan."""
 
     edge_deployment_plan_name: EntityName | None = None
-    """Name of the plan at AWS (default: metadata.name). Cannot be changed later. 1 to 63 letters, digits and inner
+    """Name of the plan in AWS (default: metadata.name). Cannot be changed later. 1 to 63 letters, digits and inner
     hyphens."""
     model_configs: tuple[ModelConfig, ...]
     """Models to deploy. AWS cannot change them later: see policy.replacement."""
@@ -261,7 +261,7 @@ class EdgeDeploymentPlanSpec(Model):
     rollout: Rollout | None = None
     """Starting the stages one after the other. Absent: the controller starts no stage."""
     target: Target | None = None
-    """Where the plan lives at AWS. Absent: the controller's own account and region. Cannot be changed later."""
+    """Where the plan lives in AWS. Absent: the controller's own account and region. Cannot be changed later."""
 
     rules: ClassVar = (
         Rule(
@@ -321,5 +321,5 @@ class EdgeDeploymentPlanSpec(Model):
 
     @property
     def recreates(self) -> bool:
-        """Whether a changed immutable field may delete the plan and create it anew."""
+        """Whether a changed immutable field may delete the plan and create it again."""
         return self.policy is not None and self.policy.replacement == "Recreate"
