@@ -1,6 +1,8 @@
 """The status on the wire, and objects as they come from the API server."""
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.domain.api import FINALIZER, RECONCILE_ANNOTATION
+from controller.domain.reasons import Reason
 from controller.domain.resource import InvalidSpec, Key, parse
 from controller.domain.spec import EdgeDeploymentPlanSpec
 from controller.domain.status import EdgeDeploymentPlanStatus, StageState
@@ -143,3 +146,25 @@ def test_object_without_spec_or_status_is_parsed(missing: dict[str, Any]) -> Non
     plan = parse(body(**missing))
     assert (plan.status == EdgeDeploymentPlanStatus()) == ("status" in missing)
     assert isinstance(plan.spec, InvalidSpec) == ("spec" in missing)
+
+
+# -- the document -----------------------------------------------------------------------------------------------------
+
+
+def documented(heading: str, column: int) -> list[str]:
+    """The words in backticks of one column of the table under that heading of docs/status.md."""
+    text = (Path(__file__).parents[2] / "docs" / "status.md").read_text(encoding="utf-8")
+    section = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("|")]
+    return [word for row in rows[2:] for word in re.findall(r"`(\w+)`", row[column])]
+
+
+def test_document_explains_every_reason_once() -> None:
+    gone = {Reason.DELETED, Reason.KEPT, Reason.RETAINED}  # of the last event: nobody is left to have a condition
+    explained = documented("Reasons", 1)
+    assert len(explained) == len(set(explained))
+    assert set(explained) == {str(reason) for reason in set(Reason) - gone}
+
+
+def test_document_explains_every_field_of_the_status_once() -> None:
+    assert sorted(documented("Fields", 0)) == sorted(WIRE)
