@@ -30,8 +30,14 @@ class Work:
     """Observe, decide, apply, summarize."""
 
 
-def agenda(resource: Resource, wakes: frozenset[Wake], now: datetime, process: str = "") -> Rest | Work:
-    """Whether there is work: an edit or a request is taken up at once, a retry waits for its time."""
+def agenda(
+    resource: Resource, wakes: frozenset[Wake], now: datetime, process: str = "", due: timedelta | None = None
+) -> Rest | Work:
+    """Whether there is work: an edit or a request is taken up at once, a retry waits for its time.
+
+    `due` is when this process wanted to look again, by a clock that does not jump; only where it has none, after a restart
+    say, does the time in the status count.
+    """
     if resource.deleting and not resource.has_finalizer:
         return Rest()
     status = resource.status
@@ -40,8 +46,10 @@ def agenda(resource: Resource, wakes: frozenset[Wake], now: datetime, process: s
         return Rest(claim.until - now)
     if resource.edited or resource.asked or wakes:
         return Work()
-    # What is further away than any wait is due: the clock jumped.
-    if status.retry is not None and timedelta(0) < (left := status.retry.next_attempt_time - now) < LONGEST:
+    left = (
+        due if due is not None else status.retry.next_attempt_time - now if status.retry is not None else timedelta(0)
+    )
+    if timedelta(0) < left < LONGEST:  # what is further away than any wait is due: the clock jumped
         return Rest(left)
     if resource.deleting or status.is_true("Reconciling") or claim is not None:
         return Work()

@@ -79,6 +79,8 @@ class Reconciler:
         # By the event loop's clock, which does not jump: when AWS's reads of an object are believed again.
         self._settled: dict[str, float] = {}
         self._started: float | None = None
+        # By the same clock: when an object that is waited for is due.
+        self._due: dict[str, float] = {}
         # Objects that certainly have nothing in AWS. Spares a call; what is forgotten in a crash is looked up again.
         self._untouched: set[str] = set()
 
@@ -93,7 +95,8 @@ class Reconciler:
         return min((wait for wait in waits if wait is not None), default=None)
 
     async def _one(self, resource: Resource, wakes: frozenset[Wake]) -> timedelta | None:
-        step = agenda(resource, wakes, self._clock(), self._process)
+        due = self._left(self._due[resource.uid]) if resource.uid in self._due else None
+        step = agenda(resource, wakes, self._clock(), self._process, due)
         if isinstance(step, Rest):
             return step.after
         given = self._circumstances(resource, wakes)
@@ -105,7 +108,7 @@ class Reconciler:
             )
             if result.untouched:
                 self._untouched.add(resource.uid)
-            return await self._report(resource, current, result)
+            after = await self._report(resource, current, result)
         except ObjectChanged as change:
             logger.info("%s: %s; looking again", resource.key, change)
             if change.now is not None:
@@ -115,6 +118,10 @@ class Reconciler:
             logger.info("%s: the object went while it was reconciled", resource.key)
             self._index.lost(resource)
             return _AT_ONCE
+        self._due.pop(resource.uid, None)
+        if after is not None:
+            self._due[resource.uid] = asyncio.get_running_loop().time() + after.total_seconds()
+        return after
 
     def _circumstances(self, resource: Resource, wakes: frozenset[Wake]) -> Circumstances:
         status, owed = resource.status, resource.status.owed or ()
@@ -259,6 +266,7 @@ class Reconciler:
     async def _let_go(self, resource: Resource, outcome: Gone) -> None:
         self._untouched.discard(resource.uid)
         self._settled.pop(resource.uid, None)
+        self._due.pop(resource.uid, None)
         if self._index.is_ghost(resource):
             logger.info("%s: gone without its finalizer; %s", resource.key, outcome.message)
             self._index.exorcise(resource)

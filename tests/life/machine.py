@@ -67,7 +67,7 @@ class World(RuleBasedStateMachine):
         meet(troubles)
         for trouble, part in TROUBLED_WORLDS.items():
             if troubled(trouble):
-                world = world | data.draw(part)
+                world = {**world, **data.draw(part)}
         AWS.reset(**world)
         self.aws = AWS
         self.dice = self.aws.dice = random.Random(seed)  # noqa: S311 - jitter

@@ -106,7 +106,7 @@ WORLDS = st.fixed_dictionaries(
 )
 TROUBLES = st.sets(st.sampled_from(sorted(TURNED_ON, key=lambda trouble: trouble.name)), max_size=MOST)
 # Parts of the world that only some lives have, if they meet the trouble.
-TROUBLED_WORLDS = {
+TROUBLED_WORLDS: dict[Trouble, st.SearchStrategy[dict[str, Any]]] = {
     Trouble.QUOTA_BEFORE_NAME: st.fixed_dictionaries({}, optional={"quota_before_name": st.booleans()}),
     Trouble.LAGGING_READS: st.fixed_dictionaries({}, optional={"describe_lag": LAGS, "list_lag": LAGS}),
 }
