@@ -197,6 +197,15 @@ def test_status_after_a_failed_call_says_when_the_next_try_is() -> None:
     assert loop.aws.calls == []
 
 
+def test_first_failure_of_a_new_object_is_in_its_status() -> None:
+    loop = Loop(fresh())
+    loop.aws.failures["CreatePlan"] = [failure(FailureKind.UNKNOWN, "BadAnswer", message="AWS answered with HTML")]
+    loop.reconcile()
+    assert loop.status().observed_generation == 1
+    assert (loop.ready().status, loop.ready().reason) == ("False", Reason.PROGRESSING_WITH_RETRY)
+    assert "AWS answered with HTML" in loop.ready().message
+
+
 def test_failure_of_an_unknown_kind_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     loop = Loop(known())
     loop.aws.failures["describe"] = [failure(FailureKind.UNKNOWN, "JSONDecodeError")]
