@@ -12,7 +12,7 @@ from controller.domain.failures import Failure, FailureKind
 from controller.domain.outcomes import IN_SYNC, Done, Gone, Pending, Queued, Retrying, Stalled, Waiting
 from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
-from controller.domain.schedule import STAGE_POLL
+from controller.domain.schedule import LONGEST, STAGE_POLL
 from controller.domain.status import Claim, Settling
 from tests.unit.builders import (
     ACCOUNT,
@@ -215,6 +215,12 @@ def test_start_of_a_stage_is_announced_first() -> None:
     assert note.claim == Claim(by=PROCESS, until=NOON + SETTLE)
     assert talk.reason is Reason.ROLLOUT_PROGRESSING
     assert talk.found.done == (StartStage(NAME, "canary"),)
+
+
+def test_claim_is_never_further_away_than_any_wait_or_nobody_would_heed_it() -> None:
+    talk = attempted(ROLLING, observed("canary", "fleet"), ANNOUNCED, DID, settle=10 * MINUTE)
+    (note,) = announced(talk)
+    assert note.claim.until - NOON < LONGEST
 
 
 def test_stage_whose_start_was_lost_is_looked_at_before_it_is_started_again() -> None:

@@ -564,6 +564,16 @@ def test_second_object_waits_behind_the_first_without_a_call() -> None:
     assert loop.woken == [(younger.key, Wake.QUOTA)]
 
 
+def test_object_whose_stages_are_refused_for_quota_holds_up_no_new_plan() -> None:
+    older, younger = known(age=MINUTE, generation=2, has_finalizer=True), fresh(name="younger", uid="uid-2")
+    loop = Loop(older, younger)
+    loop.aws.plans[NAME] = observed()
+    loop.aws.failures["CreateStages"] = [REFUSED_FOR_QUOTA] * 2
+    loop.reconcile()
+    loop.reconcile(younger.key)
+    assert loop.ready(younger.key).status == "True"
+
+
 @pytest.mark.parametrize("policy", [{}, {"deletion": "Retain"}], ids=["with a ghost", "without"])
 def test_object_that_goes_while_it_is_refused_for_quota_frees_its_place(policy: dict[str, str]) -> None:
     older, younger = fresh(age=MINUTE, policy=policy), fresh(name="younger", uid="uid-2")
