@@ -215,6 +215,17 @@ def test_failure_of_an_unknown_kind_is_logged_with_its_traceback(caplog: pytest.
     assert loop.ready().reason == Reason.IN_SYNC  # no answer is no news
 
 
+def test_throttled_call_after_an_announcement_keeps_the_count_of_real_failures() -> None:
+    before = status(conditions=(condition("Ready", "False"), condition("Reconciling")), retry=retry(3, NOON))
+    loop = Loop(known(rollout=rollout(), status=before))
+    loop.aws.plans[NAME] = observed("canary")
+    loop.aws.failures["StartStage"] = [failure(FailureKind.THROTTLED, "ThrottlingException", harmless=True)]
+    loop.reconcile()
+    waiting = loop.status().retry
+    assert waiting is not None
+    assert waiting.attempts == 3
+
+
 def test_target_that_is_not_open_is_told_and_costs_no_call() -> None:
     loop = Loop(fresh(target={"region": "us-east-1"}))
     assert loop.reconcile() is None
