@@ -217,6 +217,20 @@ def test_start_of_a_stage_is_announced_first() -> None:
     assert talk.found.done == (StartStage(NAME, "canary"),)
 
 
+def test_stage_whose_start_does_not_show_yet_is_not_started_twice() -> None:
+    talk = attempted(ROLLING, observed("canary", "fleet"), ANNOUNCED, DID)
+    assert talk.found.settling is not None
+    assert talk.found.settling.started == "canary"
+    later = reported(ROLLING, talk)
+    talk = attempted(later, observed("canary", "fleet"), now=NOON + 2 * SECOND)
+    assert talk.reason is Reason.SETTLING
+    assert "StartStage(canary)" not in talk.words
+    moved = observed("canary", "fleet").at("canary", "INPROGRESS")
+    assert attempted(later, moved, now=NOON + 2 * SECOND).reason is Reason.ROLLOUT_PROGRESSING
+    late = attempted(later, observed("canary", "fleet"), ANNOUNCED, DID, now=NOON + SETTLE)
+    assert late.words[-1] == "StartStage(canary)"
+
+
 def test_claim_is_never_further_away_than_any_wait_or_nobody_would_heed_it() -> None:
     talk = attempted(ROLLING, observed("canary", "fleet"), ANNOUNCED, DID, settle=10 * MINUTE)
     (note,) = announced(talk)
