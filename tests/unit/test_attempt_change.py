@@ -369,6 +369,14 @@ def test_observe_of_what_it_may_not_see_leaves_nothing_of_it_in_the_status() -> 
     assert (after.edge_deployment_plan_arn, after.stages, after.creation_time) == (None, None, None)
 
 
+def test_observe_that_stalls_as_manage_would_still_shows_the_plan() -> None:
+    one = known("canary", has_finalizer=False, policy={"management": "Observe"}, deviceFleetName="other")
+    talk = attempted(one, observed("canary"))
+    assert talk.reason is Reason.IMMUTABLE_FIELD_CHANGED
+    assert talk.found.observed is not None
+    assert talk.found.arn == ARN
+
+
 def test_observe_of_a_plan_that_went_shows_its_creation() -> None:
     talk = attempted(OBSERVING, NOTHING, ACCOUNT)
     assert talk.words == ["look at tags", "account"]
