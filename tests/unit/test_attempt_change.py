@@ -12,7 +12,7 @@ from controller.domain.failures import Failure, FailureKind
 from controller.domain.outcomes import IN_SYNC, Done, Gone, Pending, Queued, Retrying, Stalled, Waiting
 from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
-from controller.domain.schedule import STAGE_POLL
+from controller.domain.schedule import LONGEST, STAGE_POLL
 from controller.domain.status import Claim, Settling
 from tests.unit.builders import (
     ACCOUNT,
@@ -217,6 +217,26 @@ def test_start_of_a_stage_is_announced_first() -> None:
     assert talk.found.done == (StartStage(NAME, "canary"),)
 
 
+def test_stage_whose_start_does_not_show_yet_is_not_started_twice() -> None:
+    talk = attempted(ROLLING, observed("canary", "fleet"), ANNOUNCED, DID)
+    assert talk.found.settling is not None
+    assert talk.found.settling.started == "canary"
+    later = reported(ROLLING, talk)
+    talk = attempted(later, observed("canary", "fleet"), now=NOON + 2 * SECOND)
+    assert talk.reason is Reason.SETTLING
+    assert "StartStage(canary)" not in talk.words
+    moved = observed("canary", "fleet").at("canary", "INPROGRESS")
+    assert attempted(later, moved, now=NOON + 2 * SECOND).reason is Reason.ROLLOUT_PROGRESSING
+    late = attempted(later, observed("canary", "fleet"), ANNOUNCED, DID, now=NOON + SETTLE)
+    assert late.words[-1] == "StartStage(canary)"
+
+
+def test_claim_is_never_further_away_than_any_wait_or_nobody_would_heed_it() -> None:
+    talk = attempted(ROLLING, observed("canary", "fleet"), ANNOUNCED, DID, settle=10 * MINUTE)
+    (note,) = announced(talk)
+    assert note.claim.until - NOON < LONGEST
+
+
 def test_stage_whose_start_was_lost_is_looked_at_before_it_is_started_again() -> None:
     talk = attempted(ROLLING, observed("canary", "fleet"), ANNOUNCED, LOST)
     assert talk.outcome == Retrying(LOST, SECOND / 2, 1)
@@ -347,6 +367,14 @@ def test_observe_of_what_it_may_not_see_leaves_nothing_of_it_in_the_status() -> 
     assert (talk.words, talk.reason) == (["look at tags"], Reason.NOT_PERMITTED)
     after = reported(one, talk).status
     assert (after.edge_deployment_plan_arn, after.stages, after.creation_time) == (None, None, None)
+
+
+def test_observe_that_stalls_as_manage_would_still_shows_the_plan() -> None:
+    one = known("canary", has_finalizer=False, policy={"management": "Observe"}, deviceFleetName="other")
+    talk = attempted(one, observed("canary"))
+    assert talk.reason is Reason.IMMUTABLE_FIELD_CHANGED
+    assert talk.found.observed is not None
+    assert talk.found.arn == ARN
 
 
 def test_observe_of_a_plan_that_went_shows_its_creation() -> None:

@@ -337,6 +337,22 @@ def test_object_that_stood_back_creates_once_the_strangers_plan_is_gone() -> Non
     assert (talk.words, talk.outcome) == (["look at tags", "CreatePlan"], IN_SYNC)
 
 
+def test_object_that_was_refused_and_is_in_step_all_the_same_is_stalled_no_more() -> None:
+    stalled = status(
+        conditions=(condition("Ready", "False"), condition("Stalled", reason=Reason.REFUSED_BY_AWS)),
+        last_modified_time=NOON,
+    )
+    talk = attempted(plan("canary", status=stalled), observed("canary"), wakes=AUDIT)
+    assert (talk.words, talk.outcome) == (["look at tags"], IN_SYNC)
+
+
+def test_refusal_is_not_at_rest_where_aws_does_not_say_whether_it_changed() -> None:
+    stalled = status(conditions=(condition("Ready", "False"), condition("Stalled", reason=Reason.REFUSED_BY_AWS)))
+    held, brought = observed("canary").but(modified=None), observed("canary", "fleet").but(modified=None)
+    talk = attempted(plan("canary", "fleet", status=stalled), held, None, brought, wakes=AUDIT)
+    assert talk.words == ["look at tags", "CreateStages(fleet)", "look"]
+
+
 def test_refusal_of_a_change_is_at_rest_until_aws_changes() -> None:
     stalled = status(
         conditions=(condition("Ready", "False"), condition("Stalled", reason=Reason.REFUSED_BY_AWS)),

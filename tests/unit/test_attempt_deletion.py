@@ -161,6 +161,12 @@ def test_not_found_is_believed_once_an_unanswered_create_cannot_be_under_way_any
     assert said.outcome == Gone(Reason.DELETED, f"no plan {NAME} is left in AWS")
 
 
+def test_plan_that_shows_is_not_waited_for_however_fresh_the_doubt() -> None:
+    one = going(reported(fresh(), attempted(fresh(), HELD, LOST)))
+    said = attempted(one, KEPT, observed().at("canary", "STOPPING"), now=NOON + SECOND)
+    assert said.reason is Reason.STOPPING_STAGES
+
+
 def test_create_of_a_process_that_was_killed_may_be_under_way_after_a_restart() -> None:
     one = deleted(status=status(arn=None))
     said = attempted(one, KEPT, NOTHING, starting_for=50 * SECOND)

@@ -116,6 +116,19 @@ def test_younger_object_that_may_have_called_looks_before_it_stands_back(there: 
     assert (talk.words, talk.reason) == (["look at tags"], Reason.NAME_CONFLICT)
 
 
+def test_object_that_looked_whether_it_holds_its_name_does_not_look_twice() -> None:
+    holder = namesake("older", uid="uid-0", age=5, status=status())
+    talk = attempted(plan("canary", status=status()), tagged(OWNER), namesakes=(holder,))
+    assert (talk.words, talk.outcome) == (["look at tags"], IN_SYNC)
+
+
+def test_stranger_is_told_from_a_namesake() -> None:
+    stranger = Owner(OWNER.cluster, "retail", "stranger", "uid-5")
+    talk = attempted(fresh(), HELD, IN_USE, tagged(stranger), namesakes=(YOUNGER,))
+    assert talk.reason is Reason.NOT_OWNED
+    assert "retail/stranger" in talk.message
+
+
 def test_failed_look_of_a_younger_object_is_a_failed_look() -> None:
     talk = attempted(plan("canary"), BROKEN, namesakes=(OLDER,))
     assert (talk.words, isinstance(talk.outcome, Retrying)) == (["look at tags"], True)

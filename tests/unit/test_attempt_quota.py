@@ -55,11 +55,11 @@ def test_object_that_is_refused_behind_others_learns_its_place() -> None:
     assert outcome.outcome == Queued(1, 45 * SECOND, 0, REFUSED_FOR_QUOTA)
 
 
-def test_refusal_of_a_change_for_quota_waits_behind_those_before() -> None:
+def test_refusal_of_a_stage_for_quota_is_no_place_in_the_queue_of_plans() -> None:
+    """CreateEdgeDeploymentStage has a limit of its own: new plans would wait behind it for ever."""
     one = plan("canary", "fleet", status=status(), generation=2)
-    talk = attempted(one, observed("canary"), REFUSED_FOR_QUOTA, queue=queue(1))
-    assert isinstance(talk.outcome, Queued)
-    assert (talk.outcome.ahead, talk.outcome.failure) == (1, REFUSED_FOR_QUOTA)
+    talk = attempted(one, observed("canary"), REFUSED_FOR_QUOTA)
+    assert not isinstance(talk.outcome, Queued)
 
 
 def test_object_with_a_plan_waits_for_nobody() -> None:

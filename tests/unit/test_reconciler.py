@@ -197,6 +197,15 @@ def test_status_after_a_failed_call_says_when_the_next_try_is() -> None:
     assert loop.aws.calls == []
 
 
+def test_first_failure_of_a_new_object_is_in_its_status() -> None:
+    loop = Loop(fresh())
+    loop.aws.failures["CreatePlan"] = [failure(FailureKind.UNKNOWN, "BadAnswer", message="AWS answered with HTML")]
+    loop.reconcile()
+    assert loop.status().observed_generation == 1
+    assert (loop.ready().status, loop.ready().reason) == ("False", Reason.PROGRESSING_WITH_RETRY)
+    assert "AWS answered with HTML" in loop.ready().message
+
+
 def test_failure_of_an_unknown_kind_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     loop = Loop(known())
     loop.aws.failures["describe"] = [failure(FailureKind.UNKNOWN, "JSONDecodeError")]
@@ -204,6 +213,17 @@ def test_failure_of_an_unknown_kind_is_logged_with_its_traceback(caplog: pytest.
     (error,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert error.exc_info is not None
     assert loop.ready().reason == Reason.IN_SYNC  # no answer is no news
+
+
+def test_throttled_call_after_an_announcement_keeps_the_count_of_real_failures() -> None:
+    before = status(conditions=(condition("Ready", "False"), condition("Reconciling")), retry=retry(3, NOON))
+    loop = Loop(known(rollout=rollout(), status=before))
+    loop.aws.plans[NAME] = observed("canary")
+    loop.aws.failures["StartStage"] = [failure(FailureKind.THROTTLED, "ThrottlingException", harmless=True)]
+    loop.reconcile()
+    waiting = loop.status().retry
+    assert waiting is not None
+    assert waiting.attempts == 3
 
 
 def test_target_that_is_not_open_is_told_and_costs_no_call() -> None:
@@ -553,6 +573,16 @@ def test_second_object_waits_behind_the_first_without_a_call() -> None:
     assert "waiting for quota behind 1 plan" in loop.ready(younger.key).message
     loop.reconcile(wakes=frozenset({Wake.QUOTA}))
     assert loop.woken == [(younger.key, Wake.QUOTA)]
+
+
+def test_object_whose_stages_are_refused_for_quota_holds_up_no_new_plan() -> None:
+    older, younger = known(age=MINUTE, generation=2, has_finalizer=True), fresh(name="younger", uid="uid-2")
+    loop = Loop(older, younger)
+    loop.aws.plans[NAME] = observed()
+    loop.aws.failures["CreateStages"] = [REFUSED_FOR_QUOTA] * 2
+    loop.reconcile()
+    loop.reconcile(younger.key)
+    assert loop.ready(younger.key).status == "True"
 
 
 @pytest.mark.parametrize("policy", [{}, {"deletion": "Retain"}], ids=["with a ghost", "without"])

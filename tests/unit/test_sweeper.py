@@ -11,7 +11,7 @@ from controller.domain.agenda import Wake
 from controller.domain.failures import FailureKind
 from controller.domain.outcomes import Queued
 from controller.domain.ownership import Owner
-from controller.domain.resource import Key, Resource
+from controller.domain.resource import Key, Resource, Scope
 from controller.engine.index import Index
 from controller.engine.ports import AwsError
 from controller.engine.quotas import Quotas
@@ -127,6 +127,20 @@ def test_difference_that_stays_is_told_again_at_doubling_distances() -> None:
     world = World(1)
     world.site.rows["plan-0"] = row("plan-0", modified=NOON + MINUTE)
     assert told(world, 40) == [0, 1, 3, 7, 15, 31]
+
+
+def test_sweeps_of_other_regions_bring_no_telling_forward() -> None:
+    world = World(1)
+    elsewhere = plan(name="elsewhere", uid="uid-e")
+    world.index.put(elsewhere)
+    world.index.set_scope(elsewhere, Scope("default", "us-east-1"))
+    world.site.rows["plan-0"] = row("plan-0", modified=NOON + MINUTE)
+    tellings = []
+    for number in range(20):
+        asyncio.run(world.sweeper.sweep(Scope("default", "us-east-1")))
+        if ("plan-0", Wake.DRIFT) in world.sweep():
+            tellings.append(number)
+    assert tellings == [0, 1, 3, 7, 15]
 
 
 def test_difference_is_told_until_both_reads_agree() -> None:
