@@ -23,7 +23,7 @@ from controller.domain.ownership import Owner, Relation, relation, tagged_owner
 from controller.domain.quota import Ticket
 from controller.domain.reasons import Reason
 from controller.domain.resource import InvalidSpec, Resource, account_of, region_of
-from controller.domain.schedule import STAGE_POLL, queue_recheck, retry_after
+from controller.domain.schedule import BACKOFF_CAP, STAGE_POLL, queue_recheck, retry_after
 from controller.domain.status import Claim, OwedWork, Settling
 
 # An attempt that still finds something to do after so many looks lets others have their turn.
@@ -221,8 +221,7 @@ def _converge(resource: Resource, desired: Desired, given: Circumstances, found:
             # A request that met a stage on its way out is carried out once that has ended.
             meets = isinstance(outcome, Waiting) and not decision.actions and outcome.reason in _KEEPS_WHAT_IS_OWED
             return _result(outcome, given, found, owed=_owes(given) if meets else ())
-        # A rollout step must not act twice on one request, and tags are in step by now.
-        given, refused, tags = replace(given, asked=False), None, False
+        refused, tags = None, False  # tags are in step by now
         look = not isinstance(decision.actions[-1], DeletePlan) if decision.actions else True
     return _result(outcome, given, found)
 
@@ -324,8 +323,8 @@ def _carry_out(
             return _result(queued, given, found, owed=_owes(given))
         if not resource.deleting and _must_be_announced(action, found):
             found = found.claiming(action)
-            claim = Claim(by=given.process, until=given.now + given.settle)
-            yield Announce(_announced(outcome), found, _owes(given), claim)
+            claim = Claim(by=given.process, until=given.now + min(given.settle, BACKOFF_CAP))
+            yield Announce(_announced(outcome, action), found, _owes(given), claim)
         answer = yield action
         if not isinstance(answer, Failure):
             made = answer if isinstance(answer, Created) else None
@@ -352,7 +351,9 @@ def _must_be_announced(action: Action, found: Findings) -> bool:
             return False
 
 
-def _announced(outcome: Outcome | Next) -> Outcome:
+def _announced(outcome: Outcome | Next, action: Action) -> Outcome:
+    if isinstance(action, CreatePlan):
+        return Waiting(STAGE_POLL, Reason.RECREATING, "the plan is deleted and is created again")
     if isinstance(outcome, Done):
         return Waiting(STAGE_POLL, Reason.CHANGING_TAGS, "tags are brought in step with the spec")
     return _final(outcome)
@@ -395,7 +396,7 @@ def _failed(
     match failure.kind:
         case FailureKind.THROTTLED:
             outcome = Retrying(failure, after, attempts=0)
-        case FailureKind.QUOTA:
+        case FailureKind.QUOTA if isinstance(action, CreatePlan):
             waiting = _behind_others(resource, given)
             outcome = replace(waiting, failure=failure) if waiting else Queued(0, after, attempts, failure)
         case FailureKind.TERMINAL if not resource.deleting:

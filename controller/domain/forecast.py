@@ -112,7 +112,7 @@ def _steps(desired: Desired, observed: ObservedPlan | None, given: Circumstances
             yield Call(action)
             observed = _after(observed, action, given.now)
         # As in an attempt: one request by annotation is one more start.
-        given = replace(given, asked=False)
+        given = replace(given, asked=given.asked and not any(isinstance(each, StartStage) for each in decision.actions))
         if isinstance(outcome, Next):
             if outcome.reason is Reason.RECREATING:
                 yield Wait(outcome.message)

@@ -64,7 +64,8 @@ class QuotaQueue:
 def remembered_refusal(resource: Resource) -> Failure | None:
     """The refusal for quota that an object was under when the operator stopped, as its status says."""
     condition = resource.status.condition("ResourceLimitExceeded")
-    if condition is None or condition.status != "True" or not resource.wants_a_plan:
+    waits = resource.wants_a_plan and not resource.status.has_plan
+    if condition is None or condition.status != "True" or not waits:
         return None
     retry = resource.status.retry
     message = retry.last_error.message if retry is not None else condition.message.partition(": ")[2]

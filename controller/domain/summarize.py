@@ -55,7 +55,7 @@ def summarize(
         stages=stages,
         devices=Devices(succeeded=succeeded, pending=pending, failed=failed) if stages else None,
         stages_deployed=f"{deployed}/{len(stages)}" if stages else None,
-        retry=_retry(before, outcome, now),
+        retry=before.retry if claim is not None else _retry(before, outcome, now),
         pending_changes=tuple(str(action) for action in outcome.actions) if isinstance(outcome, Pending) else None,
         last_handled_reconcile_at=resource.reconcile_requested_at or before.last_handled_reconcile_at,
         last_modified_time=observed.modified if observed else before.last_modified_time if not found.looked else None,

@@ -20,7 +20,7 @@ class Index:
     def __init__(self) -> None:
         self._objects: dict[Key, Resource] = {}
         self._ghosts: dict[Key, dict[str, Resource]] = {}  # by key, then by uid
-        self._dead: dict[str, None] = {}  # the uids of the latest that went
+        self._dead: dict[str, int] = {}  # the latest that went: by uid, the resourceVersion of the news
         self._scopes: dict[Key, Scope] = {}
         self._named: dict[str, dict[Key, None]] = {}  # by name of the AWS plan, in whatever scope; in order of arrival
 
@@ -51,7 +51,7 @@ class Index:
         resourceVersions of one resource compare as integers (KEP-5504); a watch may replay what our own write returned,
         and the answer to a write may come after the news that the object is gone.
         """
-        if resource.uid in self._dead:
+        if int(resource.resource_version) <= self._dead.get(resource.uid, -1):
             return False
         known = self._objects.get(resource.key)
         if (
@@ -66,14 +66,17 @@ class Index:
         self._named.setdefault(resource.plan_name, {})[resource.key] = None
         return True
 
-    def remove(self, key: Key, uid: str) -> Resource | None:
-        """Forget an object that is gone; its last version, or None where a newer object of that name is known."""
+    def remove(self, key: Key, uid: str, version: str = "0") -> Resource | None:
+        """Forget an object that is gone, by news of that resourceVersion.
+
+        Its last version, or None where a newer object of that name is known.
+        """
         known = self._objects.get(key)
         if known is None or known.uid != uid:
             return None
         self._unname(known)
         del self._objects[key]
-        self._dead[uid] = None
+        self._dead[known.uid] = max(int(known.resource_version), int(version))
         if len(self._dead) > _DEAD:
             del self._dead[next(iter(self._dead))]
         self._forget_scope(key)
@@ -84,7 +87,7 @@ class Index:
     def lost(self, resource: Resource) -> Resource | None:
         """The object is gone, and we did not let it go; its ghost, if there may be something of it in AWS."""
         scope = self._scopes.get(resource.key)
-        known = self.remove(resource.key, resource.uid)
+        known = self.remove(resource.key, resource.uid, resource.resource_version)
         last = resource if known is None or resource.status != known.status else known
         status = last.status
         # The finalizer comes before the first call, and whoever has none may have had one under an earlier policy.
@@ -108,6 +111,10 @@ class Index:
     def is_ghost(self, resource: Resource) -> bool:
         """Whether the object is one that is gone."""
         return resource.uid in self._ghosts.get(resource.key, {})
+
+    def ghosts(self) -> list[Resource]:
+        """All objects that are gone, and of which something may be left."""
+        return [ghost for ghosts in self._ghosts.values() for ghost in ghosts.values()]
 
     def exorcise(self, ghost: Resource) -> None:
         """Nothing is left of it."""

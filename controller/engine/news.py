@@ -1,6 +1,7 @@
 """What the watch tells, and what a fresh list does not show: taken into the index, and to whom it matters."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from controller.domain.agenda import Wake
 from controller.domain.reasons import Reason
@@ -38,21 +39,32 @@ class News:
         self._wake(resource.key)
 
     def gone(self, resource: Resource) -> None:
-        """The object is not there any more: its plan's name and its place in the queue are free.
+        """The object is not there any more, says the watch or a fresh list.
 
         An object that we did not let go, and that may have a plan, leaves a ghost; not so one whose finalizer somebody
         took off while it was being deleted: whoever does that wants the plan left alone.
         """
-        scope = self._index.scope(resource.key)
         known = self._index.get(resource.key)
-        stripped = known is not None and known.deleting and resource.deleting and not resource.has_finalizer
         if known is None or known.uid != resource.uid:
             return
-        if stripped:
-            self._index.remove(resource.key, resource.uid)
-        elif self._index.lost(known) is not None:
+        if known.deleting and resource.deleting and not resource.has_finalizer:
+            scope = self._index.scope(resource.key)
+            self._index.remove(resource.key, resource.uid, resource.resource_version)
+            self._free(resource, scope)
+        else:
+            self.lost(replace(known, resource_version=resource.resource_version))
+
+    def lost(self, resource: Resource) -> None:
+        """The object is not there any more, and this is the latest that is known of it."""
+        scope = self._index.scope(resource.key)
+        if self._index.lost(resource) is not None:
             self._wake(resource.key)
-        self._quotas.leave(resource.key)
+        self._free(resource, scope)
+
+    def _free(self, resource: Resource, scope: Scope | None) -> None:
+        """The name of its plan and its place in the queue are free."""
+        if self._index.get(resource.key) is None:
+            self._quotas.leave(resource.key)
         for key in self._index.namesakes(resource.plan_name, scope):
             self._wake(key, Wake.NAME)
 

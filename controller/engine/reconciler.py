@@ -34,6 +34,7 @@ from controller.domain.schedule import STAGE_POLL
 from controller.domain.status import EdgeDeploymentPlanStatus
 from controller.domain.summarize import summarize
 from controller.engine.index import Index
+from controller.engine.news import News
 from controller.engine.ports import (
     Accounts,
     AwsError,
@@ -60,6 +61,7 @@ class Reconciler:
         objects: Objects,
         accounts: Accounts,
         index: Index,
+        news: News,
         quotas: Quotas,
         cluster: str,
         process: str,
@@ -70,6 +72,7 @@ class Reconciler:
         self._objects = objects
         self._accounts = accounts
         self._index = index
+        self._news = news
         self._quotas = quotas
         self._cluster = cluster
         self._process = process
@@ -116,7 +119,7 @@ class Reconciler:
             return _AT_ONCE
         except ObjectGone:
             logger.info("%s: the object went while it was reconciled", resource.key)
-            self._index.lost(resource)
+            self._news.lost(resource)
             return _AT_ONCE
         self._due.pop(resource.uid, None)
         if after is not None:
@@ -232,13 +235,17 @@ class Reconciler:
     # -- the report -------------------------------------------------------------------------------------------------
 
     async def _report(self, before: Resource, current: Resource, result: Result) -> timedelta | None:
-        """What the outcome does to the quota queue, to the object and to the next attempt."""
-        outcome, now = result.outcome, self._clock()
+        """What the outcome does to the object, to the quota queue and to the next attempt."""
         if result.found.unsettled:
             self._settled[before.uid] = asyncio.get_running_loop().time() + self._settle.total_seconds()
+        after = await self._record(before, current, result)
         scope = self._index.scope(before.key)
-        if scope is not None:
-            self._quotas.settle(scope, current, outcome, result.found.done)
+        if scope is not None:  # only now: news of a version from before would put the object back into the queue
+            self._quotas.settle(scope, current, result.outcome, result.found.done)
+        return after
+
+    async def _record(self, before: Resource, current: Resource, result: Result) -> timedelta | None:
+        outcome, now = result.outcome, self._clock()
         if isinstance(outcome, Gone):
             await self._let_go(current, outcome)
             return None
@@ -258,7 +265,7 @@ class Reconciler:
             written = await self._objects.write_status(resource, status)
         except ObjectGone:
             # What was made meanwhile goes with the object, if that is what it asks for.
-            self._index.lost(replace(resource, status=status))
+            self._news.lost(replace(resource, status=status))
             raise
         self._index.put(written)
         return written

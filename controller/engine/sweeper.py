@@ -8,6 +8,7 @@ once: who their tag names may be gone.
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from controller.domain.observed import PlanSummary
 from controller.domain.ownership import Owner
 from controller.domain.resource import Key, Scope
 from controller.engine.index import Index
-from controller.engine.ports import Accounts, EdgePlanError, Objects
+from controller.engine.ports import Accounts, AwsError, EdgePlanError, Objects
 from controller.engine.quotas import Quotas
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class Sweeper:
         self._cluster = cluster
         self._interval = interval
         self._audit_share = min(1.0, interval / audit_interval)
-        self._sweeps = 0
+        self._sweeps: Counter[Scope] = Counter()
         self._known: dict[Scope, frozenset[str]] = {}
         self._told: dict[Scope, dict[Key, _Told]] = {}
         self._judged: dict[Scope, set[PlanSummary]] = {}
@@ -88,14 +89,14 @@ class Sweeper:
         before = self._index.within(scope)
         if not before:
             return
-        self._sweeps += 1
+        self._sweeps[scope] += 1
         rows = await self._accounts.plans(scope).list_plans()
         # Judged as they are now, not as they were when the listing began.
         present = self._index.within(scope)
         found = suspects(present, rows)
         told = self._told.get(scope, {})
         self._told[scope] = {
-            resource.key: self._tell(resource.key, _mark(rows.get(resource.plan_name)), told.get(resource.key))
+            resource.key: self._tell(scope, resource.key, _mark(rows.get(resource.plan_name)), told.get(resource.key))
             for resource in present
             if resource.key in found
         }
@@ -106,13 +107,13 @@ class Sweeper:
             audited = resource.status.has_plan and resource.key not in found
             if audited and random.random() < self._audit_share:  # noqa: S311 - spreads the audits
                 self._wake(resource.key, Wake.AUDIT)
-        await self._judge(scope, strangers(present, rows))
+        await self._judge(scope, strangers((*present, *self._index.ghosts()), rows))
 
-    def _tell(self, key: Key, mark: datetime | None, told: _Told | None) -> _Told:
+    def _tell(self, scope: Scope, key: Key, mark: datetime | None, told: _Told | None) -> _Told:
         if told is None or told.mark != mark:
             self._wake(key, Wake.DRIFT)
-            return _Told(mark, self._sweeps)
-        if not is_due_again(told.times, self._sweeps - told.sweep):
+            return _Told(mark, self._sweeps[scope])
+        if not is_due_again(told.times, self._sweeps[scope] - told.sweep):
             return told
         self._wake(key, Wake.DRIFT)
         return _Told(mark, told.sweep, told.times + 1)
@@ -125,9 +126,13 @@ class Sweeper:
         for name in orphans.keys() - {row.name for row in unnamed}:
             del orphans[name]
         for row in [row for row in unnamed if row not in judged][:_STRANGERS_PER_SWEEP]:
-            tags = await self._accounts.plans(scope).tags(row.arn)
+            judged.add(row)  # whatever becomes of it: one whose tags cannot be read must not hide the others
+            try:
+                tags = await self._accounts.plans(scope).tags(row.arn)
+            except AwsError as error:
+                logger.info("whose the AWS plan %s in %s, %s is cannot be told: %s", row.name, *scope, error)
+                continue
             owner = Owner.parse(tags.get(OWNER_TAG, ""))
-            judged.add(row)
             if owner is None or owner.cluster != self._cluster or owner.shortened:
                 continue
             if not await self._objects.exists(owner.key, owner.uid):

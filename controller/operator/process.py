@@ -64,10 +64,12 @@ class Operator:
         )
         self._quotas = Quotas(self._wake)
         objects = KubernetesObjects(self._api, utc_now, socket.gethostname(), _PATIENCE)
+        self.news = News(index=self.index, accounts=self._accounts, quotas=self._quotas, wake=self._wake)
         reconciler = Reconciler(
             objects=objects,
             accounts=self._accounts,
             index=self.index,
+            news=self.news,
             quotas=self._quotas,
             cluster=cluster,
             process=f"{socket.gethostname()}/{uuid4()}",
@@ -76,7 +78,6 @@ class Operator:
             dice=random.random,
         )
         self.queue = WorkQueue(reconciler.reconcile, concurrency=settings.concurrency, lane=self.index.scope)
-        self.news = News(index=self.index, accounts=self._accounts, quotas=self._quotas, wake=self._wake)
         sweeper = Sweeper(
             index=self.index,
             accounts=self._accounts,

@@ -52,10 +52,12 @@ class Process:
         accounts = LocalAccounts(aws, self)
         self.quotas = Quotas(self._wake)
         objects = LocalObjects(cluster, self.mortality, aws)
+        self.operator.news = News(index=self.index, accounts=accounts, quotas=self.quotas, wake=self._wake)
         self.reconciler = Reconciler(
             objects=objects,
             accounts=accounts,
             index=self.index,
+            news=self.operator.news,
             quotas=self.quotas,
             cluster=CLUSTER,
             process=str(next(_PROCESSES)),
@@ -65,7 +67,6 @@ class Process:
         )
         self.queue = WorkQueue(self._reconcile, concurrency=self.operator.settings.concurrency, lane=self.index.scope)
         self.operator.queue = self.queue
-        self.operator.news = News(index=self.index, accounts=accounts, quotas=self.quotas, wake=self._wake)
         self.sweepers = [
             Sweeper(
                 index=self.index,
@@ -89,6 +90,7 @@ class Process:
     def end(self) -> None:
         """The process is killed, or was: nothing of it is left but the requests that AWS and the cluster have got."""
         self.mortality.kill()
+        self.queue._closed = True
         self.watch.end()
         self._aws.loop.kill(self)
         self._aws.loop.run_ready()

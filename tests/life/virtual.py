@@ -122,11 +122,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def kill(self, owner: object) -> None:
         """End all that somebody has under way or has planned."""
-        for handle in (*self.timers(), *self._ready):  # type: ignore[attr-defined]
-            if handle._context.get(OWNER) is owner:
-                handle.cancel()
         for task in tuple(self._tasks_of.pop(owner, ())):
             task.cancel()
+        for handle in list(self.timers()):
+            if handle._context.get(OWNER) is owner:  # type: ignore[attr-defined]
+                handle.cancel()
 
     def close(self) -> None:
         """End everything."""

@@ -8,7 +8,7 @@ import pytest
 from controller.domain.api import OWNER_TAG
 from controller.domain.attempt import take_away
 from controller.domain.failures import Failure, FailureKind
-from controller.domain.outcomes import Gone, Queued, Retrying, Stalled, Waiting
+from controller.domain.outcomes import Gone, Retrying, Stalled, Waiting
 from controller.domain.ownership import Owner
 from controller.domain.reasons import Reason
 from controller.domain.resource import InvalidSpec, Resource
@@ -214,7 +214,7 @@ def test_nothing_is_terminal_while_the_object_is_deleted(kind: FailureKind, wher
         "account": (KEPT, NOTHING, broken),
     }[where]
     said = attempted(deleted(), *answers)
-    assert isinstance(said.outcome, Queued if kind is FailureKind.QUOTA else Retrying)
+    assert isinstance(said.outcome, Retrying)
 
 
 # -- what cannot be read ----------------------------------------------------------------------------------------------

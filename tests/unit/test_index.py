@@ -234,9 +234,10 @@ def test_successor_that_goes_before_it_has_the_plan_leaves_both_ghosts() -> None
 
 def test_late_news_of_an_object_that_is_gone_brings_it_not_back() -> None:
     known = index(plan())
-    known.remove(KEY, "uid-1")
+    known.remove(KEY, "uid-1", "99")
     assert not known.put(plan(version=99))
     assert known.get(KEY) is None
+    assert known.put(plan(version=100))  # the news was wrong
 
 
 def test_only_the_latest_of_the_dead_are_remembered() -> None:

@@ -85,6 +85,7 @@ class Loop:
             objects=self.objects,
             accounts=MemoryAccounts(self.aws),
             index=self.index,
+            news=self.news,
             quotas=self.quotas,
             cluster=OWNER.cluster,
             process=PROCESS,
@@ -462,7 +463,7 @@ def test_object_that_goes_while_its_finalizer_is_taken_off_leaves_its_plan() -> 
 
 def test_object_of_which_the_watch_says_that_it_is_gone_is_not_held_nor_created() -> None:
     loop = Loop(fresh())
-    loop.meanwhile("hold", lambda: loop.index.remove(KEY, "uid-1"))
+    loop.meanwhile("hold", lambda: loop.index.remove(KEY, "uid-1", "999"))
     assert loop.reconcile() == SOON
     assert (loop.aws.calls, loop.index.at(KEY)) == ([], ())
 
@@ -479,7 +480,7 @@ def test_object_of_which_the_watch_says_that_it_is_deleted_is_not_created() -> N
 def test_object_that_goes_while_aws_is_looked_at_is_not_created() -> None:
     stalled = status(arn=None, conditions=(condition("Stalled", reason=Reason.NOT_OWNED),))
     loop = Loop(plan("canary", status=stalled))
-    loop.meanwhile("describe", lambda: loop.index.remove(KEY, "uid-1"))
+    loop.meanwhile("describe", lambda: loop.index.remove(KEY, "uid-1", "999"))
     assert loop.reconcile(wakes=DRIFT) == SOON
     assert loop.aws.calls == ["describe"]
 
