@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 
 from controller.domain.actions import Action
 from controller.domain.agenda import Rest, Wake, agenda, next_look
-from controller.domain.attempt import (
+from controller.domain.attempt import attempt
+from controller.domain.circumstances import Circumstances
+from controller.domain.conversation import (
     Announce,
     Answer,
     Ask,
@@ -23,9 +25,7 @@ from controller.domain.attempt import (
     Question,
     Result,
     Talk,
-    attempt,
 )
-from controller.domain.circumstances import Circumstances
 from controller.domain.events import Event, transitions
 from controller.domain.failures import FailureKind
 from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Waiting

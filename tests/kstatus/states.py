@@ -10,8 +10,9 @@ from typing import Any
 
 from controller.domain.agenda import Wake
 from controller.domain.api import API_VERSION, FINALIZER, KIND, OWNER_TAG
-from controller.domain.attempt import Announce, Answer, Ask, Finalizer, Look, attempt
+from controller.domain.attempt import attempt
 from controller.domain.circumstances import Circumstances
+from controller.domain.conversation import Announce, Answer, Ask, Finalizer, Look
 from controller.domain.decide import decide
 from controller.domain.desired import Desired
 from controller.domain.failures import Failure, FailureKind

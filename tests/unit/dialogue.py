@@ -6,7 +6,8 @@ from typing import Any
 
 from controller.domain.actions import CreatePlan
 from controller.domain.api import FINALIZER
-from controller.domain.attempt import Announce, Answer, Ask, Exists, Finalizer, Look, Request, Result, Talk, attempt
+from controller.domain.attempt import attempt
+from controller.domain.conversation import Announce, Answer, Ask, Exists, Finalizer, Look, Request, Result, Talk
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.findings import Findings
 from controller.domain.observed import Created, ObservedPlan

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from controller.domain.actions import Action, AddTags, CreatePlan, DeletePlan, StartStage
 from controller.domain.agenda import Wake
 from controller.domain.api import OWNER_TAG
-from controller.domain.attempt import Announce, Answer, Ask, Exists, Finalizer, Look, Request, Result, attempt
+from controller.domain.attempt import attempt
 from controller.domain.circumstances import Circumstances
+from controller.domain.conversation import Announce, Answer, Ask, Exists, Finalizer, Look, Request, Result
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.observed import Created, ObservedPlan
 from controller.domain.outcomes import Gone, Next, Queued, Retrying, Stalled, Waiting

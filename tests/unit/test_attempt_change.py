@@ -7,7 +7,7 @@ import pytest
 from controller.domain.actions import CreatePlan, StartStage
 from controller.domain.agenda import Wake
 from controller.domain.api import OWNER_TAG
-from controller.domain.attempt import Announce
+from controller.domain.conversation import Announce
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.outcomes import IN_SYNC, Done, Gone, Pending, Queued, Retrying, Stalled, Waiting
 from controller.domain.reasons import Reason

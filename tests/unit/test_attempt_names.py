@@ -8,7 +8,7 @@ import pytest
 
 from controller.domain.agenda import Wake
 from controller.domain.api import OWNER_TAG
-from controller.domain.attempt import Exists
+from controller.domain.conversation import Exists
 from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import IN_SYNC, Retrying
 from controller.domain.ownership import Owner, Reach, Rights

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from controller.domain.attempt import Announce
+from controller.domain.conversation import Announce
 from controller.domain.failures import Failure
 from controller.domain.outcomes import Retrying
 from controller.domain.reasons import Reason

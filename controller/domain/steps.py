@@ -1,0 +1,217 @@
+"""The two halves of an attempt that talk to AWS, observe and apply, and how an attempt ends with a failed call."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+
+from controller.domain.actions import Action, AddTags, CreatePlan, DeletePlan, StartStage
+from controller.domain.circumstances import Circumstances
+from controller.domain.conversation import Announce, Answer, Ask, Exists, Look, Request, Result
+from controller.domain.desired import Desired
+from controller.domain.failures import Failure, FailureKind
+from controller.domain.findings import Findings
+from controller.domain.observed import Created, ObservedPlan
+from controller.domain.outcomes import Done, Next, Outcome, Queued, Retrying, Stalled, Waiting
+from controller.domain.ownership import Relation, relation, tagged_owner
+from controller.domain.quota import Ticket
+from controller.domain.reasons import Reason
+from controller.domain.resource import Resource, account_of, region_of
+from controller.domain.schedule import BACKOFF_CAP, STAGE_POLL, queue_recheck, retry_after
+from controller.domain.status import Claim, OwedWork, Settling
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A refusal that may be old news: it counts only if a look confirms that there is still something to do."""
+
+    action: Action
+    failure: Failure
+    found: Findings
+
+
+def observe(
+    resource: Resource,
+    desired: Desired,
+    given: Circumstances,
+    found: Findings,
+    *,
+    tags: bool,
+    refused: Refused | None = None,
+) -> Generator[Request, Answer, Findings | Result]:
+    """Look at AWS; a Result where the look failed, is not to be believed yet, or is at another place."""
+    observed = yield Look(with_tags=tags)
+    if isinstance(observed, Failure):
+        return _failed(observed, resource, given, found)
+    assert observed is None or isinstance(observed, ObservedPlan)  # noqa: S101 - what a Look is answered with
+    if found.is_lag(observed, given.now) or _is_lag_of_tags(observed, desired, given, found):
+        text = f"AWS confirmed a change of the plan {desired.name} that it does not show yet"
+        return result(Waiting(STAGE_POLL, Reason.SETTLING, text), given, found, owed=owes(given))
+    if found.arn is not None:
+        account = account_of(observed.arn) if observed is not None else (yield Ask.ACCOUNT)
+        if isinstance(account, Failure):
+            return _failed(account, resource, given, found)
+        if account != account_of(found.arn):
+            return result(_elsewhere(desired.name, found.arn, f"account {account}"), given, found, owed=owes(given))
+    found = found.seen(observed, desired, resource.status)
+    if observed is None and refused is not None and isinstance(refused.action, CreatePlan):
+        return _failed(refused.failure, resource, given, found, refused.action)
+    return found
+
+
+def _is_lag_of_tags(observed: ObservedPlan | None, desired: Desired, given: Circumstances, found: Findings) -> bool:
+    """Whether a plan that we have just made is shown with other tags than ours: it is a former one of that name."""
+    if observed is None or found.arn is None or found.settling is None or given.now >= found.settling.until:
+        return False
+    return relation(observed, desired.owner, given.status) in {Relation.UNOWNED, Relation.FOREIGN}
+
+
+def other_owner_lives(desired: Desired, found: Findings, given: Circumstances) -> Generator[Request, Answer, bool]:
+    """Whether the object that a foreign tag names is there; asked only where the answer can matter."""
+    other = tagged_owner(found.observed)
+    if other is None or not desired.spec.adopts or other.cluster != given.cluster or other.shortened:
+        return True  # what cannot be looked up is as good as there
+    return True if other.same_object(desired.owner) else bool((yield Exists(other)))
+
+
+def apply(
+    actions: tuple[Action, ...],
+    outcome: Outcome | Next,
+    resource: Resource,
+    given: Circumstances,
+    found: Findings,
+    *,
+    refused: Refused | None = None,
+) -> Generator[Request, Answer, Findings | Result | Refused]:
+    """Make the calls in order; the first that fails ends it."""
+    for action in actions:
+        if isinstance(action, CreatePlan) and (queued := _behind_others(resource, given)) is not None:
+            return result(queued, given, found, owed=owes(given))
+        if not resource.deleting and _must_be_announced(action, found):
+            found = found.claiming(action)
+            claim = Claim(by=given.process, until=given.now + min(given.settle, BACKOFF_CAP))
+            yield Announce(_announced(outcome, action), found, owes(given), claim)
+        answer = yield action
+        if not isinstance(answer, Failure):
+            made = answer if isinstance(answer, Created) else None
+            found = found.after(action, made, given.now, given.settle)
+            continue
+        if isinstance(action, CreatePlan) and not answer.harmless:
+            found = found.settled_by(given.now + given.settle)
+        if refused is None and not resource.deleting and _asks_for_a_look(answer, action, given):
+            return Refused(action, answer, found)
+        return _failed(answer, resource, given, found, action)
+    return found
+
+
+def _must_be_announced(action: Action, found: Findings) -> bool:
+    """Whether a second operator must be kept from the same call, or a crash from forgetting what it left behind."""
+    match action:
+        case StartStage() | DeletePlan():
+            return not found.claimed
+        case CreatePlan():
+            return any(isinstance(done, DeletePlan) for done in found.done)
+        case AddTags(arn=arn, tags=tags):
+            return arn != found.arn or bool(tags.keys() - found.applied_tag_keys)
+        case _:
+            return False
+
+
+def _announced(outcome: Outcome | Next, action: Action) -> Outcome:
+    if isinstance(action, CreatePlan):
+        return Waiting(STAGE_POLL, Reason.RECREATING, "the plan is deleted and is created again")
+    if isinstance(outcome, Done):
+        return Waiting(STAGE_POLL, Reason.CHANGING_TAGS, "tags are brought in step with the spec")
+    return final(outcome)
+
+
+def _asks_for_a_look(failure: Failure, action: Action, given: Circumstances) -> bool:
+    """Whether a refused call should be followed by a look before its failure counts.
+
+    A refused create may mean that the plan exists: what AWS answers to a second create of a name is not documented, and
+    it may look at the quota before it looks at the name. A refused change may mean that somebody else made it first.
+    """
+    if not isinstance(action, CreatePlan):
+        return failure.code == "ResourceNotFound" or failure.kind is FailureKind.TERMINAL
+    if failure.kind is FailureKind.QUOTA:
+        return not given.untouched
+    refusals = {FailureKind.TERMINAL, FailureKind.TRANSIENT, FailureKind.UNKNOWN}
+    return failure.harmless and failure.request_id is not None and failure.kind in refusals
+
+
+def _behind_others(resource: Resource, given: Circumstances) -> Queued | None:
+    """The wait of a plan that others go before, which therefore does not ask AWS."""
+    ahead = given.queue.ahead_of(Ticket.of(resource))
+    if not ahead or given.queue.refusal is None:
+        return None
+    return Queued(ahead, queue_recheck(given.dice), 0, given.queue.refusal)
+
+
+def _failed(
+    failure: Failure, resource: Resource, given: Circumstances, found: Findings, action: Action | None = None
+) -> Result:
+    """How an attempt ends with a failed call: the outcome of each kind of failure, in one place.
+
+    An edited spec starts to count from one. While the object is being deleted nothing is terminal: AWS has the last word
+    on what is left, so the loop goes on asking.
+    """
+    retry, owed = resource.status.retry, owes(given)
+    attempts = 1 if resource.edited or retry is None else retry.attempts + 1
+    after = retry_after(failure, attempts, given.dice)
+    outcome: Outcome = Retrying(failure, after, attempts)
+    match failure.kind:
+        case FailureKind.THROTTLED:
+            outcome = Retrying(failure, after, attempts=0)
+        case FailureKind.QUOTA if isinstance(action, CreatePlan):
+            waiting = _behind_others(resource, given)
+            outcome = replace(waiting, failure=failure) if waiting else Queued(0, after, attempts, failure)
+        case FailureKind.TERMINAL if not resource.deleting:
+            found, doubtful = _with_doubt(resource, given, found, action)
+            if not doubtful:
+                outcome, owed = Stalled(Reason.REFUSED_BY_AWS, f"AWS refuses {failure.operation}", failure), ()
+        case _:
+            pass
+    return result(outcome, given, found, owed=owed)
+
+
+def _with_doubt(
+    resource: Resource, given: Circumstances, found: Findings, action: Action | None
+) -> tuple[Findings, bool]:
+    """Whether a refusal may be due to what AWS does not show yet, a call of another operator say; for how long."""
+    if (isinstance(action, CreatePlan) and given.untouched) or resource.status.settling is not None:
+        return found, found.settling is not None and given.now < found.settling.until
+    return replace(found, settling=Settling(until=given.now + given.settle)), True
+
+
+def scope_refused(resource: Resource, given: Circumstances) -> Stalled | None:
+    """Why there is no place where the object's plan may be looked for, or None."""
+    if given.scope is None:
+        return Stalled(Reason.TARGET_REFUSED, given.refusal)
+    arn = resource.status.edge_deployment_plan_arn
+    if arn is None or region_of(arn) in {None, given.scope.region}:
+        return None
+    return _elsewhere(resource.plan_name, arn, f"region {given.scope.region}")
+
+
+def _elsewhere(name: str, arn: str, place: str) -> Stalled:
+    return Stalled(
+        Reason.PLAN_ELSEWHERE,
+        f"the AWS plan {name} is {arn}, and the operator now works in {place}; nothing is created or deleted there while "
+        "that plan may stand. Point the operator back, or delete the object under policy.deletion Retain and create it again",
+    )
+
+
+def owes(given: Circumstances) -> OwedWork:
+    """What was noticed and is still to be carried out."""
+    edit: OwedWork = ("Edit",) if given.edited else ()
+    request: OwedWork = ("Request",) if given.asked else ()
+    return edit + request
+
+
+def final(outcome: Outcome | Next) -> Outcome:
+    """The outcome of an attempt that ends here although there is more to do."""
+    return Waiting(STAGE_POLL, outcome.reason, outcome.message) if isinstance(outcome, Next) else outcome
+
+
+def result(outcome: Outcome | Next, given: Circumstances, found: Findings, *, owed: OwedWork = ()) -> Result:
+    """What an attempt came to that ends here."""
+    untouched = given.untouched and found.arn is None and found.settling is None
+    return Result(final(outcome), found, owed, untouched)
