@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from controller.aws.accounts import Accounts
 from controller.cluster.lookup import Cluster, reach
 from controller.commands.accounts import accounts_of
+from controller.commands.difference import Difference
 from controller.domain.circumstances import Circumstances
 from controller.domain.desired import Desired
-from controller.domain.forecast import Difference, End, differs, forecast
+from controller.domain.forecast import End, differs, forecast
 from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import Stalled
 from controller.domain.ownership import Owner, Rights, tagged_owner

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from controller.aws.accounts_file import OWN_ACCOUNT
+from controller.commands.difference import Difference
 from controller.domain.actions import (
     Action,
     AddTags,
@@ -19,7 +20,7 @@ from controller.domain.actions import (
     StopStage,
 )
 from controller.domain.api import OWNER_TAG
-from controller.domain.forecast import Call, Difference, Step, Wait, differs
+from controller.domain.forecast import Call, Step, Wait, differs
 from controller.domain.observed import ObservedStage
 from controller.domain.outcomes import Done, Outcome, Pending, Stalled, Suspended, Waiting
 from controller.domain.resource import Key

@@ -143,8 +143,8 @@ def _converge(resource: Resource, desired: Desired, given: Circumstances, found:
             return _observed(desired, given, found)
         given = replace(given, other_owner_lives=(yield from other_owner_lives(desired, found, given)))
         decision = decide(desired, found.observed, given)
-        if decision.actions and _is_at_rest(resource, given, found):
-            return _as_before(resource, found)
+        if decision.actions and (rest := _at_rest(resource, given, found)) is not None:
+            return rest
         outcome = decision.outcome
         acted = yield from apply(decision.actions, outcome, resource, given, found, refused=refused)
         if isinstance(acted, Result):
@@ -169,21 +169,15 @@ def _observed(desired: Desired, given: Circumstances, found: Findings) -> Result
     return result(outcome, given, found)
 
 
-def _is_at_rest(resource: Resource, given: Circumstances, found: Findings) -> bool:
-    """Whether AWS refused what is to be done, and neither the object nor AWS changed since: no call, then, but reads."""
+def _at_rest(resource: Resource, given: Circumstances, found: Findings) -> Result | None:
+    """As before, where AWS refused what is to be done and neither object nor AWS changed since: then no call but reads."""
     status, stalled = resource.status, resource.status.condition("Stalled")
     reason = Reason.of(stalled.reason) if stalled is not None else None
-    if reason is None or not reason.ends_when_the_plan_comes or owes(given):
-        return False
-    if found.observed is None:
-        return not status.has_plan
-    return found.observed.modified is not None and found.observed.modified == status.last_modified_time
-
-
-def _as_before(resource: Resource, found: Findings) -> Result:
-    stalled = resource.status.condition("Stalled")
-    assert stalled is not None  # noqa: S101 - for the type checker: `_is_at_rest` has seen it
-    return Result(Stalled(Reason(stalled.reason), stalled.message), found)
+    if stalled is None or reason is None or not reason.ends_when_the_plan_comes or owes(given):
+        return None
+    modified = found.observed.modified if found.observed is not None else None
+    same = modified == status.last_modified_time if modified is not None else not (status.has_plan or found.observed)
+    return Result(Stalled(reason, stalled.message), found) if same else None
 
 
 def _untouched(resource: Resource, given: Circumstances) -> bool:

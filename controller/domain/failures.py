@@ -45,6 +45,7 @@ class Failure:
 
 
 QUOTA_CODES = frozenset({"ResourceLimitExceeded", "ServiceQuotaExceededException"})
+# fmt: off - tables: one code a line would be three screens
 THROTTLING_CODES = frozenset(
     {
         "BandwidthLimitExceeded",
@@ -107,6 +108,7 @@ TERMINAL_CODES = frozenset(
         "ValidationException",
     }
 )
+# fmt: on
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 

@@ -3,8 +3,8 @@
 Pure. The forecast is the good case: AWS does what it is asked, every stage that is under way ends DEPLOYED.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
@@ -25,7 +25,6 @@ from controller.domain.desired import Desired
 from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.outcomes import IN_SYNC, Next, Outcome, Pending, Stalled, Suspended, Waiting
 from controller.domain.reasons import Reason
-from controller.domain.resource import Scope
 from controller.domain.spec import Stage
 from controller.domain.stage import MEANING, StageStatus
 from controller.domain.status import EdgeDeploymentPlanStatus, StageState
@@ -56,18 +55,6 @@ class End:
 
 
 Step = Call | Wait | End
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What a manifest would lead to."""
-
-    scope: Scope
-    desired: Desired
-    observed: ObservedPlan | None
-    steps: tuple[Step, ...]
-    devices: Mapping[str, str] = field(default_factory=dict)
-    """Devices of each stage that AWS has: a number, or `?` where it would not say."""
 
 
 def differs(steps: tuple[Step, ...]) -> bool:
@@ -146,17 +133,15 @@ def _settle(observed: ObservedPlan | None) -> tuple[ObservedPlan | None, tuple[s
     """What is under way has ended; and what changed by it, in words."""
     if observed is None:
         return None, ()
-    stages, changed = [], []
+    stages, changed = list[ObservedStage](), list[str]()
     for stage in observed.stages:
         status = MEANING[stage.status].ends_as
-        if status is None:
-            stages.append(stage)
-            continue
-        changed.append(f"{stage.name} is {status}")
+        changed += [f"{stage.name} is {status}"] if status is not None else []
         done = stage.pending if status == "DEPLOYED" else 0
-        stages.append(
-            replace(stage, status=status, succeeded=stage.succeeded + done, pending=stage.pending - done),
+        after = replace(
+            stage, status=status or stage.status, succeeded=stage.succeeded + done, pending=stage.pending - done
         )
+        stages.append(after)
     return replace(observed, stages=tuple(stages)), tuple(changed)
 
 

@@ -10,7 +10,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from controller.domain.agenda import Wake
@@ -37,41 +37,30 @@ class _Told:
     times: int = 1
 
 
+@dataclass(kw_only=True)
 class Sweeper:
     """Looks for drift in AWS, every `interval` with a tenth of jitter."""
 
-    def __init__(
-        self,
-        *,
-        index: Index,
-        accounts: Accounts,
-        objects: Objects,
-        quotas: Quotas,
-        wake: Callable[[Key, Wake], None],
-        cluster: str,
-        interval: timedelta,
-        audit_interval: timedelta,
-    ) -> None:
-        self._index = index
-        self._accounts = accounts
-        self._objects = objects
-        self._quotas = quotas
-        self._wake = wake
-        self._cluster = cluster
-        self._interval = interval
-        self._audit_share = min(1.0, interval / audit_interval)
-        self._sweeps: Counter[Scope] = Counter()
-        self._known: dict[Scope, frozenset[str]] = {}
-        self._told: dict[Scope, dict[Key, _Told]] = {}
-        self._judged: dict[Scope, set[PlanSummary]] = {}
-        self.orphans: dict[Scope, dict[str, Owner]] = {}
-        """Plans tagged by this cluster whose object is gone, by name."""
+    index: Index
+    accounts: Accounts
+    objects: Objects
+    quotas: Quotas
+    wake: Callable[[Key, Wake], None]
+    cluster: str
+    interval: timedelta
+    audit_interval: timedelta
+    orphans: dict[Scope, dict[str, Owner]] = field(default_factory=dict, init=False)
+    """Plans tagged by this cluster whose object is gone, by name."""
+    _sweeps: Counter[Scope] = field(default_factory=Counter, init=False)
+    _known: dict[Scope, frozenset[str]] = field(default_factory=dict, init=False)
+    _told: dict[Scope, dict[Key, _Told]] = field(default_factory=dict, init=False)
+    _judged: dict[Scope, set[PlanSummary]] = field(default_factory=dict, init=False)
 
     async def run(self) -> None:
         """Sweep for ever."""
         while True:
-            await asyncio.sleep(self._interval.total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
-            for scope in self._index.scopes():
+            await asyncio.sleep(self.interval.total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
+            for scope in self.index.scopes():
                 try:
                     await self.sweep(scope)
                 except EdgePlanError as error:
@@ -86,36 +75,37 @@ class Sweeper:
             EdgePlanError: the listing failed; the next sweep comes all the same.
 
         """
-        before = self._index.within(scope)
+        before = self.index.within(scope)
         if not before:
             return
         self._sweeps[scope] += 1
-        rows = await self._accounts.plans(scope).list_plans()
+        rows = await self.accounts.plans(scope).list_plans()
         # Judged as they are now, not as they were when the listing began.
-        present = self._index.within(scope)
+        present = self.index.within(scope)
         found = suspects(present, rows)
         told = self._told.get(scope, {})
         self._told[scope] = {
-            resource.key: self._tell(scope, resource.key, _mark(rows.get(resource.plan_name)), told.get(resource.key))
+            resource.key: self._tell(scope, resource.key, rows.get(resource.plan_name), told.get(resource.key))
             for resource in present
             if resource.key in found
         }
         if self._known.get(scope, frozenset()) - rows.keys():
-            self._quotas.freed(scope)
+            self.quotas.freed(scope)
         self._known[scope] = frozenset(rows)
         for resource in before:
             audited = resource.status.has_plan and resource.key not in found
-            if audited and random.random() < self._audit_share:  # noqa: S311 - spreads the audits
-                self._wake(resource.key, Wake.AUDIT)
-        await self._judge(scope, strangers((*present, *self._index.ghosts()), rows))
+            if audited and random.random() < self.interval / self.audit_interval:  # noqa: S311 - spreads the audits
+                self.wake(resource.key, Wake.AUDIT)
+        await self._judge(scope, strangers((*present, *self.index.ghosts()), rows))
 
-    def _tell(self, scope: Scope, key: Key, mark: datetime | None, told: _Told | None) -> _Told:
+    def _tell(self, scope: Scope, key: Key, row: PlanSummary | None, told: _Told | None) -> _Told:
+        mark = row.modified if row is not None else None
         if told is None or told.mark != mark:
-            self._wake(key, Wake.DRIFT)
+            self.wake(key, Wake.DRIFT)
             return _Told(mark, self._sweeps[scope])
         if not is_due_again(told.times, self._sweeps[scope] - told.sweep):
             return told
-        self._wake(key, Wake.DRIFT)
+        self.wake(key, Wake.DRIFT)
         return _Told(mark, told.sweep, told.times + 1)
 
     async def _judge(self, scope: Scope, unnamed: Collection[PlanSummary]) -> None:
@@ -128,17 +118,13 @@ class Sweeper:
         for row in [row for row in unnamed if row not in judged][:_STRANGERS_PER_SWEEP]:
             judged.add(row)  # whatever becomes of it: one whose tags cannot be read must not hide the others
             try:
-                tags = await self._accounts.plans(scope).tags(row.arn)
+                tags = await self.accounts.plans(scope).tags(row.arn)
             except AwsError as error:
                 logger.info("whose the AWS plan %s in %s, %s is cannot be told: %s", row.name, *scope, error)
                 continue
             owner = Owner.parse(tags.get(OWNER_TAG, ""))
-            if owner is None or owner.cluster != self._cluster or owner.shortened:
+            if owner is None or owner.cluster != self.cluster or owner.shortened:
                 continue
-            if not await self._objects.exists(owner.key, owner.uid):
+            if not await self.objects.exists(owner.key, owner.uid):
                 orphans[row.name] = owner
                 logger.warning("the AWS plan %s in %s, %s was left behind by the object %s", row.name, *scope, owner)
-
-
-def _mark(row: PlanSummary | None) -> datetime | None:
-    return row.modified if row is not None else None
