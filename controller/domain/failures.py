@@ -45,69 +45,29 @@ class Failure:
 
 
 QUOTA_CODES = frozenset({"ResourceLimitExceeded", "ServiceQuotaExceededException"})
-# fmt: off - tables: one code a line would be three screens
-THROTTLING_CODES = frozenset(
-    {
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "LimitExceededException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "TransactionInProgressException",
-    }
-)
-CREDENTIALS_CODES = frozenset(
-    {
-        "AccessDenied",
-        "AccessDeniedException",
-        "AuthFailure",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "NotAuthorized",
-        "OptInRequired",
-        "RequestExpired",
-        "SignatureDoesNotMatch",
-        "UnauthorizedOperation",
-        "UnrecognizedClientException",
-    }
-)
+# Tables: with a code a line they would be three screens.
+# fmt: off
+THROTTLING_CODES = frozenset({
+    "BandwidthLimitExceeded", "EC2ThrottledException", "LimitExceededException", "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException", "RequestLimitExceeded", "RequestThrottled",
+    "RequestThrottledException", "SlowDown", "ThrottledException", "Throttling", "ThrottlingException",
+    "TooManyRequestsException", "TransactionInProgressException",
+})
+CREDENTIALS_CODES = frozenset({
+    "AccessDenied", "AccessDeniedException", "AuthFailure", "ExpiredToken", "ExpiredTokenException",
+    "IncompleteSignature", "InvalidClientTokenId", "InvalidSignatureException", "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException", "NotAuthorized", "OptInRequired", "RequestExpired",
+    "SignatureDoesNotMatch", "UnauthorizedOperation", "UnrecognizedClientException",
+})
 # ResourceNotFound is here and not among the terminal: what a plan refers to (a fleet, a packaging job) may come later.
-TRANSIENT_CODES = frozenset(
-    {
-        "ConflictException",
-        "InternalFailure",
-        "InternalServerError",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "ResourceInUse",
-        "ResourceNotFound",
-        "ServiceUnavailable",
-    }
-)
-TERMINAL_CODES = frozenset(
-    {
-        "InvalidAction",
-        "InvalidParameterCombination",
-        "InvalidParameterValue",
-        "MissingParameter",
-        "UnknownOperationException",
-        "ValidationError",
-        "ValidationException",
-    }
-)
+TRANSIENT_CODES = frozenset({
+    "ConflictException", "InternalFailure", "InternalServerError", "RequestTimeout", "RequestTimeoutException",
+    "ResourceInUse", "ResourceNotFound", "ServiceUnavailable",
+})
+TERMINAL_CODES = frozenset({
+    "InvalidAction", "InvalidParameterCombination", "InvalidParameterValue", "MissingParameter",
+    "UnknownOperationException", "ValidationError", "ValidationException",
+})
 # fmt: on
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
