@@ -32,8 +32,8 @@ def run(parsed: argparse.Namespace) -> int:
         return TROUBLE
     try:
         target = Target(account=parsed.account) if parsed.account else None
-        site = accounts.plans(accounts.scope(parsed.namespace or "default", target))
-        plans, missing = asyncio.run(_fetch(site, parsed.names, everything=parsed.all))
+        source = accounts.plans(accounts.scope(parsed.namespace or "default", target))
+        plans, missing = asyncio.run(_fetch(source, parsed.names, everything=parsed.all))
     except TargetRefused as refusal:
         sys.stderr.write(f"error: {refusal}\n")
         return TROUBLE
@@ -43,7 +43,7 @@ def run(parsed: argparse.Namespace) -> int:
     finally:
         accounts.close()
     for name in missing:
-        sys.stderr.write(f"error: there is no edge deployment plan {name} in {_place(site)}\n")
+        sys.stderr.write(f"error: there is no edge deployment plan {name} in {_where(source)}\n")
     names = object_names([plan.name for plan in plans])
     # An explicit region is part of where the plan is: applied elsewhere, the manifest must not create another.
     where = {"account": parsed.account, "region": parsed.aws_region}
@@ -62,9 +62,9 @@ def run(parsed: argparse.Namespace) -> int:
     return MISSING if missing or doubts else DONE
 
 
-async def _fetch(site: EdgePlans, names: Sequence[str], *, everything: bool) -> tuple[list[ObservedPlan], list[str]]:
-    wanted = sorted(await site.list_plans()) if everything else list(dict.fromkeys(names))
-    found = [await site.describe(name, with_tags=True) for name in wanted]
+async def _fetch(source: EdgePlans, names: Sequence[str], *, everything: bool) -> tuple[list[ObservedPlan], list[str]]:
+    wanted = sorted(await source.list_plans()) if everything else list(dict.fromkeys(names))
+    found = [await source.describe(name, with_tags=True) for name in wanted]
     missing = [name for name, plan in zip(wanted, found, strict=True) if plan is None]
     return [plan for plan in found if plan is not None], [] if everything else missing
 
@@ -120,6 +120,6 @@ def _doubts(plan: ObservedPlan, spec: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _place(site: EdgePlans) -> str:
-    account, region = site.scope
+def _where(source: EdgePlans) -> str:
+    account, region = source.scope
     return region if account == OWN_ACCOUNT else f"account {account}, {region}"

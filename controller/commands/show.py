@@ -48,8 +48,8 @@ def show(key: Key, source: str, difference: Difference) -> None:
 def lines(key: Key, source: str, difference: Difference) -> Iterator[Text]:
     """The lines of one difference."""
     scope = difference.scope
-    place = scope.region if scope.account == OWN_ACCOUNT else f"{scope.account}/{scope.region}"
-    yield Text.assemble((str(key), "bold"), f" ({source}): plan {difference.desired.name} in {place}")
+    where = scope.region if scope.account == OWN_ACCOUNT else f"{scope.account}/{scope.region}"
+    yield Text.assemble((str(key), "bold"), f" ({source}): plan {difference.desired.name} in {where}")
     for step in difference.steps:
         yield from _step(step, difference)
     if differs(difference.steps):

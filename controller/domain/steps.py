@@ -37,7 +37,7 @@ def observe(
     tags: bool,
     refused: Refused | None = None,
 ) -> Generator[Request, Answer, Findings | Result]:
-    """Look at AWS; a Result where the look failed, is not to be believed yet, or is at another place."""
+    """Look at AWS; a Result where the look failed, is not to be believed yet, or shows another account."""
     observed = yield Look(with_tags=tags)
     if isinstance(observed, Failure):
         return _failed(observed, resource, given, found)
@@ -182,7 +182,7 @@ def _with_doubt(
 
 
 def scope_refused(resource: Resource, given: Circumstances) -> Stalled | None:
-    """Why there is no place where the object's plan may be looked for, or None."""
+    """Why the object's plan may not be looked for where the spec has it now, or None."""
     if given.scope is None:
         return Stalled(Reason.TARGET_REFUSED, given.refusal)
     arn = resource.status.edge_deployment_plan_arn
@@ -191,10 +191,10 @@ def scope_refused(resource: Resource, given: Circumstances) -> Stalled | None:
     return _elsewhere(resource.plan_name, arn, f"region {given.scope.region}")
 
 
-def _elsewhere(name: str, arn: str, place: str) -> Stalled:
+def _elsewhere(name: str, arn: str, scope: str) -> Stalled:
     return Stalled(
         Reason.PLAN_ELSEWHERE,
-        f"the AWS plan {name} is {arn}, and the operator now works in {place}; nothing is created or deleted there while "
+        f"the AWS plan {name} is {arn}, and the operator now works in {scope}; nothing is created or deleted there while "
         "that plan may stand. Point the operator back, or delete the object under policy.deletion Retain and create it again",
     )
 

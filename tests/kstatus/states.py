@@ -82,7 +82,7 @@ def body(generation: int = 1, **spec: Any) -> Body:
 def at_aws(
     canary: StageStatus = "READYTODEPLOY", fleet: StageStatus = "READYTODEPLOY", *, failed: int = 0, **changes: Any
 ) -> ObservedPlan:
-    """The plan at AWS with its two stages in these statuses."""
+    """The AWS plan with its two stages in these statuses."""
     spec = EdgeDeploymentPlanSpec.model_validate(body()["spec"])
     counts = {"DEPLOYED": (20 - failed, 0, failed), "INPROGRESS": (5, 15 - failed, failed)}
     stages = []

@@ -1,4 +1,4 @@
-"""What people do at AWS behind the operator's back, with plain boto3."""
+"""What people do in AWS behind the operator's back, with plain boto3."""
 
 from __future__ import annotations
 

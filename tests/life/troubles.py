@@ -18,7 +18,7 @@ class Trouble(Enum):
     QUOTA_BEFORE_NAME = auto()
     """A second create is refused for quota first."""
     API_SERVER_RESTARTS = auto()
-    """Watches drop and list anew; objects vanish meanwhile."""
+    """Watches drop and list again; objects vanish meanwhile."""
     FINALIZER_RACES = auto()
     """An object goes although its finalizer was accepted."""
     FORCED_REPLACEMENTS = auto()

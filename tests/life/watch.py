@@ -1,4 +1,4 @@
-"""One operator's watch: it may be late, fall silent, or drop and list anew, and then it tells nothing of what went."""
+"""One operator's watch: it may be late, fall silent, or drop and list again, and then it tells nothing of what went."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Watch:
         self.end()
 
     def resume(self) -> None:
-        """List anew: what the list misses went meanwhile, and no event tells of it."""
+        """List again: what the list misses went meanwhile, and no event tells of it."""
         bodies = self._cluster.bodies()
         self._dice.shuffle(bodies)
         uids = {body["metadata"]["uid"] for body in bodies}
