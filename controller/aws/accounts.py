@@ -55,6 +55,7 @@ class Accounts:
                 self._threads,
                 make_sts=lambda: self._sts(scope),
                 account_id=account.id if account else None,
+                identity=not self._answers_for_both(),
             )
         self._let_go(scope)
         return self._plans[scope]
@@ -122,11 +123,18 @@ class Accounts:
         return self._connect(scope, "sagemaker", self._endpoint_url, self._threads)
 
     def _sts(self, scope: Scope) -> Any:
-        # A service that is not AWS's own answers both; of AWS, an endpoint of SageMaker's does not speak STS.
-        host = urlsplit(self._endpoint_url or "").hostname or ""
+        # A service that is not AWS answers for both; an endpoint of AWS's SageMaker does not speak STS.
+        return self._connect(scope, "sts", self._sagemaker_url() if self._answers_for_both() else None, 1)
+
+    def _sagemaker_url(self) -> str | None:
+        named = (os.environ.get(name) for name in ("AWS_ENDPOINT_URL_SAGEMAKER", "AWS_ENDPOINT_URL"))
+        return self._endpoint_url or next((url for url in named if url), None)
+
+    def _answers_for_both(self) -> bool:
+        """Whether the plans are kept by a service that is not AWS, and no other one is named for STS."""
+        host = urlsplit(self._sagemaker_url() or "").hostname or ""
         elsewhere = bool(host) and not host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
-        named = elsewhere and "AWS_ENDPOINT_URL_STS" not in os.environ
-        return self._connect(scope, "sts", self._endpoint_url if named else None, 1)
+        return elsewhere and "AWS_ENDPOINT_URL_STS" not in os.environ
 
     def _connect(self, scope: Scope, service: str, endpoint_url: str | None, connections: int) -> Any:
         account = self._accounts.get(scope.account)

@@ -29,13 +29,16 @@ from controller.aws.answers import (
 from controller.aws.errors import UnreadableAnswerError, failure_of
 from controller.aws.requests import request_of
 from controller.domain.actions import Action, CreatePlan
+from controller.domain.failures import FailureKind
 from controller.domain.observed import Created, ObservedPlan, PlanSummary
-from controller.domain.resource import Scope
+from controller.domain.resource import Scope, account_of
 from controller.engine.ports import AwsError
 
 LIST_PAGE = 100
 STAGE_PAGE = 10
 IDENTITY_HOLDS = timedelta(minutes=5)
+# Failures that say nothing of whether the call is known there.
+_PASSING = {FailureKind.TRANSIENT, FailureKind.THROTTLED, FailureKind.CREDENTIALS}
 _DATE_IS_COARSE = timedelta(seconds=2)  # the Date header has whole seconds, and is written after the work
 
 PageT = TypeVar("PageT", bound=Page)
@@ -64,6 +67,7 @@ class SageMakerPlans:
         *,
         make_sts: Callable[[], Any] | None = None,
         account_id: str | None = None,
+        identity: bool = True,
     ) -> None:
         self._scope = scope
         self._makers = {"sagemaker": make_client} | ({"sts": make_sts} if make_sts else {})
@@ -73,6 +77,7 @@ class SageMakerPlans:
         self._threads: ThreadPoolExecutor | None = None
         self._under_way = 0
         self._known_id = account_id
+        self._identity = identity
         self._asked_id: tuple[str, float] | None = None
         self.last_used = time.monotonic()
         """When the latest call ended, by the monotonic clock."""
@@ -96,6 +101,7 @@ class SageMakerPlans:
             if error.failure.code == "ResourceNotFound":
                 return None
             raise
+        self._saw(pages[-1].edge_deployment_plan_arn)
         plan = pages[-1].observed(tuple(stage.observed() for page in pages for stage in page.stages))
         return plan.with_tags(await self.tags(plan.arn)) if with_tags else plan
 
@@ -107,17 +113,32 @@ class SageMakerPlans:
     async def list_plans(self) -> Mapping[str, PlanSummary]:
         """All plans, by name."""
         pages = await self._pages("ListEdgeDeploymentPlans", {"MaxResults": LIST_PAGE}, ListPage)
-        rows = (row.summary() for page in pages for row in page.edge_deployment_plan_summaries)
+        rows = [row.summary() for page in pages for row in page.edge_deployment_plan_summaries]
+        for row in rows[:1]:
+            self._saw(row.arn)
         return {row.name: row for row in rows}
 
     async def account_id(self) -> str:
-        """The id of the AWS account that answers here: that of the role, or else by sts:GetCallerIdentity."""
+        """The id of the AWS account that answers here: that of the role, of the ARNs seen, or by sts:GetCallerIdentity.
+
+        Empty where a service that is not AWS knows no accounts.
+        """
         if self._known_id is not None:
             return self._known_id
         if self._asked_id is None or time.monotonic() - self._asked_id[1] > IDENTITY_HOLDS.total_seconds():
-            answer = await self._call("GetCallerIdentity", {}, lambda answer: read(Identity, answer), service="sts")
+            try:
+                answer = await self._call("GetCallerIdentity", {}, lambda answer: read(Identity, answer), service="sts")
+            except AwsError as error:
+                unknown_there = error.failure.code.startswith("HTTP 4") or error.failure.kind not in _PASSING
+                if self._identity or not unknown_there:
+                    raise
+                return ""
             self._asked_id = (answer.account, time.monotonic())
         return self._asked_id[0]
+
+    def _saw(self, arn: str) -> None:
+        # The credentials of a process stay in their account: whose plans it shows is who answers.
+        self._known_id = self._known_id or account_of(arn)
 
     async def count_devices(self, plan: str, stage: str) -> int:
         """How many devices a stage selects."""
@@ -135,6 +156,7 @@ class SageMakerPlans:
 
         def created(answer: Any) -> Created:
             arn = read(PlanCreated, answer).edge_deployment_plan_arn
+            self._saw(arn)
             return Created(arn, _since(answer, timedelta(seconds=time.monotonic() - begun)))
 
         return await self._call(operation, request, created)

@@ -49,7 +49,7 @@ def observe(
         account = account_of(observed.arn) if observed is not None else (yield Ask.ACCOUNT)
         if isinstance(account, Failure):
             return _failed(account, resource, given, found)
-        if account != account_of(found.arn):
+        if account and account_of(found.arn) not in {None, account}:
             return result(_elsewhere(desired.name, found.arn, f"account {account}"), given, found, owed=owes(given))
     found = found.seen(observed, desired, resource.status)
     if observed is None and refused is not None and isinstance(refused.action, CreatePlan):

@@ -14,10 +14,12 @@ import yaml
 from controller.aws import accounts as accounts_module
 from controller.aws.accounts import OPEN_CLIENTS, Accounts
 from controller.aws.accounts_file import Account, OwnAccount, read_accounts, read_own_account
+from controller.aws.sagemaker import SageMakerPlans
 from controller.aws.sessions import known_regions
+from controller.domain.actions import CreatePlan
 from controller.domain.ownership import Reach, Rights
 from controller.domain.resource import Scope
-from controller.domain.spec import Target
+from controller.domain.spec import ModelConfig, Target
 from controller.engine.ports import AwsError, TargetRefused
 from edge_manager.server import Sandbox
 from tests.aws.conftest import REGION, Endpoint, Said, account, accounts_at
@@ -330,6 +332,37 @@ def test_the_own_number_is_asked_for_and_kept_for_five_minutes(
 def test_the_sandbox_tells_the_own_number(sandbox: Sandbox) -> None:
     with closing(accounts_at(sandbox.url)) as accounts:
         assert asyncio.run(accounts.plans(Scope("default", REGION)).account_id()) == "123456789012"
+
+
+def test_the_number_of_plans_that_were_shown_needs_no_call(sandbox: Sandbox) -> None:
+    sandbox.fault("GetCallerIdentity", error="AccessDenied")
+    with closing(accounts_at(sandbox.url)) as accounts:
+        plans = accounts.plans(Scope("default", REGION))
+        models = (ModelConfig(model_handle="counter", edge_packaging_job_name="counter-v1"),)
+        created = CreatePlan("plan", "cameras", models, (), {})
+
+        async def create_and_look() -> str:
+            await plans.apply(created)
+            return await plans.account_id()
+
+        assert asyncio.run(create_and_look()) == "123456789012"
+
+
+async def look(plans: SageMakerPlans) -> list[str]:
+    return [await plans.account_id() for _ in range(2)]
+
+
+@pytest.mark.parametrize("named", ["flag", "environment"])
+def test_a_service_that_is_not_aws_is_asked_itself_and_may_know_no_accounts(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL_STS")
+    endpoint.says = [Said("{}", status=404), Said(IDENTITY.format("333333333333"))]
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", endpoint.url if named == "environment" else "")
+    url = endpoint.url if named == "flag" else None
+    with closing(Accounts(region=REGION, accounts={}, threads=1, timeout=5, endpoint_url=url)) as accounts:
+        plans = accounts.plans(Scope("default", REGION))
+        assert asyncio.run(look(plans)) == ["", "333333333333"]
 
 
 def test_a_number_that_is_none_or_refused_is_a_failed_call(sandbox: Sandbox, endpoint: Endpoint) -> None:
