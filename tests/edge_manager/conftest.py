@@ -163,11 +163,12 @@ def s3_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def s3(s3_url: str) -> Any:
+def s3(s3_url: str) -> Iterator[Any]:
     keys = {"aws_access_key_id": "s3", "aws_secret_access_key": "s3"}
     client = boto3.client("s3", endpoint_url=s3_url, region_name="us-east-1", **keys)
     client.create_bucket(Bucket="models")
-    return client
+    yield client
+    client.close()
 
 
 @pytest.fixture(scope="session")
@@ -177,9 +178,10 @@ def service(s3_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 @pytest.fixture
-def shop(service: Served, s3: Any) -> Shop:
+def shop(service: Served, s3: Any) -> Iterator[Shop]:
     account = str(next(ACCOUNTS))
-    return Shop(service, s3, account, service.key(Role.ADMIN, account))
+    yield Shop(service, s3, account, service.key(Role.ADMIN, account))
+    service.close_clients()
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ class Served:
     url: str = ""
     process: subprocess.Popen[str] | None = None
     arguments: tuple[str, ...] = ()
+    clients: list[Any] = field(default_factory=list)
     log: Path = field(default_factory=lambda: Path(tempfile.mkstemp(prefix="edge-manager-", suffix=".log")[1]))
 
     def start(self, port: int = 0) -> Served:
@@ -52,6 +53,7 @@ class Served:
         line = process.stdout.readline()
         assert line.startswith("Edge Manager on "), self.log.read_text(encoding="utf-8")
         self.url = line.split()[-1]
+        process.stdout.readline()  # what to export
         process.stdout.close()
         return self
 
@@ -77,7 +79,7 @@ class Served:
         return key
 
     def client(self, service: str, key: Key, *, region: str = REGION, token: str | None = None) -> Any:
-        return boto3.client(
+        client = boto3.client(
             service,
             region_name=region,
             endpoint_url=self.url,
@@ -86,6 +88,13 @@ class Served:
             aws_session_token=token,
             config=ONCE,
         )
+        self.clients.append(client)
+        return client
+
+    def close_clients(self) -> None:
+        for client in self.clients:
+            client.close()
+        self.clients.clear()
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command of `edge-manager` on the same store."""
@@ -115,6 +124,7 @@ def served(store: str, *, s3: str = "http://127.0.0.1:9", arguments: tuple[str, 
     try:
         yield service
     finally:
+        service.close_clients()
         if service.process is not None and service.process.poll() is None:
             service.kill()
         service.log.unlink(missing_ok=True)
