@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import boto3
+from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -38,6 +39,7 @@ CLAIM = 900.0  # seconds that a job may take; then another replica takes it up
 RETRY = 15.0  # seconds after S3 did not answer
 IDLE = 5.0  # seconds between looks for jobs that other replicas took in
 SERVER_ERROR = 500
+BUSY = frozenset({"SlowDown", "RequestTimeout"})
 CHUNK = 1 << 20
 LOG = logging.getLogger(__name__)
 
@@ -199,12 +201,11 @@ def _call(url: str, call: Callable[[], Any]) -> None:
     """A call of S3. What S3 says no to is missing, what S3 cannot do just now is tried later."""
     try:
         call()
-    except ClientError as error:
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", SERVER_ERROR)
-        if status >= SERVER_ERROR or error.response["Error"]["Code"] in ("SlowDown", "RequestTimeout"):
-            raise
-        raise MissingError(f"{url}: {error.response['Error'].get('Message')} ({status})") from None
-    except BotoCoreError:
-        raise
-    except boto3.exceptions.S3UploadFailedError as error:
-        raise MissingError(f"{url}: {error}") from None
+    except (ClientError, S3UploadFailedError) as error:
+        refusal = error if isinstance(error, ClientError) else error.__context__
+        if not isinstance(refusal, ClientError):
+            raise MissingError(f"{url}: {error}") from None
+        status = refusal.response.get("ResponseMetadata", {}).get("HTTPStatusCode", SERVER_ERROR)
+        if status >= SERVER_ERROR or refusal.response["Error"]["Code"] in BUSY:
+            raise refusal from None
+        raise MissingError(f"{url}: {refusal.response['Error'].get('Message')} ({status})") from None
