@@ -17,7 +17,7 @@ class Choice(NamedTuple):
     """A stage, as far as the choice of its devices goes: AWS's DeviceSelectionConfig, and what it was started on."""
 
     selection: Mapping[str, Any]
-    devices: Collection[str] | None
+    devices: Sequence[str] | None
 
 
 def check_selection(stage: Mapping[str, Any]) -> None:
@@ -43,10 +43,10 @@ def select(selection: Mapping[str, Any], fleet: Collection[str], taken: Collecti
     return [name for name in fleet if name not in taken][:wanted]
 
 
-def allocate(stages: Sequence[Choice], fleet: Collection[str]) -> list[Collection[str]]:
+def allocate(stages: Sequence[Choice], fleet: Collection[str]) -> list[Sequence[str]]:
     """The devices of each stage: as it was started, else as the fleet stands now. `fleet` is quick to look up in."""
     taken: set[str] = set()
-    allocated: list[Collection[str]] = []
+    allocated: list[Sequence[str]] = []
     for stage in stages:
         devices = select(stage.selection, fleet, taken) if stage.devices is None else stage.devices
         taken.update(devices)

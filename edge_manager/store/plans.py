@@ -16,7 +16,7 @@ from edge_manager.store.queries import Rows, filters, is_descending, page
 from edge_manager.store.tables import BUNDLES, DEPLOYMENTS, DEVICES, FLEETS, PLANS, STAGES, STARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -160,7 +160,7 @@ class Plans:
         order = keys[wanted.get("SortBy", "CREATION_TIME")]
         return page(self._db, query, order, wanted, descending=is_descending(wanted))
 
-    def allocated(self, plan: AnyRow, stages: Sequence[Stage]) -> list[Collection[str]]:
+    def allocated(self, plan: AnyRow, stages: Sequence[Stage]) -> list[Sequence[str]]:
         """The devices of each stage that was not started, as the fleet stands now; those of others may be left out."""
         fleet = self._directory(plan)
         chosen = [
@@ -274,7 +274,7 @@ class Plans:
             deployment = Deployment(State(row.state), row.message, stage.stopped is not None, superseded)
         return StageDevice(row.name, row.description, deployment, deployed.get(row.id))
 
-    def _taken(self, names: Mapping[int, str], stage: Stage, stages: Sequence[Stage]) -> Collection[str]:
+    def _taken(self, names: Mapping[int, str], stage: Stage, stages: Sequence[Stage]) -> Sequence[str]:
         """The devices of a stage that was started, if a later one needs to know them."""
         needed = any(
             other.started is None and other.selection["DeviceSubsetType"] == "PERCENTAGE"
@@ -284,7 +284,7 @@ class Plans:
         if not needed:
             return ()
         numbers = self._db.execute(select(DEPLOYMENTS.c.device_id).where(DEPLOYMENTS.c.stage_id == stage.id)).scalars()
-        return {names[number] for number in numbers if number in names}
+        return [names[number] for number in numbers if number in names]
 
     def _directory(self, plan: AnyRow) -> Directory:
         return directory(self._db, self._caches, plan.fleet_id, plan.version)

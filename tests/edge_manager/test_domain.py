@@ -20,20 +20,6 @@ from edge_manager.stages import Attempt
 SCOPE = Scope("111111111111", "eu-west-1")
 
 
-class Simulated:
-    """The sandbox's devices on the other side of the port: answers are a function of time."""
-
-    def __init__(self, attempt: Attempt) -> None:
-        self.attempt = attempt
-
-    def counts(self, now: float) -> Counts:
-        succeeded, failed = self.attempt.tally(now)
-        return Counts(succeeded, self.attempt.total - succeeded - failed, failed)
-
-    def ended(self, now: float) -> float | None:
-        return self.attempt.ends if now >= self.attempt.ends else None
-
-
 def run(answers: Answers, **more: float) -> Life:
     return Life(created=0, ready=1, run=Run(started=10, begins=11, answers=answers, **more))
 
@@ -51,9 +37,9 @@ def run(answers: Answers, **more: float) -> Life:
         (run(Heard(2, 1, 0, 20), stopping=25, stopped=26), 25.5, "STOPPING"),
         (run(Heard(2, 1, 0, 20), stopping=25, stopped=26), 26, "STOPPED"),
         (run(Heard(2, 2, 0, 40), stopping=25, stopped=26), 50, "STOPPED"),
-        (run(Simulated(Attempt(0, 2, 11, 21, 0, None))), 16, "INPROGRESS"),
-        (run(Simulated(Attempt(0, 2, 11, 21, 0, None))), 21, "DEPLOYED"),
-        (run(Simulated(Attempt(0, 2, 11, 21, 1, None))), 21, "FAILED"),
+        (run(Attempt(0, 2, 11, 21, 0, None)), 16, "INPROGRESS"),
+        (run(Attempt(0, 2, 11, 21, 0, None)), 21, "DEPLOYED"),
+        (run(Attempt(0, 2, 11, 21, 1, None)), 21, "FAILED"),
     ],
 )
 def test_a_stage_has_one_status_at_any_time(life: Life, now: float, status: str) -> None:
@@ -61,7 +47,7 @@ def test_a_stage_has_one_status_at_any_time(life: Life, now: float, status: str)
 
 
 def test_both_sides_of_the_port_count_alike() -> None:
-    simulated = run(Simulated(Attempt(0, 4, 11, 21, 1, None)))
+    simulated = run(Attempt(0, 4, 11, 21, 1, None))
     heard = run(Heard(4, 3, 1, 21))
     assert simulated.counts(9, 30) == heard.counts(9, 30) == Counts(3, 0, 1)
     assert simulated.moment(30) == heard.moment(30) == ("FAILED", 21)
