@@ -21,11 +21,17 @@ NO_SECRET = f"No encryption key: set {SECRET} or --secret-key-file; `edge-manage
 
 
 def secret_key(parsed: argparse.Namespace) -> str:
-    """The encryption key that was given from outside."""
+    """The encryption key that was given from outside; ends the program if it is none."""
     if parsed.secret_key_file is not None:
-        return Path(parsed.secret_key_file).read_text(encoding="ascii").strip()
-    if not (key := os.environ.get(SECRET, "")):
+        key = Path(parsed.secret_key_file).read_text(encoding="ascii").strip()
+    else:
+        key = os.environ.get(SECRET, "")
+    if not key:
         sys.exit(NO_SECRET)
+    try:
+        keys.Seal(key)
+    except keys.SealError as error:
+        sys.exit(str(error))
     return key
 
 

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from edge_manager.api.calls import Call, Result, reads, writes
 from edge_manager.api.fleet_calls import device_arn
-from edge_manager.domain.plans import check_stages, models_of
+from edge_manager.domain.plans import check_devices, check_stages, models_of
 from edge_manager.domain.rules import tags_of
 from edge_manager.domain.stages import policy_of
 from edge_manager.errors import ApiError, not_found
 from edge_manager.paging import page
-from edge_manager.store.fleets import directory
 
 if TYPE_CHECKING:
     from edge_manager.domain.stages import Counts
@@ -30,7 +29,8 @@ def create_edge_deployment_plan(call: Call, wanted: dict[str, Any]) -> Result:
     tags = tags_of(wanted.get("Tags"))
     call.rules.check_quota(call.plans.count())
     fleet = call.fleets.find(wanted["DeviceFleetName"])
-    check_stages(stages, [], directory(call.db, call.caches, fleet.id, fleet.version).ids)
+    named = check_stages(stages, [])
+    check_devices(named, call.fleets.registered(fleet.id, named))
     jobs = call.packaging_jobs.packaged(model["EdgePackagingJobName"] for model in wanted["ModelConfigs"])
     models = models_of(wanted["ModelConfigs"], jobs)
     plan = call.plans.create(name, fleet, models, tags, call.now)
@@ -79,7 +79,8 @@ def create_edge_deployment_stage(call: Call, wanted: dict[str, Any]) -> None:
     """Append stages to a plan."""
     plan = _plan(call, wanted)
     present = [stage.name for stage in call.plans.stages([plan.id])[plan.id]]
-    check_stages(wanted["Stages"], present, directory(call.db, call.caches, plan.fleet_id, plan.version).ids)
+    named = check_stages(wanted["Stages"], present)
+    check_devices(named, call.fleets.registered(plan.fleet_id, named))
     _append(call, plan.id, wanted["Stages"])
     call.plans.touch(plan.id, call.now)
 

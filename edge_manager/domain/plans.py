@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_manager.domain.rules import STAGES_PER_PLAN
 from edge_manager.domain.selection import check_selection
-from edge_manager.errors import ApiError, invalid, not_found, quota_reached
+from edge_manager.errors import invalid, not_found, quota_reached
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from edge_manager.domain.jobs import Packaged
 
 
-def check_stages(wanted: Sequence[Mapping[str, Any]], present: Sequence[str], fleet: Container[str]) -> None:
-    """Refuse stages that a plan with such stages cannot have, or that name devices which the fleet lacks."""
+def check_stages(wanted: Sequence[Mapping[str, Any]], present: Sequence[str]) -> list[str]:
+    """Refuse stages that a plan with such stages cannot have; the devices that the wanted ones name."""
     names = [*present, *(stage["StageName"] for stage in wanted)]
     if len(set(names)) != len(names):
         raise invalid("Stage names must be unique within an edge deployment plan.")
@@ -25,10 +25,14 @@ def check_stages(wanted: Sequence[Mapping[str, Any]], present: Sequence[str], fl
     if len(names) > STAGES_PER_PLAN:
         unit = "EdgeDeploymentStages"
         raise quota_reached("Stages per edge deployment plan", unit, STAGES_PER_PLAN, len(present), len(wanted))
-    for stage in wanted:
-        for name in stage["DeviceSelectionConfig"].get("DeviceNames", ()):
-            if name not in fleet:
-                raise not_found("Device", name)
+    return [name for stage in wanted for name in stage["DeviceSelectionConfig"].get("DeviceNames", ())]
+
+
+def check_devices(named: Sequence[str], fleet: Container[str]) -> None:
+    """Refuse devices that the fleet lacks."""
+    for name in named:
+        if name not in fleet:
+            raise not_found("Device", name)
 
 
 def models_of(wanted: Sequence[Mapping[str, str]], jobs: Mapping[str, Packaged]) -> list[Model]:
@@ -47,8 +51,3 @@ def models_of(wanted: Sequence[Mapping[str, str]], jobs: Mapping[str, Packaged])
         package = {"url": job.artifact, "sha1": job.sha1, "name": job.model, "version": job.version}
         found.append({"handle": model["ModelHandle"], "job": name, **package})
     return found
-
-
-def missing(what: str, name: str) -> ApiError:
-    """A plan or a stage that is not there."""
-    return not_found(what, name)

@@ -93,11 +93,12 @@ def _engine(url: str, pool: int) -> Engine:
     parsed = make_url(url)
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
+    options: dict[str, Any] = {"pool_size": pool, "max_overflow": pool, "hide_parameters": True}  # logs are for reading
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed, pool_size=pool, max_overflow=pool, pool_pre_ping=True)
+        return create_engine(parsed, **options, pool_pre_ping=True)
     if parsed.database in (None, "", ":memory:"):
         raise ValueError("SQLite needs a file: sqlite:////var/lib/edge-manager/store.db")
-    engine = create_engine(parsed, pool_size=pool, max_overflow=pool, connect_args={"timeout": BUSY})
+    engine = create_engine(parsed, **options, connect_args={"timeout": BUSY})
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine

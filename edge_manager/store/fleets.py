@@ -142,6 +142,15 @@ class Fleets:
             self._db.execute(update(DEVICES).where(DEVICES.c.id.in_(chunk)).values(is_registered=False))
         self._touch(fleet, now)
 
+    def registered(self, fleet: int, names: Sequence[str]) -> set[str]:
+        """Those of these names that a fleet has."""
+        found: set[str] = set()
+        for start in range(0, len(names), CHUNK):
+            mine = (DEVICES.c.fleet_id == fleet, DEVICES.c.is_registered)
+            query = select(DEVICES.c.name).where(*mine, DEVICES.c.name.in_(names[start : start + CHUNK]))
+            found.update(self._db.execute(query).scalars())
+        return found
+
     def device(self, fleet: str, name: str) -> AnyRow:
         """A registered device, and its fleet's name and ARN."""
         row = self._db.execute(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edge_manager.store.caches import Caches, Directory
     from edge_manager.store.queries import AnyRow
 
+PASSED = float("-inf")
 # A list of numbers as one parameter: a hundred thousand rows in one statement.
 NUMBERS = {
     "sqlite": "SELECT value AS number FROM json_each(:numbers)",
@@ -53,13 +54,15 @@ class Stage(NamedTuple):
 
     @property
     def life(self) -> Life:
-        """What its status depends on. Nothing that the service does by itself takes time."""
+        """What its status depends on. Nothing that the service does takes time, so every moment has passed already.
+
+        Therefore no clock that jumps, and no replica whose clock is late, sees a stage go back to an earlier status.
+        """
         if self.started is None:
-            return Life(self.created, self.created)
-        last = self.started if self.answered is None else self.answered
-        answers = Heard(self.total, self.succeeded, self.failed, last)
-        run = Run(self.started, self.started, answers, self.stopped, self.stopped)
-        return Life(self.created, self.created, run)
+            return Life(PASSED, PASSED)
+        answers = Heard(self.total, self.succeeded, self.failed, PASSED)
+        stopped = None if self.stopped is None else PASSED
+        return Life(PASSED, PASSED, Run(PASSED, PASSED, answers, stopped, stopped))
 
 
 class StageDevice(NamedTuple):
@@ -260,7 +263,9 @@ class Plans:
             elsewhere = and_(elsewhere, or_(DEPLOYMENTS.c.state != State.SUCCESS, STAGES.c.position > stage.position))
         if wanted.get("ExcludeDevicesDeployedInOtherStage"):
             query = query.where(~_other_successes(stage).where(elsewhere).exists())
-        rows, token = page(self._db, query, [DEVICES.c.id], wanted)
+        # Both name the device; each is the one that its query has in order already.
+        key = DEVICES.c.id if stage.started is None else DEPLOYMENTS.c.device_id
+        rows, token = page(self._db, query, [key], wanted)
         deployed = self._deployed(stage.plan_id, [row.id for row in rows])
         later = self._later([row for row in rows if row.state is not None and row.newest > row.sequence])
         return [self._stage_device(stage, row, deployed, later) for row in rows], token

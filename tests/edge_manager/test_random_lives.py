@@ -1,4 +1,4 @@
-"""Random lives of plans and devices against the documented rules, with services that are killed at any instant."""
+"""Random lives of plans and devices against the documented rules, with services that are killed at any instant, and clocks that jump."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ from tests.edge_manager.processes import REGION
 from tests.edge_manager.zygote import Zygote, free_port
 
 ACCOUNTS = itertools.count(200_000_000_000)
+SHIFTS = itertools.cycle([0, 200, -200, 60, -3])
 ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=60, connect_timeout=5)
 REFUSALS = ("ValidationException", "ResourceNotFound", "ResourceInUse")
 PLANS, STAGES = ("a", "b", "c"), ("one", "two")
 SELECTIONS = st.one_of(
-    st.sampled_from(["till", "canary", "1", "-"]).map(
+    st.sampled_from(["till", "canary", "1", "n"]).map(
         lambda part: {"DeviceSubsetType": "NAMECONTAINS", "DeviceNameContains": part}
     ),
     st.sampled_from([20, 50, 100]).map(lambda share: {"DeviceSubsetType": "PERCENTAGE", "Percentage": share}),
@@ -52,7 +53,7 @@ class Replicas:
     def __init__(self, store: str, count: int) -> None:
         self.secret_key = Seal.new_key()
         self.store, self.seal = Store(store), Seal(self.secret_key)
-        self.options = {"store": store, "secret_key": self.secret_key, "rate": None}
+        self.options: dict[str, Any] = {"store": store, "secret_key": self.secret_key, "rate": None}
         self.zygote = Zygote(dict(os.environ))
         self.ports = [free_port() for _ in range(count)]
         self.numbers = [self.zygote.start(port, **self.options) for port in self.ports]
@@ -71,7 +72,9 @@ class Replicas:
         raise AssertionError("it lives")
 
     def start(self, replica: int) -> None:
-        self.numbers[replica] = self.zygote.start(self.ports[replica], **self.options)
+        """Start it, with a clock that jumped within what signatures bear."""
+        shift = next(SHIFTS)
+        self.numbers[replica] = self.zygote.start(self.ports[replica], shift=shift, **self.options)
 
     def shop(self) -> tuple[list[Any], list[Any]]:
         """Clients for both halves of the API at each replica, in a new account with a fleet and a package."""
@@ -297,7 +300,7 @@ def replicas(request: pytest.FixtureRequest, database: str) -> Iterator[Replicas
 def test_random_lives_are_as_the_rules_have_them_whoever_is_killed(replicas: Replicas) -> None:
     """SQLite with one process, PostgreSQL with two."""
     Lives.replicas, Lives.steps = replicas, 0
-    examples = 55 if replicas.store.is_sqlite else 20
+    examples = 100 if replicas.store.is_sqlite else 20
     run_state_machine_as_test(Lives, settings=settings(max_examples=examples, stateful_step_count=50))
     assert Lives.steps >= (2000 if replicas.store.is_sqlite else 700)
 

@@ -5,8 +5,10 @@ Run as a program it reads one JSON line of options per service to start, and ans
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -31,11 +33,11 @@ class Zygote:
             text=True,
         )
 
-    def start(self, port: int, **options: Any) -> int:
-        """A service that listens; its process number."""
+    def start(self, port: int, *, shift: float = 0, **options: Any) -> int:
+        """A service that listens, with a clock that is so many seconds ahead; its process number."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"port": port, **options}) + "\n")
+        self.process.stdin.write(json.dumps({"port": port, "shift": shift, **options}) + "\n")
         self.process.stdin.flush()
         number = int(self.process.stdout.readline())
         deadline = time.monotonic() + 30
@@ -57,11 +59,16 @@ class Zygote:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port that no outgoing connection is given while the service is dead."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311  no secret
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def main() -> None:
+    real, shift = time.time, [0.0]
+    time.time = lambda: real() + shift[0]  # before anybody takes it
     from edge_manager.api.http import Options, run  # noqa: PLC0415  the parent only starts this program
     from edge_manager.api.service import codec  # noqa: PLC0415
 
@@ -72,8 +79,10 @@ def main() -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
+            options = json.loads(line)
+            shift[0] = options.pop("shift")
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            run(Options(**json.loads(line)))
+            run(Options(**options))
             os._exit(0)
         children.append(child)
         sys.stdout.write(f"{child}\n")
