@@ -17,9 +17,10 @@ from edge_manager.faults import Throttle
 from edge_manager.store import keys
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from edge_manager.api.signatures import Incoming
     from edge_manager.domain.access import Principal
-    from edge_manager.store.engine import Store
     from edge_manager.store.keys import Key, Seal
 
 PURPOSE = "session"
@@ -64,13 +65,13 @@ class Limits:
 class Door:
     """Lets in whom the store knows."""
 
-    def __init__(self, store: Store, seal: Seal, limits: Limits) -> None:
-        self._store, self._seal, self._limits = store, seal, limits
+    def __init__(self, seal: Seal, limits: Limits) -> None:
+        self._seal, self._limits = seal, limits
 
-    def identify(self, request: Incoming, service: str, now: float) -> Caller:
+    def identify(self, db: Connection, request: Incoming, service: str, now: float) -> Caller:
         """The caller of a request, or the error that AWS's front door answers with."""
         signature = signatures.read(request)
-        key = self._key(signature.access_key, signature.token, now)
+        key = self._key(db, signature.access_key, signature.token, now)
         signatures.verify(request, signature, key.secret, service, now)
         self._limits.check(signature.access_key, now)
         return Caller(key.principal, Scope(key.principal.account, signature.region))
@@ -86,9 +87,9 @@ class Door:
         token = self._seal.token({**fields, "expires": expires}, PURPOSE)
         return Session(access_key, secret, token, arn, expires)
 
-    def _key(self, access_key: str, token: str | None, now: float) -> Key:
+    def _key(self, db: Connection, access_key: str, token: str | None, now: float) -> Key:
         if token is None:
-            key = self._store.read(lambda connection: keys.find(connection, self._seal, access_key))
+            key = keys.find(db, self._seal, access_key)
             if key is None:
                 raise ApiError("UnrecognizedClientException")
             return key
@@ -100,6 +101,6 @@ class Door:
             raise ApiError("UnrecognizedClientException")
         if fields["expires"] <= now:
             raise ApiError("ExpiredTokenException")
-        maker = self._key(fields["by"], None, now).principal
+        maker = self._key(db, fields["by"], None, now).principal
         principal = replace(maker, account=fields["account"], arn=fields["arn"], assumable=())
         return keys.Key(principal, fields["secret"])

@@ -100,7 +100,7 @@ async def serving(options: Options) -> AsyncIterator[str]:
     """Listen; yields the URL. At the end calls under way are answered before the store is closed."""
     store = Store(options.store)
     worker = Worker(store, Artifacts())
-    door = Door(store, Seal(options.secret_key), Limits(options.rate, options.burst))
+    door = Door(Seal(options.secret_key), Limits(options.rate, options.burst))
     service = Service(store, door, options.rules, job_created=worker.wake)
     runner = web.AppRunner(application(service, options.max_body), access_log=None, shutdown_timeout=GRACE)
     await runner.setup()

@@ -26,6 +26,9 @@ from edge_manager.store.groups import Group
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy import Connection
+
+    from edge_manager.api.calls import Function
     from edge_manager.api.door import Caller, Door
     from edge_manager.api.signatures import Incoming
     from edge_manager.domain.rules import Rules
@@ -76,6 +79,18 @@ class Request:
         if self.service == TOKENS:
             return self.operation == "AssumeRole"
         return self.operation in OPERATIONS and OPERATIONS[self.operation].writes
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An operation on its parameters, of which each try gets a copy of its own."""
+
+    function: Function
+    wanted: dict[str, Any]
+
+    def __call__(self, call: Call) -> Any:
+        """Do it."""
+        return self.function(call, dict(self.wanted))
 
 
 class Service:
@@ -131,9 +146,18 @@ class Service:
     def _begin(self, request: Request) -> Reply | Pending:
         """Do what can be done in a thread of its own: all but the writes that devices share."""
         now = round(self._clock(), 3)
-        incoming = request.incoming
+        found = self._store.read(lambda db: self._read(db, request, now))
+        if not isinstance(found, Prepared):
+            return found
+        result = self._store.write(lambda db: found(self._call(db, request, now)))
+        if request.operation in ("CreateCompilationJob", "CreateEdgePackagingJob"):
+            self._job_created()
+        return _reply(request, result or {})
+
+    def _read(self, db: Connection, request: Request, now: float) -> Reply | Pending | Prepared:
+        """Let the caller in and do what a read transaction can do: everything, or all but the write."""
         signed_for = TOKENS if request.service == TOKENS else CONTROL
-        request.caller = self._door.identify(incoming, signed_for, now)
+        request.caller = self._door.identify(db, request.incoming, signed_for, now)
         principal, scope = request.caller.principal, request.caller.scope
         if request.service == TOKENS:
             body = sts.answer(self._door, principal, request.wanted, request.id, now)
@@ -141,19 +165,18 @@ class Service:
         operation = OPERATIONS.get(request.operation)
         if operation is None or operation.service != request.service:
             raise _unknown(request.operation)
-        request.wanted = wire.loads(incoming.body)
+        request.wanted = wire.loads(request.incoming.body)
         principal.check(request.operation, scope, request.wanted if isinstance(request.wanted, dict) else {})
-        wanted = codec(request.service).parse(request.operation, request.wanted)
-        transact = self._store.write if operation.writes else self._store.read
-        found = transact(
-            # A copy, since a write may be tried more than once.
-            lambda db: operation.function(Call(db, scope, now, self._rules, self._caches), dict(wanted))
-        )
-        if isinstance(found, Pending):
-            return found
-        if request.operation in ("CreateCompilationJob", "CreateEdgePackagingJob"):
-            self._job_created()
-        return _reply(request, found or {})
+        prepared = Prepared(operation.function, codec(request.service).parse(request.operation, request.wanted))
+        if operation.writes:
+            return prepared
+        found = prepared(self._call(db, request, now))
+        return found if isinstance(found, Pending) else _reply(request, found or {})
+
+    def _call(self, db: Connection, request: Request, now: float) -> Call:
+        if request.caller is None:
+            raise ApiError("MissingAuthenticationTokenException")
+        return Call(db, request.caller.scope, now, self._rules, self._caches)
 
     async def _in_thread(self, work: Callable[[], Found]) -> Found:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import bindparam, case, func, select, update
 
 from edge_manager.domain.deployments import ANSWERED, Deployment, State, definitions, name_of
 from edge_manager.errors import not_found
@@ -75,6 +75,43 @@ class _Newest(NamedTuple):
     success: int
 
 
+# What every device asks and says all the time: built once.
+FIND = (
+    select(DEVICES.c.id, DEVICES.c.name, DEVICES.c.bundle_id)
+    .join(FLEETS, FLEETS.c.id == DEVICES.c.fleet_id)
+    .where(
+        FLEETS.c.account == bindparam("account"),
+        FLEETS.c.region == bindparam("region"),
+        FLEETS.c.name == bindparam("fleet"),
+        DEVICES.c.name.in_(bindparam("names", expanding=True)),
+        DEVICES.c.is_registered,
+    )
+)
+LATEST = (
+    select(
+        DEPLOYMENTS.c.sequence,
+        DEPLOYMENTS.c.state,
+        DEPLOYMENTS.c.superseded,
+        STAGES.c.name.label("stage"),
+        STAGES.c.stopped,
+        STAGES.c.policy,
+        PLANS.c.name.label("plan"),
+        BUNDLES.c.models,
+    )
+    .join(STAGES, STAGES.c.id == DEPLOYMENTS.c.stage_id)
+    .join(PLANS, PLANS.c.id == STAGES.c.plan_id)
+    .join(BUNDLES, BUNDLES.c.id == PLANS.c.bundle_id)
+    .where(DEPLOYMENTS.c.device_id == bindparam("device"))
+    .order_by(DEPLOYMENTS.c.sequence.desc())
+    .limit(1)
+)
+BEAT = (
+    update(DEVICES)
+    .where(DEVICES.c.id == bindparam("number"))
+    .values(heartbeat=bindparam("time"), agent=bindparam("version"), models=bindparam("reported"))
+)
+
+
 def find(connection: Connection, device: Device) -> AnyRow:
     """A registered device."""
     row = _find(connection, [device]).get(device)
@@ -86,24 +123,7 @@ def find(connection: Connection, device: Device) -> AnyRow:
 def offered(connection: Connection, device: Device) -> Offer | None:
     """What a device has to run now."""
     known = find(connection, device)
-    row = connection.execute(
-        select(
-            DEPLOYMENTS.c.sequence,
-            DEPLOYMENTS.c.state,
-            DEPLOYMENTS.c.superseded,
-            STAGES.c.name.label("stage"),
-            STAGES.c.stopped,
-            STAGES.c.policy,
-            PLANS.c.name.label("plan"),
-            BUNDLES.c.models,
-        )
-        .join(STAGES, STAGES.c.id == DEPLOYMENTS.c.stage_id)
-        .join(PLANS, PLANS.c.id == STAGES.c.plan_id)
-        .join(BUNDLES, BUNDLES.c.id == PLANS.c.bundle_id)
-        .where(DEPLOYMENTS.c.device_id == known.id)
-        .order_by(DEPLOYMENTS.c.sequence.desc())
-        .limit(1)
-    ).one_or_none()
+    row = connection.execute(LATEST, {"device": known.id}).one_or_none()
     if row is None:
         return None
     deployment = Deployment(State(row.state), None, row.stopped is not None, row.superseded)
@@ -130,15 +150,15 @@ def apply(connection: Connection, items: Sequence[Beat | Fetch]) -> list[bool | 
         if (row := known.get(item.device)) is None:
             continue
         if isinstance(item, Beat):
-            heard[row.id] = {"heartbeat": item.time, "agent": item.agent, "models": item.models}
+            heard[row.id] = {"number": row.id, "time": item.time, "version": item.agent, "reported": item.models}
         about = item if isinstance(item, Fetch) else item.answer
         if about is not None:
             first = asked.setdefault((row.id, about.sequence), position)
             if isinstance(items[first], Fetch):  # an answer says more
                 asked[row.id, about.sequence] = position
     news = _settle(connection, {key: items[position] for key, position in asked.items()})
-    for number in sorted(heard):
-        connection.execute(update(DEVICES).where(DEVICES.c.id == number), heard[number])
+    if heard:
+        connection.execute(BEAT, [heard[number] for number in sorted(heard)])
     told = {asked[key] for key in news}
     return [
         position in told if item.device in known else not_found("Device", item.device.name)
@@ -153,13 +173,8 @@ def _find(connection: Connection, devices: Sequence[Device]) -> dict[Device, Any
         names[device.scope, device.fleet].add(device.name)
     found: dict[Device, AnyRow] = {}
     for (scope, fleet), wanted in names.items():
-        mine = (FLEETS.c.account == scope.account, FLEETS.c.region == scope.region, FLEETS.c.name == fleet)
-        query = (
-            select(DEVICES.c.id, DEVICES.c.name, DEVICES.c.bundle_id)
-            .join(FLEETS, FLEETS.c.id == DEVICES.c.fleet_id)
-            .where(*mine, DEVICES.c.name.in_(wanted), DEVICES.c.is_registered)
-        )
-        for row in connection.execute(query):
+        mine = {"account": scope.account, "region": scope.region, "fleet": fleet, "names": list(wanted)}
+        for row in connection.execute(FIND, mine):
             found[Device(scope, fleet, row.name)] = row
     return found
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from edge_manager.domain.access import Principal, Role
 from edge_manager.store.tables import KEYS
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 KEY_BYTES, NONCE_BYTES = 32, 12
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+
+# Every call asks for a key: built once.
+FIND = select(KEYS).where(KEYS.c.access_key == bindparam("wanted"))
 
 
 class SealError(Exception):
@@ -104,7 +108,7 @@ def create(connection: Connection, seal: Seal, now: float, wanted: Principal) ->
 
 def find(connection: Connection, seal: Seal, access_key: str) -> Key | None:
     """A key by its identifier."""
-    row = connection.execute(select(KEYS).where(KEYS.c.access_key == access_key)).one_or_none()
+    row = connection.execute(FIND, {"wanted": access_key}).one_or_none()
     if row is None:
         return None
     return Key(principal_of(row), seal.open(row.secret, access_key).decode())
