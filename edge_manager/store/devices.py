@@ -258,7 +258,6 @@ def _add(connection: Connection, stage: int, tally: _Tally) -> None:
     values: dict[str, Any] = {
         "succeeded": STAGES.c.succeeded + tally.succeeded,
         "failed": STAGES.c.failed + tally.failed,
-        "answered": tally.answered,
     }
     if tally.failed:
         values["failure"] = tally.failure

@@ -49,7 +49,6 @@ class Stage(NamedTuple):
     total: int
     succeeded: int
     failed: int
-    answered: float | None
     failure: str | None
 
     @property
@@ -214,6 +213,9 @@ class Plans:
         for stage in stages:
             self.delete_stage(plan, stage)
         self._db.execute(delete(PLANS).where(PLANS.c.id == plan.id))
+        planned = select(PLANS.c.id).where(PLANS.c.bundle_id == BUNDLES.c.id)
+        running = select(DEVICES.c.id).where(DEVICES.c.bundle_id == BUNDLES.c.id)
+        self._db.execute(delete(BUNDLES).where(~planned.exists(), ~running.exists()))
 
     def delete_stage(self, plan: AnyRow, stage: Stage) -> None:
         """Remove a stage. What it superseded on its devices stays so: no device goes back to an older plan."""

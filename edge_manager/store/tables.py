@@ -76,12 +76,12 @@ DEVICES = Table(
     Column("heartbeat", Double),
     Column("agent", String(64)),
     Column("models", JSON(none_as_null=True)),  # as the device reports them
-    Column("bundle_id", ID),  # what it deployed last with success
+    Column("bundle_id", ID, index=True),  # what it deployed last with success
     UniqueConstraint("fleet_id", "name"),
     sqlite_autoincrement=True,
 )
 
-# The models of a plan, in the form that devices fetch; it outlives the plan while devices run it.
+# The models of a plan, in the form that devices fetch; it outlives the plan for as long as devices run it.
 BUNDLES = Table("bundles", METADATA, _number(), Column("models", JSON, nullable=False), sqlite_autoincrement=True)
 
 PLANS = Table(
@@ -90,7 +90,7 @@ PLANS = Table(
     _number(),
     *_scoped(
         Column("fleet_id", ID, ForeignKey(FLEETS.c.id), nullable=False, index=True),
-        Column("bundle_id", ID, ForeignKey(BUNDLES.c.id), nullable=False),
+        Column("bundle_id", ID, ForeignKey(BUNDLES.c.id), nullable=False, index=True),
     ),
     sqlite_autoincrement=True,
 )
@@ -111,7 +111,6 @@ STAGES = Table(
     Column("total", Integer, nullable=False),
     Column("succeeded", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
-    Column("answered", Double),  # when a device answered last
     Column("failure", Text),  # what the device that failed last said
     UniqueConstraint("plan_id", "name"),
     sqlite_autoincrement=True,

@@ -183,6 +183,20 @@ def test_models_of_the_plan_before_are_undeployed(shops: Shop) -> None:
     assert {model["ModelHandle"]: model["State"] for model in offer["Definitions"]} == {"detector": "DEPLOY"}
 
 
+def test_models_of_a_plan_that_is_gone_are_undeployed_too(shops: Shop) -> None:
+    shops.package("detector")
+    states: dict[str, str] = {}
+    for plan, job in (("old", "counter"), ("new", "detector")):
+        shops.plan(plan, named("all", "till-1"), job=job)
+        shops.start(plan, "all")
+        offer = shops.ask("till-1")
+        assert offer is not None
+        states = {model["ModelHandle"]: model["State"] for model in offer["Definitions"]}
+        shops.tell("till-1", offer["DeploymentName"])
+        shops.sagemaker.delete_edge_deployment_plan(EdgeDeploymentPlanName=plan)
+    assert states == {"detector": "DEPLOY", "counter": "UNDEPLOY"}
+
+
 def test_no_device_goes_back_to_an_older_plan_when_the_newer_one_is_deleted(shops: Shop) -> None:
     shops.plan("old", named("all", "till"))
     shops.start("old", "all")

@@ -85,7 +85,7 @@ CREATE TABLE keys (
     created DOUBLE NOT NULL, 
     CONSTRAINT pk_keys PRIMARY KEY (access_key)
 );
-INSERT INTO "keys" VALUES('AKIAQ4QPFUBOHHVE5L2O','111111111111','eu-west-1','device','shops','till-1','[]',X'58812E2C8B169F5E45831C8D660815440FAFAC6C9AF5ECC6FBE12D3A1DD03C2AB0CC3055D69711D55EA4BDD8D6C170D1B3B1ECA713A46170B9CDB8C0A17867C8B7F0E247',1790000000.5);
+INSERT INTO "keys" VALUES('AKIAYS7MS6FSZKD6W23E','111111111111','eu-west-1','device','shops','till-1','[]',X'DD99B7A48FDEFF2F6FDDCE99A584CF813D85F5A6B7F9DB7BBBF39263A4B73273142A547786ED124E9EB2E347112C0ADCD8C649CA8F790993881276F22BDDEB03C6A3752F',1790000000.5);
 CREATE TABLE packaging_jobs (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
     account VARCHAR(12) NOT NULL, 
@@ -136,12 +136,11 @@ CREATE TABLE stages (
     total INTEGER NOT NULL, 
     succeeded INTEGER NOT NULL, 
     failed INTEGER NOT NULL, 
-    answered DOUBLE, 
     failure TEXT, 
     CONSTRAINT fk_stages_plan_id FOREIGN KEY(plan_id) REFERENCES plans (id) ON DELETE CASCADE, 
     CONSTRAINT uq_stages_plan_id_name UNIQUE (plan_id, name)
 );
-INSERT INTO "stages" VALUES(1,1,'all',0,'{"DeviceSubsetType": "PERCENTAGE", "Percentage": 100}','ROLLBACK_ON_FAILURE',1790000000.5,1,1790000000.5,NULL,2,1,0,1790000005.5,NULL);
+INSERT INTO "stages" VALUES(1,1,'all',0,'{"DeviceSubsetType": "PERCENTAGE", "Percentage": 100}','ROLLBACK_ON_FAILURE',1790000000.5,1,1790000000.5,NULL,2,1,0,NULL);
 CREATE TABLE starts (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
     time DOUBLE NOT NULL
@@ -149,6 +148,8 @@ CREATE TABLE starts (
 INSERT INTO "starts" VALUES(1,1790000000.5);
 CREATE INDEX ix_compilation_jobs_status ON compilation_jobs (status);
 CREATE INDEX ix_packaging_jobs_status ON packaging_jobs (status);
+CREATE INDEX ix_devices_bundle_id ON devices (bundle_id);
+CREATE INDEX ix_plans_bundle_id ON plans (bundle_id);
 CREATE INDEX ix_plans_fleet_id ON plans (fleet_id);
 CREATE INDEX ix_deployments_device_id_sequence ON deployments (device_id, sequence);
 DELETE FROM "sqlite_sequence";

@@ -120,6 +120,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("fleet_id", "name", name="uq_devices_fleet_id_name"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_devices_bundle_id", "devices", ["bundle_id"])
     op.create_table(
         "plans",
         sa.Column("id", ID, nullable=False),
@@ -138,6 +139,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("account", "region", "name", name="uq_plans_account_region_name"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_plans_bundle_id", "plans", ["bundle_id"])
     op.create_index("ix_plans_fleet_id", "plans", ["fleet_id"])
 
     op.create_table(
@@ -155,7 +157,6 @@ def upgrade() -> None:
         sa.Column("total", sa.Integer(), nullable=False),
         sa.Column("succeeded", sa.Integer(), nullable=False),
         sa.Column("failed", sa.Integer(), nullable=False),
-        sa.Column("answered", sa.Double()),
         sa.Column("failure", sa.Text()),
         sa.ForeignKeyConstraint(["plan_id"], ["plans.id"], name="fk_stages_plan_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_stages"),
