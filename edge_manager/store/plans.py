@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, delete, func, insert, literal, or_, select, text, update
@@ -182,8 +183,7 @@ class Plans:
 
     def start(self, plan: AnyRow, stage: Stage, stages: Sequence[Stage], now: float) -> None:
         """Offer a stage to its devices: those it has at this moment, or once more those that did not succeed."""
-        started = self._db.execute(insert(STARTS).values(time=now)).inserted_primary_key
-        sequence = started[0] if started else None
+        sequence = self._sequence(now)
         total = stage.total
         if stage.started is None:
             fleet = self._directory(plan)
@@ -203,6 +203,13 @@ class Plans:
             self._db.execute(update(DEPLOYMENTS).where(*again).values(**values))
         values = {"sequence": sequence, "started": now, "stopped": None, "total": total, "failed": 0, "failure": None}
         self._db.execute(update(STAGES).where(STAGES.c.id == stage.id).values(**values))
+
+    def _sequence(self, now: float) -> int:
+        """A number for a start: larger than all before, and none that a store knew which was lost since its backup."""
+        last = self._db.execute(select(func.max(STARTS.c.id))).scalar() or 0
+        number = max(last + 1, int(now * 1000) * 1000 + secrets.randbelow(1000))
+        self._db.execute(insert(STARTS).values(id=number, time=now))
+        return number
 
     def stop(self, stage: Stage, now: float) -> None:
         """Offer a stage to no more devices."""

@@ -116,7 +116,7 @@ STAGES = Table(
     sqlite_autoincrement=True,
 )
 
-# One number per start of a stage, never used again: it orders starts over all plans of a device.
+# One number per start of a stage: it orders starts over all plans of a device.
 STARTS = Table("starts", METADATA, _number(), Column("time", Double, nullable=False), sqlite_autoincrement=True)
 
 DEPLOYMENTS = Table(

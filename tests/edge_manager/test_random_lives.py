@@ -44,7 +44,9 @@ SELECTIONS = st.one_of(
     ),
     st.sampled_from([20, 50, 100]).map(lambda share: {"DeviceSubsetType": "PERCENTAGE", "Percentage": share}),
 )
-plans, stages, devices = st.sampled_from(PLANS), st.sampled_from(STAGES), st.sampled_from(DEVICES)
+plans, devices, statuses = (st.sampled_from(each) for each in (PLANS, DEVICES, ("SUCCESS", "SUCCESS", "FAIL")))
+replica, picks, rarely = st.integers(0, 9), st.integers(0, 99), st.sampled_from([False, False, True])
+deaths, SAFE = st.integers(0, 40), 40  # it dies if that is less than four, so many times 4 ms after the call began
 
 
 class Replicas:
@@ -117,12 +119,18 @@ class Lives(RuleBasedStateMachine):
 
     replicas: ClassVar[Replicas]
     steps: ClassVar[int] = 0
+    kills: ClassVar[int] = 0
+    counted: ClassVar[int] = 0
+    repeated: ClassVar[int] = 0
 
     @initialize()
     def begin(self) -> None:
         self.world = World()
         self.sagemaker, self.edge = self.replicas.shop()
         self.names: dict[str, int] = {}  # of deployments, and the start that they belong to
+        for plan in PLANS[:2]:
+            self.make(plan, {stage: {"DeviceSubsetType": "PERCENTAGE", "Percentage": 60} for stage in STAGES}, 0, SAFE)
+        self.begin_stage("a", "one", 0, SAFE)
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
@@ -130,11 +138,96 @@ class Lives(RuleBasedStateMachine):
             for client in self.replicas.clients:
                 client.close()
 
-    @rule(
-        plan=plans, chosen=st.lists(SELECTIONS, min_size=1, max_size=2), at=st.integers(0, 9), dying=st.integers(0, 40)
-    )
+    @rule(plan=plans, chosen=st.lists(SELECTIONS, min_size=1, max_size=2), at=replica, dying=deaths)
     def create(self, plan: str, chosen: list[dict[str, Any]], at: int, dying: int) -> None:
-        wanted = dict(zip(STAGES, chosen, strict=False))
+        self.make(plan, dict(zip(STAGES, chosen, strict=False)), at, dying)
+
+    @rule(plan=plans, at=replica, dying=deaths, sure=rarely)
+    def delete(self, plan: str, at: int, dying: int, sure: bool) -> None:
+        if sure:
+            self.call(
+                lambda world: world.delete(plan),
+                lambda sagemaker, _: sagemaker.delete_edge_deployment_plan(EdgeDeploymentPlanName=plan),
+                at,
+                dying,
+            )
+
+    @rule(pick=picks, at=replica, dying=deaths, sure=rarely)
+    def delete_stage(self, pick: int, at: int, dying: int, sure: bool) -> None:
+        plan, stage = self.pick(pick)
+        if sure:
+            self.call(
+                lambda world: world.delete_stage(plan, stage),
+                lambda sagemaker, _: sagemaker.delete_edge_deployment_stage(
+                    EdgeDeploymentPlanName=plan, StageName=stage
+                ),
+                at,
+                dying,
+            )
+
+    @rule(pick=picks, at=replica, dying=deaths)
+    def start(self, pick: int, at: int, dying: int) -> None:
+        self.begin_stage(*self.pick(pick), at, dying)
+
+    @rule(pick=picks, at=replica, dying=deaths)
+    def start_another(self, pick: int, at: int, dying: int) -> None:
+        """As often again: without starts nothing happens."""
+        self.begin_stage(*self.pick(pick), at, dying)
+
+    @rule(pick=picks, at=replica, dying=deaths)
+    def stop(self, pick: int, at: int, dying: int) -> None:
+        plan, stage = self.pick(pick)
+        self.call(
+            lambda world: world.stop(plan, stage),
+            lambda sagemaker, _: sagemaker.stop_edge_deployment_stage(EdgeDeploymentPlanName=plan, StageName=stage),
+            at,
+            dying,
+        )
+
+    @rule(device=devices, at=replica, dying=deaths)
+    def ask(self, device: str, at: int, dying: int) -> None:
+        self.hear(device, at, dying)
+
+    @rule(pick=picks, status=statuses, at=replica, dying=deaths, times=st.integers(1, 2))
+    def live(self, *, pick: int, status: str, at: int, dying: int, times: int) -> None:
+        """A device that has work asks, and answers what it is offered; the replica may die within each call."""
+        open_ = [each for each in DEVICES if (offer := self.world.offer(each)) and offer.state != "SUCCESS"]
+        device = (open_ or DEVICES)[pick % len(open_ or DEVICES)]
+        name = self.hear(device, at, dying)
+        for _ in range(times):
+            if name is not None:
+                self.answer(device, name, status, at + 1, dying)
+
+    @precondition(lambda self: self.names)
+    @rule(device=devices, pick=picks, status=statuses, at=replica, dying=deaths)
+    def tell(self, *, device: str, pick: int, status: str, at: int, dying: int) -> None:
+        """Any deployment that was ever heard of: late, repeated, of a plan that is gone, of another device."""
+        names = sorted(self.names)
+        self.answer(device, names[pick % len(names)], status, at, dying)
+
+    def hear(self, device: str, at: int, dying: int) -> str | None:
+        """The name of what a device is offered."""
+        answer = self.call(
+            lambda world: world.ask(device),
+            lambda _, edge: edge.get_deployments(DeviceName=device, DeviceFleetName="shops"),
+            at,
+            dying,
+        )
+        if answer is None:
+            return None
+        expected = self.world.offer(device)
+        found = [str(deployment["DeploymentName"]) for deployment in answer["Deployments"]]
+        assert len(found) == (expected is not None)
+        if expected is None:
+            return None
+        assert self.names.setdefault(found[0], expected.start) == expected.start
+        return found[0]
+
+    @rule(at=replica)
+    def look(self, at: int) -> None:
+        assert self.see(at) == self.world.seen()
+
+    def make(self, plan: str, wanted: dict[str, dict[str, Any]], at: int, dying: int) -> None:
         self.call(
             lambda world: world.create(plan, wanted),
             lambda sagemaker, _: sagemaker.create_edge_deployment_plan(
@@ -147,26 +240,7 @@ class Lives(RuleBasedStateMachine):
             dying,
         )
 
-    @rule(plan=plans, at=st.integers(0, 9), dying=st.integers(0, 40))
-    def delete(self, plan: str, at: int, dying: int) -> None:
-        self.call(
-            lambda world: world.delete(plan),
-            lambda sagemaker, _: sagemaker.delete_edge_deployment_plan(EdgeDeploymentPlanName=plan),
-            at,
-            dying,
-        )
-
-    @rule(plan=plans, stage=stages, at=st.integers(0, 9), dying=st.integers(0, 40))
-    def delete_stage(self, plan: str, stage: str, at: int, dying: int) -> None:
-        self.call(
-            lambda world: world.delete_stage(plan, stage),
-            lambda sagemaker, _: sagemaker.delete_edge_deployment_stage(EdgeDeploymentPlanName=plan, StageName=stage),
-            at,
-            dying,
-        )
-
-    @rule(plan=plans, stage=stages, at=st.integers(0, 9), dying=st.integers(0, 40))
-    def start(self, plan: str, stage: str, at: int, dying: int) -> None:
+    def begin_stage(self, plan: str, stage: str, at: int, dying: int) -> None:
         self.call(
             lambda world: world.start(plan, stage),
             lambda sagemaker, _: sagemaker.start_edge_deployment_stage(EdgeDeploymentPlanName=plan, StageName=stage),
@@ -174,60 +248,26 @@ class Lives(RuleBasedStateMachine):
             dying,
         )
 
-    @rule(plan=plans, stage=stages, at=st.integers(0, 9), dying=st.integers(0, 40))
-    def stop(self, plan: str, stage: str, at: int, dying: int) -> None:
+    def pick(self, number: int) -> tuple[str, str]:
+        """A stage that there is, or one of nine times one that may not be there."""
+        there = [(plan, stage) for plan, its in sorted(self.world.plans.items()) for stage in its]
+        return there[number % len(there)] if there and number % 9 else (PLANS[number % 3], STAGES[number % 2])
+
+    def answer(self, device: str, name: str, status: str, at: int, dying: int) -> None:
+        before = self.world.seen()
         self.call(
-            lambda world: world.stop(plan, stage),
-            lambda sagemaker, _: sagemaker.stop_edge_deployment_stage(EdgeDeploymentPlanName=plan, StageName=stage),
+            lambda world: world.tell(device, self.names[name], status),
+            lambda _, edge: edge.send_heartbeat(
+                AgentVersion="1.0",
+                DeviceName=device,
+                DeviceFleetName="shops",
+                DeploymentResult={"DeploymentName": name, "DeploymentStatus": status},
+            ),
             at,
             dying,
         )
-
-    @rule(device=devices, at=st.integers(0, 9), dying=st.integers(0, 40))
-    def ask(self, device: str, at: int, dying: int) -> None:
-        answer = self.call(
-            lambda world: world.ask(device),
-            lambda _, edge: edge.get_deployments(DeviceName=device, DeviceFleetName="shops"),
-            at,
-            dying,
-        )
-        if answer is None:
-            return
-        expected = self.world.offer(device)
-        found = [deployment["DeploymentName"] for deployment in answer["Deployments"]]
-        assert len(found) == (expected is not None)
-        if expected is not None:
-            assert self.names.setdefault(found[0], expected.start) == expected.start
-
-    @precondition(lambda self: self.names)
-    @rule(
-        device=devices,
-        pick=st.integers(0, 99),
-        status=st.sampled_from(["SUCCESS", "FAIL"]),
-        at=st.integers(0, 9),
-        dying=st.integers(0, 40),
-        times=st.integers(1, 3),
-    )
-    def tell(self, *, device: str, pick: int, status: str, at: int, dying: int, times: int) -> None:
-        """Any deployment that was ever heard of: late, repeated, of a plan that is gone, of another device."""
-        names = sorted(self.names)
-        name = names[pick % len(names)]
-        for _ in range(times):
-            self.call(
-                lambda world: world.tell(device, self.names[name], status),
-                lambda _, edge: edge.send_heartbeat(
-                    AgentVersion="1.0",
-                    DeviceName=device,
-                    DeviceFleetName="shops",
-                    DeploymentResult={"DeploymentName": name, "DeploymentStatus": status},
-                ),
-                at,
-                dying,
-            )
-
-    @rule(at=st.integers(0, 9))
-    def look(self, at: int) -> None:
-        assert self.see(at) == self.world.seen()
+        type(self).counted += before != self.world.seen()
+        type(self).repeated += before == self.world.seen()
 
     def call(
         self, expect: Callable[[World], bool], call: Callable[[Any, Any], Any], at: int, dying: int
@@ -237,6 +277,7 @@ class Lives(RuleBasedStateMachine):
         after = copy.deepcopy(self.world)
         allowed = expect(after)
         type(self).steps += 1
+        type(self).kills += dying < 4
         if dying < 4:
             timer = threading.Timer(dying * 0.004, self.replicas.kill, [replica])
             timer.start()
@@ -299,10 +340,13 @@ def replicas(request: pytest.FixtureRequest, database: str) -> Iterator[Replicas
 @pytest.mark.timeout(900)
 def test_random_lives_are_as_the_rules_have_them_whoever_is_killed(replicas: Replicas) -> None:
     """SQLite with one process, PostgreSQL with two."""
-    Lives.replicas, Lives.steps = replicas, 0
-    examples = 100 if replicas.store.is_sqlite else 20
+    Lives.replicas = replicas
+    Lives.steps = Lives.kills = Lives.counted = Lives.repeated = 0
+    examples = 75 if replicas.store.is_sqlite else 25
     run_state_machine_as_test(Lives, settings=settings(max_examples=examples, stateful_step_count=50))
-    assert Lives.steps >= (2000 if replicas.store.is_sqlite else 700)
+    done = (Lives.steps, Lives.kills, Lives.counted, Lives.repeated)
+    least = (2000, 100, 60, 100) if replicas.store.is_sqlite else (700, 35, 15, 35)
+    assert all(map(int.__ge__, done, least)), f"steps, kills, answers that counted, answers that did not: {done}"
 
 
 def test_a_killed_service_has_lost_nothing_that_it_answered(replicas: Replicas) -> None:

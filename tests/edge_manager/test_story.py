@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import sqlite3
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.edge_manager.conftest import named, share
+from tests.edge_manager.processes import served
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.edge_manager.conftest import Shop
 
 
@@ -95,6 +99,28 @@ def test_starting_a_failed_stage_again_goes_to_the_devices_that_did_not_succeed(
     assert shops.status("tills", "all") == ("INPROGRESS", 2, 1, 0)
     assert shops.deploy("till-2") != failed
     assert shops.status("tills", "all") == ("DEPLOYED", 3, 0, 0)
+
+
+def test_starts_are_told_apart_even_by_a_store_that_was_restored(shops: Shop, tmp_path: Path) -> None:
+    """A device remembers names that a restored store never gave, so none of them may be given again."""
+    shops.plan("tills", named("all", "till"))
+    backup = tmp_path / "backup.db"
+    database = sqlite3.connect(shops.service.store.removeprefix("sqlite:///"))
+    database.execute("VACUUM INTO ?", (str(backup),))
+    database.close()
+    shops.start("tills", "all")
+    offer = shops.ask("till-1")
+    assert offer is not None
+    with served(f"sqlite:///{backup}") as restored:
+        restored.environment["EDGE_MANAGER_SECRET_KEY"] = shops.service.secret_key
+        restored.start()
+        sagemaker = restored.client("sagemaker", shops.admin)
+        sagemaker.start_edge_deployment_stage(EdgeDeploymentPlanName="tills", StageName="all")
+        edge = restored.client("sagemaker-edge", shops.admin)
+        again = shops.ask("till-1", edge)
+        assert again is not None
+        assert again["DeploymentName"] != offer["DeploymentName"]
+        assert restored.stop() == 0
 
 
 def test_an_answer_counts_once_however_often_it_is_sent(shops: Shop) -> None:
