@@ -20,8 +20,3 @@ class Packaged(NamedTuple):
 def package_url(output: str, job: str, model: str, version: str) -> str:
     """Where a packaging job writes: below its own name, so that no two jobs write to one place."""
     return f"{output.rstrip('/')}/{job}/{model}-{version}.tar.gz"
-
-
-def is_over(status: str) -> bool:
-    """Whether a job stays as it is."""
-    return status in ENDED

@@ -213,8 +213,8 @@ def _settle(connection: Connection, asked: Mapping[tuple[int, int], Beat | Fetch
         stage = stages[row.stage_id]
         values: dict[str, Any] = {"state": State.FETCHED}
         if isinstance(item, Fetch) or item.answer is None:
-            is_over = newest[row.device_id].start > row.sequence
-            superseded = row.superseded or ("a later start" if is_over else None)
+            is_older = newest[row.device_id].start > row.sequence
+            superseded = row.superseded or ("a later start" if is_older else None)
             deployment = Deployment(State(row.state), None, stage.stopped is not None, superseded)
             if not deployment.is_offered:
                 continue

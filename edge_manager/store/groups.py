@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Work = "Callable[[Connection, Sequence[Item]], list[Result | Exception]]"
 
 LARGEST = 512
 LOG = logging.getLogger(__name__)
