@@ -130,7 +130,7 @@ class Lives(RuleBasedStateMachine):
         self.names: dict[str, int] = {}  # of deployments, and the start that they belong to
         for plan in PLANS[:2]:
             self.make(plan, {stage: {"DeviceSubsetType": "PERCENTAGE", "Percentage": 60} for stage in STAGES}, 0, SAFE)
-        self.begin_stage("a", "one", 0, SAFE)
+            self.begin_stage(plan, "one", 0, SAFE)
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
@@ -144,7 +144,11 @@ class Lives(RuleBasedStateMachine):
 
     @rule(plan=plans, at=replica, dying=deaths, sure=rarely)
     def delete(self, plan: str, at: int, dying: int, sure: bool) -> None:
+        """Stop what is under way, as a person would, and delete."""
         if sure:
+            for stage, its in list(self.world.plans.get(plan, {}).items()):
+                if its.status == "INPROGRESS":
+                    self.end_stage(plan, stage, at, dying)
             self.call(
                 lambda world: world.delete(plan),
                 lambda sagemaker, _: sagemaker.delete_edge_deployment_plan(EdgeDeploymentPlanName=plan),
@@ -176,13 +180,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(pick=picks, at=replica, dying=deaths)
     def stop(self, pick: int, at: int, dying: int) -> None:
-        plan, stage = self.pick(pick)
-        self.call(
-            lambda world: world.stop(plan, stage),
-            lambda sagemaker, _: sagemaker.stop_edge_deployment_stage(EdgeDeploymentPlanName=plan, StageName=stage),
-            at,
-            dying,
-        )
+        self.end_stage(*self.pick(pick), at, dying)
 
     @rule(device=devices, at=replica, dying=deaths)
     def ask(self, device: str, at: int, dying: int) -> None:
@@ -244,6 +242,14 @@ class Lives(RuleBasedStateMachine):
         self.call(
             lambda world: world.start(plan, stage),
             lambda sagemaker, _: sagemaker.start_edge_deployment_stage(EdgeDeploymentPlanName=plan, StageName=stage),
+            at,
+            dying,
+        )
+
+    def end_stage(self, plan: str, stage: str, at: int, dying: int) -> None:
+        self.call(
+            lambda world: world.stop(plan, stage),
+            lambda sagemaker, _: sagemaker.stop_edge_deployment_stage(EdgeDeploymentPlanName=plan, StageName=stage),
             at,
             dying,
         )
