@@ -1,4 +1,6 @@
-"""A SageMaker that speaks AWS JSON over HTTP, for the demo and the tests: `server.Sandbox`, `client.SandboxClient`.
+"""SageMaker's edge deployment API: a service for real devices, and a sandbox with simulated ones for demo and tests.
 
-It knows botocore's service model and nothing of the operator, so it cannot share the operator's mistakes.
+The service is `domain/` (what the API means), `store/` (where it is kept) and `api/` (the wire); `server.Sandbox` and
+`client.SandboxClient` are the sandbox. It knows botocore's service models and nothing of the operator, so it cannot
+share the operator's mistakes.
 """

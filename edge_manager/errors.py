@@ -1,4 +1,4 @@
-"""What the sandbox refuses, with AWS's code, words and HTTP status."""
+"""What the API refuses, with AWS's code, words and HTTP status."""
 
 from __future__ import annotations
 

@@ -53,8 +53,5 @@ class History:
 
 def _copy(plan: Plan) -> Plan:
     """A plan that no later call changes; its fleet is the living one."""
-    stages = [
-        replace(stage, timeline=list(stage.timeline), attempt=stage.attempt and replace(stage.attempt))
-        for stage in plan.stages
-    ]
+    stages = [replace(stage) for stage in plan.stages]
     return replace(plan, stages=stages, tags=dict(plan.tags), _allocation=None)

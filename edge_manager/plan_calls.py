@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from edge_manager.calls import Call, Result, operation, tags_of
 from edge_manager.clock import later
+from edge_manager.domain.selection import check_selection
 from edge_manager.errors import ApiError, invalid, not_found, quota_reached
 from edge_manager.paging import between, page
 from edge_manager.stages import Stage
-from edge_manager.state import Device, Plan, check_selection
+from edge_manager.state import Device, Plan
 
 if TYPE_CHECKING:
-    from edge_manager.stages import Counts
+    from edge_manager.domain.stages import Counts
     from edge_manager.state import Fleet
 
 

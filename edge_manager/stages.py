@@ -1,33 +1,20 @@
-"""One stage of a plan: everything about it is a function of its timeline and the time.
+"""One stage of the sandbox: the life that `domain.stages` describes, with devices whose answers are a function of time.
 
-CREATING -> READYTODEPLOY -> STARTING -> INPROGRESS -> DEPLOYED | FAILED, and STARTING | INPROGRESS -> STOPPING -> STOPPED.
-STOPPED and FAILED may be started again. Nothing ticks: starting a stage writes down what will have happened when.
+Nothing ticks: starting a stage writes down what will have happened when.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_manager.clock import later
-from edge_manager.errors import in_use, invalid
+from edge_manager.domain.stages import Counts, Life, Run, policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_manager.settings import Settings
-
-STARTABLE = frozenset({"READYTODEPLOY", "STOPPED", "FAILED"})
-STOPPABLE = frozenset({"STARTING", "INPROGRESS"})
-ACTIVE = frozenset({"CREATING", "STARTING", "INPROGRESS", "STOPPING"})
-
-
-class Counts(NamedTuple):
-    """Devices of a stage by outcome."""
-
-    succeeded: int
-    pending: int
-    failed: int
 
 
 class Failure(NamedTuple):
@@ -43,9 +30,12 @@ class Failure(NamedTuple):
         return min(total, self.devices if self.devices is not None else round(total * (self.percent or 0) / 100))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Attempt:
-    """One rollout to the devices from `offset` on, which answer one by one between `begins` and `ends`."""
+    """The simulator's side of `domain.stages.Answers`: one rollout to the devices from `offset` on.
+
+    They answer one by one between `begins` and `ends`.
+    """
 
     offset: int
     total: int
@@ -86,6 +76,15 @@ class Attempt:
             return None
         return "FAILED" if fails else "DEPLOYED"
 
+    def counts(self, now: float) -> Counts:
+        """Devices by outcome, those that an earlier attempt succeeded on included."""
+        succeeded, failed = self.tally(now)
+        return Counts(succeeded + self.offset, self.total - succeeded - failed, failed)
+
+    def ended(self, now: float) -> float | None:
+        """When the last device answered; None while one has not."""
+        return self.ends if now >= self.ends else None
+
     def last_answer(self, now: float) -> float:
         """When a device answered last."""
         now = now if self.halted is None else min(now, self.halted)
@@ -94,12 +93,12 @@ class Attempt:
 
 @dataclass
 class Stage:
-    """A stage: what was asked for, the devices that it was started on, and its timeline."""
+    """A stage: what was asked for, the devices that it was started on, and its life."""
 
     name: str
     selection: dict[str, Any]
     policy: str
-    timeline: list[tuple[float, str]]
+    life: Life
     devices: Sequence[str] | None = None
     started: float | None = None
     attempt: Attempt | None = None
@@ -107,26 +106,21 @@ class Stage:
 
     @classmethod
     def create(cls, wanted: dict[str, Any], now: float, settings: Settings) -> Stage:
-        """A new stage. AWS documents ROLLBACK_ON_FAILURE as "by default turned on"."""
-        policy = wanted.get("DeploymentConfig", {}).get("FailureHandlingPolicy", "ROLLBACK_ON_FAILURE")
-        timeline = [(now, "CREATING"), (later(now, settings.create_duration), "READYTODEPLOY")]
-        return cls(wanted["StageName"], wanted["DeviceSelectionConfig"], policy, timeline)
+        """A new stage."""
+        life = Life(now, later(now, settings.create_duration))
+        return cls(wanted["StageName"], wanted["DeviceSelectionConfig"], policy_of(wanted), life)
 
     def status(self, now: float) -> str:
         """AWS's StageStatus."""
-        return next((status for since, status in reversed(self.timeline) if since <= now), self.timeline[0][1])
+        return self.life.status(now)
 
     def changed(self, now: float) -> float:
         """When the status changed last."""
-        return next((since for since, _ in reversed(self.timeline) if since <= now), self.timeline[0][0])
+        return self.life.moment(now)[1]
 
     def counts(self, allocated: int, now: float) -> Counts:
         """Devices by outcome; `allocated` is how many a stage that never started would go to."""
-        if self.attempt is None or self.devices is None:
-            return Counts(0, allocated, 0)
-        succeeded, failed = self.attempt.tally(now)
-        succeeded += self.attempt.offset
-        return Counts(succeeded, len(self.devices) - succeeded - failed, failed)
+        return self.life.counts(allocated, now)
 
     def device_status(self, number: int, now: float) -> str:
         """AWS's DeviceDeploymentStatus of the numbered device."""
@@ -153,9 +147,7 @@ class Stage:
 
     def start(self, devices: Sequence[str], failure: Failure, now: float, settings: Settings) -> None:
         """StartEdgeDeploymentStage. A stage that is started again goes on with the devices that did not succeed."""
-        status = self.status(now)
-        if status not in STARTABLE or (status == "FAILED" and not settings.restart_failed_stages):
-            raise invalid(f"Stage {self.name} cannot be started while its status is {status}.")
+        self.life.check_start(self.name, now, failed_too=settings.restart_failed_stages)
         offset = 0
         if self.attempt is not None:
             done = [name for i, name in enumerate(devices) if self.device_status(i, now) == "DEPLOYED"]
@@ -169,18 +161,17 @@ class Stage:
         on_failure = "FAILED" if self.policy == "ROLLBACK_ON_FAILURE" else settings.do_nothing_ends_as
         self.devices, self.failure, self.started = devices, failure, now
         self.attempt = Attempt(offset, total, begins, ends, failing, fail_at)
-        self.timeline = [(now, "STARTING"), (begins, "INPROGRESS"), (ends, on_failure if failing else "DEPLOYED")]
+        self.life = replace(self.life, run=Run(now, begins, self.attempt), failed_ends_as=on_failure)
 
     def stop(self, now: float, settings: Settings) -> None:
         """StopEdgeDeploymentStage: devices that have not answered stay as they are."""
-        status = self.status(now)
-        if status not in STOPPABLE:
-            raise invalid(f"Stage {self.name} cannot be stopped while its status is {status}.")
-        if self.attempt is not None:
-            self.attempt.halted = now
-        self.timeline = [(now, "STOPPING"), (later(now, settings.stop_duration), "STOPPED")]
+        self.life.check_stop(self.name, now)
+        if self.attempt is not None and self.life.run is not None:
+            self.attempt = replace(self.attempt, halted=now)
+            stopped = later(now, settings.stop_duration)
+            run = replace(self.life.run, answers=self.attempt, stopping=now, stopped=stopped)
+            self.life = replace(self.life, run=run)
 
     def require_inactive(self, now: float) -> None:
         """Refuse what AWS allows "if and only if" a stage is inactive."""
-        if (status := self.status(now)) in ACTIVE:
-            raise in_use(f"Stage {self.name} is active, its status is {status}. Stop it first.")
+        self.life.require_inactive(self.name, now)

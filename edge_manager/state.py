@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edge_manager.errors import invalid, not_found
+from edge_manager.domain.selection import Choice, allocate
+from edge_manager.domain.stages import Counts
+from edge_manager.errors import not_found
 from edge_manager.history import History
-from edge_manager.stages import Counts, Failure, Stage
+from edge_manager.stages import Failure, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -101,14 +102,8 @@ class Plan:
     def allocation(self) -> list[Sequence[str]]:
         """The devices of each stage: as it was started, else as the fleet stands now."""
         if self._allocation is None or self._allocation[0] != self.fleet.version:
-            taken: set[str] = set()
-            allocated: list[Sequence[str]] = []
-            for stage in self.stages:
-                devices = (
-                    _select(stage.selection, self.fleet.devices, taken) if stage.devices is None else stage.devices
-                )
-                taken.update(devices)
-                allocated.append(devices)
+            choices = [Choice(stage.selection, stage.devices) for stage in self.stages]
+            allocated = allocate(choices, self.fleet.devices)
             self._allocation = (self.fleet.version, allocated)
         return self._allocation[1]
 
@@ -122,28 +117,6 @@ class Plan:
         if settings.last_modified_with_devices:
             moments += [stage.attempt.last_answer(now) for stage in self.stages if stage.attempt is not None]
         return round(max([self.modified, *(moment for moment in moments if moment <= now)]), 3)
-
-
-def _select(selection: dict[str, Any], fleet: dict[str, Device], taken: set[str]) -> Sequence[str]:
-    kind = selection["DeviceSubsetType"]
-    if kind == "SELECTION":
-        return [name for name in dict.fromkeys(selection["DeviceNames"]) if name in fleet]
-    if kind == "NAMECONTAINS":
-        return [name for name in fleet if selection["DeviceNameContains"] in name]
-    # A share of the whole fleet, rounded up so that a canary of a small fleet is not empty.
-    wanted = math.ceil(len(fleet) * selection["Percentage"] / 100)
-    return [name for name in fleet if name not in taken][:wanted]
-
-
-def check_selection(stage: dict[str, Any]) -> None:
-    """Refuse a selection that lacks what its type needs; the service model leaves that open."""
-    selection = stage["DeviceSelectionConfig"]
-    kind = selection["DeviceSubsetType"]
-    needed = {"PERCENTAGE": "Percentage", "SELECTION": "DeviceNames", "NAMECONTAINS": "DeviceNameContains"}[kind]
-    if not selection.get(needed) and selection.get(needed) != 0:
-        raise invalid(f"Stage {stage['StageName']}: {needed} is required when DeviceSubsetType is {kind}.")
-    if kind == "PERCENTAGE" and selection["Percentage"] < 0:
-        raise invalid(f"Stage {stage['StageName']}: Percentage must not be negative.")
 
 
 @dataclass

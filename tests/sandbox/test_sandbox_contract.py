@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 MODEL = botocore.session.get_session().get_service_model("sagemaker")
 ROLE = "arn:aws:iam::123456789012:role/edge"
 PLAN_ARN = "arn:aws:sagemaker:eu-west-1:123456789012:edge-deployment/plan"
-SAMPLES = ("abc", ROLE, PLAN_ARN, "s3://bucket/key")
-BAD = ("!", "-", "§", "\n", "x y", "!" * 20)
+PACKAGE_ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/package"
+SAMPLES = ("abc", "abcd", "1.5", ROLE, PLAN_ARN, PACKAGE_ARN, "s3://bucket/key")
+BAD = ("!", "-", "§", "\n", "x y", "!" * 20, "")
 
 
 class Violation(NamedTuple):
@@ -48,8 +49,8 @@ def sample(shape: Any) -> Any:
         return [sample(shape.member)]
     if shape.type_name == "string":
         options = shape.metadata.get("enum", SAMPLES)
-        pattern = pattern_of(shape)
-        return next(text for text in options if pattern is None or pattern.fullmatch(text))
+        pattern, least = pattern_of(shape), shape.metadata.get("min", 0)
+        return next(text for text in options if len(text) >= least and (pattern is None or pattern.fullmatch(text)))
     number = shape.metadata.get("min", shape.metadata.get("max", 1))
     return {"boolean": True, "timestamp": 1_700_000_000}.get(shape.type_name, number)
 

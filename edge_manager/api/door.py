@@ -1,0 +1,106 @@
+"""Whose call it is: keys of the store, and sessions that one of them assumed.
+
+All that there is to know of a session is sealed in its token, so every replica knows it; it ends with the key that made it.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from edge_manager.api import signatures
+from edge_manager.domain.access import Role
+from edge_manager.domain.scope import Scope
+from edge_manager.errors import ApiError, access_denied
+from edge_manager.faults import Throttle
+from edge_manager.store import keys
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from edge_manager.api.signatures import Incoming
+    from edge_manager.domain.access import Principal
+    from edge_manager.store.keys import Key, Seal
+
+PURPOSE = "session"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls, and the account and region that they speak to."""
+
+    principal: Principal
+    scope: Scope
+
+
+@dataclass(frozen=True)
+class Session:
+    """What AssumeRole hands out."""
+
+    access_key: str
+    secret: str
+    token: str
+    arn: str
+    expires: float
+
+
+class Limits:
+    """Calls a second of one key; a process counts for itself."""
+
+    def __init__(self, rate: float | None, burst: int | None) -> None:
+        self._rate, self._burst = rate, burst
+        self._throttle, self._lock = Throttle(), threading.Lock()
+
+    def check(self, access_key: str, now: float) -> None:
+        """Refuse one call too many."""
+        if self._rate is None:
+            return
+        with self._lock:
+            admitted = self._throttle.admit((access_key, ""), self._rate, self._burst, now)
+        if not admitted:
+            raise ApiError("ThrottlingException")
+
+
+class Door:
+    """Lets in whom the store knows."""
+
+    def __init__(self, seal: Seal, limits: Limits) -> None:
+        self._seal, self._limits = seal, limits
+
+    def identify(self, db: Connection, request: Incoming, service: str, now: float) -> Caller:
+        """The caller of a request, or the error that AWS's front door answers with."""
+        signature = signatures.read(request)
+        key = self._key(db, signature.access_key, signature.token, now)
+        signatures.verify(request, signature, key.secret, service, now)
+        self._limits.check(signature.access_key, now)
+        return Caller(key.principal, Scope(key.principal.account, signature.region))
+
+    def assume(self, principal: Principal, account: str, role: str, name: str, expires: float) -> Session:
+        """A session with the rights of the key that asks, in one of the accounts that it may assume roles of."""
+        resource = f"arn:aws:iam::{account}:role/{role}"
+        if principal.role is Role.DEVICE or account not in {principal.account, *principal.assumable}:
+            raise access_denied(principal.arn, "sts:AssumeRole", resource)
+        arn = f"arn:aws:sts::{account}:assumed-role/{role.rsplit('/', 1)[-1]}/{name}"
+        access_key, secret = keys.new_access_key("ASIA"), keys.new_secret()
+        fields = {"key": access_key, "secret": secret, "by": principal.access_key, "account": account, "arn": arn}
+        token = self._seal.token({**fields, "expires": expires}, PURPOSE)
+        return Session(access_key, secret, token, arn, expires)
+
+    def _key(self, db: Connection, access_key: str, token: str | None, now: float) -> Key:
+        if token is None:
+            key = keys.find(db, self._seal, access_key)
+            if key is None:
+                raise ApiError("UnrecognizedClientException")
+            return key
+        try:
+            fields = self._seal.read_token(token, PURPOSE)
+        except keys.SealError:
+            raise ApiError("UnrecognizedClientException") from None
+        if fields["key"] != access_key:
+            raise ApiError("UnrecognizedClientException")
+        if fields["expires"] <= now:
+            raise ApiError("ExpiredTokenException")
+        maker = self._key(db, fields["by"], None, now).principal
+        principal = replace(maker, account=fields["account"], arn=fields["arn"], assumable=())
+        return keys.Key(principal, fields["secret"])

@@ -1,0 +1,135 @@
+"""The service's HTTP server: the API at `/`, health beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import ssl
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from edge_manager.api.calls import OPERATIONS
+from edge_manager.api.door import Door, Limits
+from edge_manager.api.service import EDGE, Service, refusal
+from edge_manager.api.service import Request as Call
+from edge_manager.api.signatures import Incoming
+from edge_manager.artifacts import Artifacts, Worker
+from edge_manager.domain.rules import Rules
+from edge_manager.errors import ApiError
+from edge_manager.store.engine import Store
+from edge_manager.store.keys import Seal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+LOG = logging.getLogger(__name__)
+GRACE = 25.0  # seconds that calls under way may take at a stop, within Kubernetes' 30
+BACKLOG = 512
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the service is run."""
+
+    store: str
+    secret_key: str
+    host: str = "127.0.0.1"
+    port: int = 4578
+    rules: Rules = field(default_factory=Rules)
+    max_body: int = 4 * 2**20
+    rate: float | None = 100.0
+    burst: int | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """TLS 1.2 or newer, if a certificate is given."""
+        if self.tls_cert is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.tls_cert, self.tls_key)
+        return context
+
+
+def application(service: Service, max_body: int) -> web.Application:
+    """The routes."""
+
+    async def answer(http: web.Request) -> web.Response:
+        headers = {name.lower(): ",".join(http.headers.getall(name)) for name in http.headers}
+        try:
+            body = await http.read()
+        except web.HTTPRequestEntityTooLarge:
+            service_name = EDGE if http.path != "/" else "sagemaker"
+            incoming = Incoming(http.method, http.path, http.query_string, headers, b"")
+            error = ApiError("RequestEntityTooLargeException", f"A request may have {max_body} bytes.", 413)
+            reply = refusal(Call(incoming, service_name, ""), error)
+        else:
+            incoming = Incoming(http.method, http.path, http.rel_url.raw_query_string, headers, body)
+            reply = await service.answer(incoming)
+        fields = {"x-amzn-RequestId": reply.request_id, "Content-Type": reply.content_type}
+        if reply.code != "OK":
+            fields["x-amzn-ErrorType"] = reply.code
+        return web.Response(status=reply.status, body=reply.body, headers=fields)
+
+    async def alive(_http: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def ready(_http: web.Request) -> web.Response:
+        try:
+            await service.check()
+        except Exception as error:  # noqa: BLE001  whatever it is, the store does not answer
+            LOG.warning("The store does not answer: %s", type(error).__name__)
+            return web.json_response({"status": "the store does not answer"}, status=503)
+        return web.json_response({"status": "ok"})
+
+    app = web.Application(client_max_size=max_body)
+    paths = ["/", *(f"/{name}" for name, operation in OPERATIONS.items() if operation.service == EDGE)]
+    app.add_routes([web.post(path, answer) for path in paths])
+    app.add_routes([web.get("/", answer), web.get("/healthz", alive), web.get("/readyz", ready)])
+    return app
+
+
+@contextlib.asynccontextmanager
+async def serving(options: Options) -> AsyncIterator[str]:
+    """Listen; yields the URL. At the end calls under way are answered before the store is closed."""
+    store = Store(options.store)
+    worker = Worker(store, Artifacts())
+    door = Door(Seal(options.secret_key), Limits(options.rate, options.burst))
+    service = Service(store, door, options.rules, job_created=worker.wake)
+    runner = web.AppRunner(application(service, options.max_body), access_log=None, shutdown_timeout=GRACE)
+    await runner.setup()
+    worker.start()
+    try:
+        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+        listener = socket.create_server((options.host, options.port), family=family, backlog=BACKLOG)
+        await web.SockSite(runner, listener, ssl_context=options.tls).start()
+        scheme = "http" if options.tls is None else "https"
+        shown = "127.0.0.1" if options.host in ("0.0.0.0", "::", "") else options.host  # noqa: S104  printed, not bound
+        yield f"{scheme}://{shown}:{listener.getsockname()[1]}"
+    finally:
+        await runner.cleanup()
+        service.close()
+        worker.close()
+        store.close()
+
+
+def run(options: Options) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    asyncio.run(_run(options))
+
+
+async def _run(options: Options) -> None:
+    over = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, over.set)
+    async with serving(options) as url:
+        names = " ".join(f"AWS_ENDPOINT_URL_{name}={url}" for name in ("SAGEMAKER", "SAGEMAKER_EDGE", "STS"))
+        print(f"Edge Manager on {url}\nexport {names}", flush=True)  # noqa: T201  what the command is for
+        await over.wait()
+        LOG.info("Stopping: calls under way are answered first")

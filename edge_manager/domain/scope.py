@@ -1,0 +1,23 @@
+"""Where a resource lives: one region of one account, and the ARNs in it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+
+
+class Scope(NamedTuple):
+    """One region of one account; resources of different scopes never meet."""
+
+    account: str
+    region: str
+
+    @property
+    def partition(self) -> str:
+        """The second word of every ARN."""
+        return next((name for prefix, name in PARTITIONS.items() if self.region.startswith(prefix)), "aws")
+
+    def arn(self, kind: str, name: str) -> str:
+        """The ARN of a resource, in the form of the service authorization reference."""
+        return f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:{kind}/{name}"

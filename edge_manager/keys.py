@@ -1,0 +1,84 @@
+"""`edge-manager keys`: make, list and delete access keys."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_manager.commands import SECRET
+from edge_manager.domain.access import Principal, Role
+from edge_manager.store import keys
+from edge_manager.store.engine import Store
+
+if TYPE_CHECKING:
+    import argparse
+
+NO_SECRET = f"No encryption key: set {SECRET} or --secret-key-file; `edge-manager keys secret` makes one."
+
+
+def secret_key(parsed: argparse.Namespace) -> str:
+    """The encryption key that was given from outside; ends the program if it is none."""
+    if parsed.secret_key_file is not None:
+        key = Path(parsed.secret_key_file).read_text(encoding="ascii").strip()
+    else:
+        key = os.environ.get(SECRET, "")
+    if not key:
+        sys.exit(NO_SECRET)
+    try:
+        keys.Seal(key)
+    except keys.SealError as error:
+        sys.exit(str(error))
+    return key
+
+
+def create_key(parsed: argparse.Namespace) -> int:
+    """Make a key and print it, this one time."""
+    wanted = _wanted(parsed)
+    if (wanted.role is Role.DEVICE) != bool(wanted.fleet and wanted.device):
+        sys.exit("--fleet and --device go with --role device, and with no other.")
+    seal, store = keys.Seal(secret_key(parsed)), Store(parsed.store)
+    key = store.write(lambda db: keys.create(db, seal, round(time.time(), 3), wanted))
+    store.close()
+    print(json.dumps({"Version": 1, "AccessKeyId": key.principal.access_key, "SecretAccessKey": key.secret}))  # noqa: T201
+    return 0
+
+
+def _wanted(parsed: argparse.Namespace) -> Principal:
+    role, region = Role(parsed.role), parsed.region
+    if role is Role.DEVICE and region is None:
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        if region is None:
+            sys.exit("A device's key needs its region: --region or AWS_REGION.")
+    return Principal("", parsed.account, "", role, region, parsed.fleet, parsed.device, tuple(parsed.assume))
+
+
+def list_keys(parsed: argparse.Namespace) -> int:
+    """Print the keys."""
+    store = Store(parsed.store)
+    for principal, created in store.read(keys.every):
+        words = [principal.access_key, principal.role, principal.account, principal.region or "*"]
+        words.append(f"{principal.fleet}/{principal.device}" if principal.device else "-")
+        words.append(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(created)))
+        print("\t".join(words))  # noqa: T201
+    store.close()
+    return 0
+
+
+def delete_key(parsed: argparse.Namespace) -> int:
+    """Delete a key."""
+    store = Store(parsed.store)
+    existed = store.write(lambda db: keys.remove(db, parsed.access_key))
+    store.close()
+    if not existed:
+        sys.exit(f"There is no key {parsed.access_key}.")
+    return 0
+
+
+def print_secret(_parsed: argparse.Namespace) -> int:
+    """Print a new encryption key."""
+    print(keys.Seal.new_key())  # noqa: T201
+    return 0

@@ -1,0 +1,1 @@
+"""The schemas, oldest first; a file that was released is never edited again."""

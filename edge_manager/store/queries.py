@@ -1,0 +1,91 @@
+"""Filters, order and pages of List operations, in SQL. A token says after which row to go on, not how many to skip."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Text, cast, func, literal, tuple_
+
+from edge_manager.errors import invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import ColumnElement, Connection, Row, Select
+
+    AnyRow = Row[*tuple[Any, ...]]
+
+PAGE = 50
+Rows = list["AnyRow"]
+
+
+def page(
+    connection: Connection,
+    query: Select[Any],
+    keys: Sequence[ColumnElement[Any]],
+    wanted: Mapping[str, Any],
+    *,
+    descending: bool = False,
+) -> tuple[Rows, str | None]:
+    """The page that was asked for and the token of the next one; `keys` must tell any two rows apart."""
+    position = tuple_(*keys)
+    if token := wanted.get("NextToken"):
+        after = tuple_(*_decode(token, keys))
+        query = query.where(position < after if descending else position > after)
+    size = wanted.get("MaxResults") or PAGE
+    ordered = query.add_columns(*(key.label(f"key_{number}") for number, key in enumerate(keys)))
+    ordered = ordered.order_by(*(key.desc() if descending else key.asc() for key in keys)).limit(size + 1)
+    rows = list(connection.execute(ordered))
+    if len(rows) <= size:
+        return rows, None
+    return rows[:size], _encode(list(rows[size - 1])[-len(keys) :])
+
+
+def is_descending(wanted: Mapping[str, Any]) -> bool:
+    """The order that was asked for; newest first by default."""
+    return str(wanted.get("SortOrder", "Descending")) == "Descending"
+
+
+def contains(column: ColumnElement[Any], part: str) -> ColumnElement[bool]:
+    """Whether a text has another one in it, upper and lower case apart (LIKE of SQLite takes them for the same)."""
+    return func.replace(column, part, "") != column
+
+
+def reports(models: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Whether a device reports a model, in the JSON that it is kept as."""
+    return contains(cast(models, Text), f'"ModelName": {json.dumps(name)}')
+
+
+def filters(
+    wanted: Mapping[str, Any], times: Mapping[str, ColumnElement[Any]], parts: Mapping[str, ColumnElement[Any]]
+) -> list[ColumnElement[bool]]:
+    """The conditions of a request: `<time>After`, `<time>Before` and parts of names."""
+    found = [contains(column, wanted[name]) for name, column in parts.items() if wanted.get(name)]
+    for name, column in times.items():
+        if (after := wanted.get(f"{name}After")) is not None:
+            found.append(column > after)
+        if (before := wanted.get(f"{name}Before")) is not None:
+            found.append(column < before)
+    return found
+
+
+def _encode(key: list[Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
+
+
+def _decode(token: str, keys: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    try:
+        values = json.loads(base64.urlsafe_b64decode(token))
+    except (ValueError, binascii.Error):
+        raise invalid("Invalid NextToken.") from None
+    if not isinstance(values, list) or len(values) != len(keys) or not all(map(_suits, values, keys)):
+        raise invalid("Invalid NextToken.")  # a token of another operation or order
+    return [literal(value, key.type) for value, key in zip(values, keys, strict=True)]
+
+
+def _suits(value: Any, key: ColumnElement[Any]) -> bool:
+    numeric = key.type.python_type in (int, float)
+    return isinstance(value, (int, float) if numeric else str) and not isinstance(value, bool)

@@ -1,0 +1,34 @@
+"""docs/edge-manager.md and docs/install.md say what the code does."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from edge_manager.api.calls import OPERATIONS
+from edge_manager.api.service import REGISTERED
+from edge_manager.commands import add_serve
+from edge_manager.domain.access import OPERATOR_OPERATIONS
+
+FOLDER = Path(__file__).parents[2] / "docs"
+DOCS = (FOLDER / "edge-manager.md").read_text(encoding="utf-8")
+
+
+def test_every_operation_is_documented() -> None:
+    assert REGISTERED
+    table = DOCS.split("## What it does")[1].split("##")[0]
+    documented = set(re.findall(r"`([A-Z][A-Za-z]+)`", table.split("References are strict")[0]))
+    assert documented == {*OPERATIONS, "GetCallerIdentity", "AssumeRole"}
+
+
+def test_every_option_of_serve_is_documented() -> None:
+    parser = argparse.ArgumentParser()
+    add_serve(parser)
+    options = set(re.findall(r"--[a-z][a-z-]+", parser.format_help())) - {"--help"}
+    assert [option for option in sorted(options) if f"`{option}`" not in DOCS] == []
+
+
+def test_an_operators_key_may_what_the_iam_policy_says() -> None:
+    policy = (FOLDER / "install.md").read_text(encoding="utf-8")
+    assert set(re.findall(r'"sagemaker:(\w+)"', policy)) == OPERATOR_OPERATIONS

@@ -1,0 +1,35 @@
+"""Arrows point one way: domain <- store <- api <- commands; the domain is pure."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.test_layers import files, imports, name_of, packages
+
+ROOT = Path(__file__).parents[2] / "edge_manager"
+# What each folder may import of the package; the modules without a folder are the sandbox's, shared until it is one of them.
+PURE = {"errors", "clock"}
+ALLOWED = {
+    "domain": {"domain", *PURE},
+    "store": {"domain", "store", *PURE},
+    "api": {"domain", "store", "api", "artifacts", "faults", "paging", "sts", "wire", *PURE},
+}
+LIBRARIES = {"sqlalchemy": {"store", "api"}, "alembic": {"store"}, "cryptography": {"store"}, "aiohttp": {"api"}}
+
+
+@pytest.mark.parametrize("path", [path for folder in ALLOWED for path in files(f"edge_manager/{folder}")], ids=name_of)
+def test_arrows_point_one_way(path: Path) -> None:
+    layer = path.relative_to(ROOT).parts[0]
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("edge_manager.")}
+    assert used <= ALLOWED[layer], f"{name_of(path)} imports {sorted(used - ALLOWED[layer])}"
+    for library in packages(path) & LIBRARIES.keys():
+        assert layer in LIBRARIES[library], f"{name_of(path)} imports {library}"
+
+
+@pytest.mark.parametrize("path", files("edge_manager/domain"), ids=name_of)
+def test_the_domain_reads_no_clock_and_rolls_no_dice(path: Path) -> None:
+    assert packages(path) - sys.stdlib_module_names <= {"edge_manager"}
+    assert not imports(path) & {"time", "random", "os", "asyncio", "threading", "socket", "pathlib", "logging"}
