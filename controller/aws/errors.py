@@ -53,11 +53,12 @@ def failure_of(operation: str, error: Exception) -> Failure:
         return Failure(FailureKind.TRANSIENT, operation, UNREADABLE, error.text)
     name, text = type(error).__name__, _bounded(redact(" ".join(str(error).split())), LONGEST_MESSAGE)
     if isinstance(error, _CREDENTIALS):
-        return Failure(FailureKind.CREDENTIALS, operation, name, text, harmless=True)
+        return Failure(FailureKind.CREDENTIALS, operation, name, text, harmless=True, sent=False)
     if isinstance(error, botocore.exceptions.ParamValidationError):
-        return Failure(FailureKind.TERMINAL, operation, name, text, harmless=True)
+        return Failure(FailureKind.TERMINAL, operation, name, text, harmless=True, sent=False)
     if isinstance(error, botocore.exceptions.HTTPClientError | botocore.exceptions.ConnectionError):
-        return Failure(FailureKind.TRANSIENT, operation, name, text, harmless=isinstance(error, _UNSENT))
+        unsent = isinstance(error, _UNSENT)
+        return Failure(FailureKind.TRANSIENT, operation, name, text, harmless=unsent, sent=not unsent)
     if isinstance(error, _UNREADABLE) and not isinstance(error, botocore.exceptions.BotoCoreError):
         complaint = f"the answer is not of the form of AWS's: {name} in reading it"
         return Failure(FailureKind.TRANSIENT, operation, UNREADABLE, complaint)

@@ -29,7 +29,6 @@ from controller.aws.answers import (
 from controller.aws.errors import UnreadableAnswerError, failure_of
 from controller.aws.requests import request_of
 from controller.domain.actions import Action, CreatePlan
-from controller.domain.failures import FailureKind
 from controller.domain.observed import Created, ObservedPlan, PlanSummary
 from controller.domain.resource import Scope, account_of
 from controller.engine.ports import AwsError
@@ -37,8 +36,6 @@ from controller.engine.ports import AwsError
 LIST_PAGE = 100
 STAGE_PAGE = 10
 IDENTITY_HOLDS = timedelta(minutes=5)
-# Failures that say nothing of whether the call is known there.
-_PASSING = {FailureKind.TRANSIENT, FailureKind.THROTTLED, FailureKind.CREDENTIALS}
 _DATE_IS_COARSE = timedelta(seconds=2)  # the Date header has whole seconds, and is written after the work
 
 PageT = TypeVar("PageT", bound=Page)
@@ -128,11 +125,10 @@ class SageMakerPlans:
         if self._asked_id is None or time.monotonic() - self._asked_id[1] > IDENTITY_HOLDS.total_seconds():
             try:
                 answer = await self._call("GetCallerIdentity", {}, lambda answer: read(Identity, answer), service="sts")
-            except AwsError as error:
-                unknown_there = error.failure.code.startswith("HTTP 4") or error.failure.kind not in _PASSING
-                if self._identity or not unknown_there:
+            except AwsError:
+                if self._identity:
                     raise
-                return ""
+                return ""  # only guessed that it might: whatever is no answer of STS's means that nobody knows accounts
             self._asked_id = (answer.account, time.monotonic())
         return self._asked_id[0]
 

@@ -120,9 +120,11 @@ def _holder(resource: Resource, given: Circumstances) -> Resource | None:
 
 
 def _looks_first(resource: Resource, desired: Desired, given: Circumstances) -> bool:
-    """Create first, ask later: an object without a plan costs one call, not two, unless it was refused before."""
+    """Create first, ask later: an object without a plan costs one call, not two, unless one was refused or lost."""
     status = resource.status
-    return status.has_plan or not desired.spec.manages or status.is_true("Stalled") or Wake.DRIFT in given.wakes
+    unanswered = status.settling is not None and not given.untouched
+    known = status.has_plan or status.is_true("Stalled") or unanswered
+    return known or not desired.spec.manages or Wake.DRIFT in given.wakes
 
 
 def _converge(resource: Resource, desired: Desired, given: Circumstances, found: Findings) -> Talk:

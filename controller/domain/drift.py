@@ -40,4 +40,9 @@ def _suspect(resource: Resource, row: PlanSummary | None) -> bool:
         return reason is not None and reason.ends_when_the_plan_goes
     # A create that was refused or is waited for, whose plan is there all the same; or only observed, and it was not there.
     came = reason is not None and reason.ends_when_the_plan_comes
-    return came or status.is_true("ResourceLimitExceeded") or status.pending_changes is not None
+    return (
+        came
+        or status.retry is not None
+        or status.is_true("ResourceLimitExceeded")
+        or status.pending_changes is not None
+    )

@@ -25,7 +25,7 @@ class FailureKind(StrEnum):
 class Failure:
     """One failed AWS call, as far as the loop needs it.
 
-    `harmless` says that AWS certainly did nothing: it answered with a refusal, or was never reached.
+    `harmless` says that AWS certainly did nothing: it answered with a refusal, or was never reached (not `sent`).
     """
 
     kind: FailureKind
@@ -34,6 +34,7 @@ class Failure:
     message: str
     request_id: str | None = None
     harmless: bool = False
+    sent: bool = True
 
     @property
     def iam_action(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from controller.domain.actions import Action, AddTags, CreatePlan, CreateStages, DeletePlan, DeleteTags, StartStage
 from controller.domain.api import OWNER_TAG
+from controller.domain.changes import stage_changes
 from controller.domain.circumstances import Circumstances
 from controller.domain.desired import Desired
 from controller.domain.observed import Created, ObservedPlan
@@ -70,7 +71,7 @@ class Findings:
             )
         return found
 
-    def is_lag(self, observed: ObservedPlan | None, now: datetime) -> bool:
+    def is_lag(self, observed: ObservedPlan | None, desired: Desired, now: datetime) -> bool:
         """Whether a look shows less than is known: AWS confirmed a change that its reads do not show yet."""
         settling = self.settling
         if settling is None or now >= settling.until:
@@ -80,7 +81,9 @@ class Findings:
         started = observed.stage(settling.started) if settling.started is not None else None
         if started is not None and started.status == "READYTODEPLOY":
             return True
-        return _older(observed.created, settling.created_after) or _older(observed.modified, settling.modified_after)
+        # AWS's times may be too coarse to tell two changes apart: what is as it should be is believed.
+        former = _older(observed.modified, settling.modified_after) and stage_changes(desired, observed) != ()
+        return former or _older(observed.created, settling.created_after)
 
     def after(self, action: Action, made: Created | None, now: datetime, settle: timedelta) -> Self:
         """After a call that worked; `made` where it made the plan."""

@@ -42,7 +42,7 @@ def observe(
     if isinstance(observed, Failure):
         return _failed(observed, resource, given, found)
     assert observed is None or isinstance(observed, ObservedPlan)  # noqa: S101 - what a Look is answered with
-    if found.is_lag(observed, given.now) or _is_lag_of_tags(observed, desired, given, found):
+    if found.is_lag(observed, desired, given.now) or _is_lag_of_tags(observed, desired, given, found):
         text = f"AWS confirmed a change of the plan {desired.name} that it does not show yet"
         return result(Waiting(STAGE_POLL, Reason.SETTLING, text), given, found, owed=owes(given))
     if found.arn is not None:
@@ -96,7 +96,7 @@ def apply(
             continue
         if isinstance(action, CreatePlan) and not answer.harmless:
             found = found.settled_by(given.now + given.settle)
-        if refused is None and not resource.deleting and _asks_for_a_look(answer, action, given):
+        if refused is None and not resource.deleting and _asks_for_a_look(answer, action, given, found):
             return Refused(action, answer, found)
         return _failed(answer, resource, given, found, action)
     return found
@@ -123,7 +123,7 @@ def _announced(outcome: Outcome | Next, action: Action) -> Outcome:
     return final(outcome)
 
 
-def _asks_for_a_look(failure: Failure, action: Action, given: Circumstances) -> bool:
+def _asks_for_a_look(failure: Failure, action: Action, given: Circumstances, found: Findings) -> bool:
     """Whether a refused call should be followed by a look before its failure counts.
 
     A refused create may mean that the plan exists: what AWS answers to a second create of a name is not documented, and
@@ -131,10 +131,12 @@ def _asks_for_a_look(failure: Failure, action: Action, given: Circumstances) -> 
     """
     if not isinstance(action, CreatePlan):
         return failure.code == "ResourceNotFound" or failure.kind is FailureKind.TERMINAL
+    if found.looked and not found.done:
+        return False  # there was a look just before
     if failure.kind is FailureKind.QUOTA:
         return not given.untouched
     refusals = {FailureKind.TERMINAL, FailureKind.TRANSIENT, FailureKind.UNKNOWN}
-    return failure.harmless and failure.request_id is not None and failure.kind in refusals
+    return failure.harmless and failure.sent and failure.kind in refusals
 
 
 def _behind_others(resource: Resource, given: Circumstances) -> Queued | None:

@@ -100,7 +100,9 @@ class Index:
 
     def let_go(self, resource: Resource) -> None:
         """We took the finalizer off, and the object is gone as soon as the watch says so: nothing is left of it."""
-        self._objects[resource.key] = replace(resource, finalizers=(), status=EdgeDeploymentPlanStatus())
+        known = self._objects.get(resource.key)
+        if known is not None and known.uid == resource.uid:  # the watch may have been quicker, with a successor even
+            self._objects[resource.key] = replace(resource, finalizers=(), status=EdgeDeploymentPlanStatus())
 
     def haunt(self, resource: Resource) -> Resource:
         """Keep an object that is gone until nothing is left of it in AWS."""
@@ -156,7 +158,7 @@ class Index:
             self._scopes.pop(key, None)
 
     def _unname(self, resource: Resource) -> None:
-        keys = self._named[resource.plan_name]
-        del keys[resource.key]
+        keys = self._named.get(resource.plan_name, {})
+        keys.pop(resource.key, None)
         if not keys:
-            del self._named[resource.plan_name]
+            self._named.pop(resource.plan_name, None)

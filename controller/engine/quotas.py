@@ -28,7 +28,8 @@ class Quotas:
         """Put a plan back that waited for quota when the operator stopped, as its status says."""
         refusal = remembered_refusal(resource)
         if refusal is not None and resource.key not in self.queue(scope):
-            self._queues[scope] = self.queue(scope).joined(Ticket.of(resource), refusal)
+            self._queues[scope] = queue = self.queue(scope).joined(Ticket.of(resource), refusal)
+            self._tell(queue.behind(resource.key))  # a watch lists in no order: who looked already has miscounted
 
     def settle(self, scope: Scope, resource: Resource, outcome: Outcome, done: Sequence[Action]) -> None:
         """What an attempt means for the queue: who is not kept out by quota alone leaves it."""

@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from controller.domain.actions import Action
+from controller.domain.actions import Action, CreatePlan
 from controller.domain.agenda import Rest, Wake, agenda, next_look
 from controller.domain.attempt import attempt
 from controller.domain.circumstances import Circumstances
@@ -99,7 +99,7 @@ class Reconciler:
         if isinstance(step, Rest):
             return step.after
         given = self._circumstances(resource, wakes, memory)
-        memory.untouched, memory.due = False, None  # a call that ends this attempt may have changed it
+        memory.due = None
         try:
             current, result = await self._converse(attempt(resource, given), resource, given)
             memory.untouched = result.untouched
@@ -204,6 +204,8 @@ class Reconciler:
             if request is Ask.ACCOUNT:
                 return await plans.account_id()
             self._still_so(resource)
+            if isinstance(request, CreatePlan):
+                self._memories[resource.uid].untouched = False
             made = await plans.apply(request)
         except AwsError as error:
             if error.failure.kind is FailureKind.UNKNOWN:

@@ -51,22 +51,32 @@ class Sweeper:
     audit_interval: timedelta
     orphans: dict[Scope, dict[str, Owner]] = field(default_factory=dict, init=False)
     """Plans tagged by this cluster whose object is gone, by name."""
+    _under_way: dict[Scope, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _sweeps: Counter[Scope] = field(default_factory=Counter, init=False)
     _known: dict[Scope, frozenset[str]] = field(default_factory=dict, init=False)
     _told: dict[Scope, dict[Key, _Told]] = field(default_factory=dict, init=False)
     _judged: dict[Scope, set[PlanSummary]] = field(default_factory=dict, init=False)
 
     async def run(self) -> None:
-        """Sweep for ever."""
-        while True:
-            await asyncio.sleep(self.interval.total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
-            for scope in self.index.scopes():
-                try:
-                    await self.sweep(scope)
-                except EdgePlanError as error:
-                    logger.warning("drift sweep of %s in %s failed: %s", *scope, error)
-                except Exception:
-                    logger.exception("drift sweep of %s in %s failed in an unknown way", *scope)
+        """Sweep for ever, each account and region at its own pace: one that does not answer holds up no other."""
+        try:
+            while True:
+                await asyncio.sleep(self.interval.total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
+                for scope in self.index.scopes() - self._under_way.keys():
+                    self._under_way[scope] = asyncio.create_task(self._sweep(scope), name=f"drift sweep of {scope}")
+        finally:
+            for task in self._under_way.values():
+                task.cancel()
+
+    async def _sweep(self, scope: Scope) -> None:
+        try:
+            await self.sweep(scope)
+        except EdgePlanError as error:
+            logger.warning("drift sweep of %s in %s failed: %s", *scope, error)
+        except Exception:
+            logger.exception("drift sweep of %s in %s failed in an unknown way", *scope)
+        finally:
+            del self._under_way[scope]
 
     async def sweep(self, scope: Scope) -> None:
         """List what is there, wake what differs.

@@ -352,12 +352,16 @@ async def look(plans: SageMakerPlans) -> list[str]:
     return [await plans.account_id() for _ in range(2)]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [Said("{}", status=404), Said("no such thing", status=501), Said('{"__type":"InternalFailure"}', status=500)],
+)
 @pytest.mark.parametrize("named", ["flag", "environment"])
 def test_a_service_that_is_not_aws_is_asked_itself_and_may_know_no_accounts(
-    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, named: str
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, named: str, answer: Said
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_STS")
-    endpoint.says = [Said("{}", status=404), Said(IDENTITY.format("333333333333"))]
+    endpoint.says = [answer, Said(IDENTITY.format("333333333333"))]
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", endpoint.url if named == "environment" else "")
     url = endpoint.url if named == "flag" else None
     with closing(Accounts(region=REGION, accounts={}, threads=1, timeout=5, endpoint_url=url)) as accounts:

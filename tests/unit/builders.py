@@ -209,9 +209,10 @@ def failure(
     harmless: bool = False,
     message: str = "it broke",
     request_id: str | None = "request-1",
+    sent: bool = True,
 ) -> Failure:
     """A failed call."""
-    return Failure(kind, operation, code, message, request_id, harmless)
+    return Failure(kind, operation, code, message, request_id, harmless, sent)
 
 
 REFUSED_FOR_QUOTA = failure(

@@ -24,7 +24,7 @@ HELD, RELEASED, ANNOUNCED = plan(), plan(), plan()  # stand for the object that 
 DID = NOTHING = None
 MADE = Created(ARN, since=NOON - timedelta(seconds=1))
 LOST = failure(code="ReadTimeoutError", message="no answer", harmless=False)
-UNREACHED = failure(code="ConnectTimeoutError", message="no connection", harmless=True, request_id=None)
+UNREACHED = failure(code="ConnectTimeoutError", message="no connection", harmless=True, request_id=None, sent=False)
 BROKEN = failure(code="InternalFailure", harmless=True)
 THROTTLED = failure(FailureKind.THROTTLED, "ThrottlingException", harmless=True)
 DENIED = failure(FailureKind.CREDENTIALS, "AccessDeniedException", harmless=True)

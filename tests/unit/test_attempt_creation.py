@@ -169,20 +169,23 @@ def test_unanswered_create_is_noted_until_it_cannot_be_under_way_any_more() -> N
 
 
 @MAY_BE_THERE
-def test_refusal_of_a_create_after_an_unanswered_one_is_followed_by_a_look(refusal: Failure) -> None:
-    talk = attempted(lost(), refusal, observed("canary"), now=NOON + SECOND)
-    assert talk.words == ["CreatePlan", "look at tags"]
-    assert talk.outcome == IN_SYNC
+def test_create_after_an_unanswered_one_comes_after_a_look(refusal: Failure) -> None:
+    talk = attempted(lost(), NOTHING, refusal, now=NOON + SECOND)
+    assert talk.words == ["look at tags", "CreatePlan"]
+    talk = attempted(reported(lost(), talk, NOON + SECOND), observed("canary"), now=NOON + 2 * SECOND)
+    assert (talk.words, talk.outcome) == (["look at tags"], IN_SYNC)
     assert talk.found.arn == ARN
 
 
-def test_refusal_for_quota_after_an_unanswered_create_is_followed_by_a_look() -> None:
+def test_refusal_for_quota_of_a_create_that_may_have_worked_before_is_never_without_a_look() -> None:
     """The create that took the last place lost its answer; an endpoint may look at the quota before the name."""
     one, moment = lost(), NOON
     for _ in range(3):  # over retries and restarts, as long as AWS does not show it
         moment += MINUTE
-        talk = attempted(one, REFUSED_FOR_QUOTA, NOTHING, now=moment)
-        assert talk.words == ["CreatePlan", "look at tags"]
+        looks_first = one.status.settling is not None
+        answers = (NOTHING, REFUSED_FOR_QUOTA) if looks_first else (REFUSED_FOR_QUOTA, NOTHING)
+        talk = attempted(one, *answers, now=moment)
+        assert sorted(talk.words) == ["CreatePlan", "look at tags"]
         assert isinstance(talk.outcome, Queued)
         one = reported(one, talk, moment)
     talk = attempted(one, REFUSED_FOR_QUOTA, observed("canary"), now=moment + MINUTE)
@@ -198,14 +201,14 @@ def test_refusal_of_a_create_by_a_process_that_does_not_know_the_one_before_is_f
 
 
 def test_create_that_is_lost_again_and_again_is_noted_each_time() -> None:
-    talk = attempted(lost(), LOST, now=NOON + SECOND)
-    assert talk.words == ["CreatePlan"]
+    talk = attempted(lost(), NOTHING, LOST, now=NOON + SECOND)
+    assert talk.words == ["look at tags", "CreatePlan"]
     assert talk.outcome == Retrying(LOST, SECOND, 2)
     assert talk.found.settling == Settling(until=NOON + SECOND + SETTLE)
 
 
 def test_create_that_never_arrived_proves_nothing_about_the_one_before() -> None:
-    talk = attempted(lost(), UNREACHED, now=NOON + SECOND)
+    talk = attempted(lost(), NOTHING, UNREACHED, now=NOON + SECOND)
     assert talk.found.settling == Settling(until=NOON + SETTLE)
     assert not talk.result.untouched
 
@@ -241,10 +244,10 @@ def test_terminal_refusal_of_what_may_be_another_operators_doing_stalls_only_aft
     assert talk.outcome == Retrying(REFUSED, timedelta(seconds=0.5), 1)
     one = reported(one, talk)
     assert one.status.settling == Settling(until=NOON + SETTLE)
-    talk = attempted(one, REFUSED, NOTHING, now=NOON + 30 * SECOND)
+    talk = attempted(one, NOTHING, REFUSED, now=NOON + 30 * SECOND)
     assert isinstance(talk.outcome, Retrying)
     one = reported(one, talk, NOON + 30 * SECOND)
-    talk = attempted(one, REFUSED, NOTHING, now=NOON + SETTLE)
+    talk = attempted(one, NOTHING, REFUSED, now=NOON + SETTLE)
     assert talk.outcome == Stalled(Reason.REFUSED_BY_AWS, f"AWS refuses {CREATE}", REFUSED)
 
 
@@ -396,7 +399,11 @@ def test_every_kind_of_failed_create_ends_the_attempt_in_an_outcome_of_its_kind(
     for kind in FailureKind:
         for harmless in (False, True):
             answer = failure(kind, "Code", operation=CREATE, harmless=harmless, request_id=None)
-            talk: Dialogue = attempted(plan("canary"), answer, *((NOTHING,) if kind is FailureKind.QUOTA else ()))
+            asks = (
+                {FailureKind.TERMINAL, FailureKind.TRANSIENT, FailureKind.UNKNOWN} if harmless else set[FailureKind]()
+            )
+            looks = kind is FailureKind.QUOTA or kind in asks
+            talk: Dialogue = attempted(plan("canary"), answer, *((NOTHING,) if looks else ()))
             expected = Queued if kind is FailureKind.QUOTA else Retrying
             assert isinstance(talk.outcome, expected), (kind, harmless)
             assert OWNER.tag_value in dict(talk.requests[0].tags).values()  # type: ignore[union-attr]

@@ -74,7 +74,7 @@ def test_edit_that_waits_for_an_active_stage_is_owed() -> None:
 
 def test_edit_is_owed_while_aws_does_not_show_what_was_changed_before() -> None:
     before = status(settling={"until": NOON + 60 * SECOND, "modifiedAfter": NOON})
-    talk = attempted(plan("canary", generation=2, status=before), observed("canary"))
+    talk = attempted(plan("canary", "fleet", generation=2, status=before), observed("canary"))
     assert (talk.reason, talk.result.owed) == (Reason.SETTLING, ("Edit",))
 
 

@@ -8,7 +8,7 @@ from controller.domain.drift import is_due_again, strangers, suspects
 from controller.domain.observed import PlanSummary
 from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
-from tests.unit.builders import ARN, MINUTE, NAME, NOON, condition, plan, status
+from tests.unit.builders import ARN, MINUTE, NAME, NOON, condition, plan, retry, status
 
 ROW = {NAME: PlanSummary(NAME, ARN, NOON)}
 SEEN = status(last_modified_time=NOON)
@@ -92,3 +92,8 @@ def test_a_thousand_idle_plans_are_none() -> None:
     rows = {one.plan_name: PlanSummary(one.plan_name, ARN, NOON) for one in plans}
     assert suspects(plans, rows) == frozenset()
     assert len(suspects(plans, rows | {"plan-7": PlanSummary("plan-7", ARN, NOON + MINUTE)})) == 1
+
+
+def test_create_that_is_tried_again_is_told_that_its_plan_is_there() -> None:
+    waiting = plan(status=status(arn=None, retry=retry(3, NOON)))
+    assert suspects([waiting], {NAME: PlanSummary(NAME, ARN, NOON)}) == {waiting.key}

@@ -266,3 +266,20 @@ def test_successor_that_does_not_want_the_plan_leaves_it_to_the_ghost(living: Re
     ghost = known.lost(plan(uid="old"))
     known.put(living)
     assert known.at(KEY) == (ghost, living)
+
+
+def test_news_that_the_object_is_gone_may_come_before_the_answer_that_lets_it_go() -> None:
+    known = index(plan(deleting=True))
+    known.remove(KEY, "uid-1", "5")
+    known.let_go(plan(deleting=True))
+    assert (len(known), known.at(KEY)) == (0, ())
+    assert known.put(plan(uid="uid-2"))
+
+
+def test_successor_that_comes_before_the_answer_that_lets_its_predecessor_go_stays() -> None:
+    known = index(plan(deleting=True))
+    known.remove(KEY, "uid-1", "5")
+    successor = plan(uid="uid-2")
+    known.put(successor)
+    known.let_go(plan(deleting=True))
+    assert known.get(KEY) == successor
