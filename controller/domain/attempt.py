@@ -123,8 +123,8 @@ def _looks_first(resource: Resource, desired: Desired, given: Circumstances) -> 
     """Create first, ask later: an object without a plan costs one call, not two, unless one was refused or lost."""
     status = resource.status
     unanswered = status.settling is not None and not given.untouched
-    known = status.has_plan or status.is_true("Stalled") or unanswered
-    return known or not desired.spec.manages or Wake.DRIFT in given.wakes
+    doubtful = status.is_true("Stalled") or unanswered or Wake.DRIFT in given.wakes
+    return status.has_plan or not desired.spec.manages or doubtful
 
 
 def _converge(resource: Resource, desired: Desired, given: Circumstances, found: Findings) -> Talk:

@@ -178,7 +178,9 @@ def _with_doubt(
     resource: Resource, given: Circumstances, found: Findings, action: Action | None
 ) -> tuple[Findings, bool]:
     """Whether a refusal may be due to what AWS does not show yet, a call of another operator say; for how long."""
-    if (isinstance(action, CreatePlan) and given.untouched) or resource.status.settling is not None:
+    before = resource.status
+    doubted = before.settling is not None and before.retry is not None  # an older one has nothing to do with this
+    if (isinstance(action, CreatePlan) and given.untouched) or doubted:
         return found, found.settling is not None and given.now < found.settling.until
     return replace(found, settling=Settling(until=given.now + given.settle)), True
 

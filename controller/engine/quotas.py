@@ -35,7 +35,11 @@ class Quotas:
         """What an attempt means for the queue: who is not kept out by quota alone leaves it."""
         queue = self.queue(scope)
         if isinstance(outcome, Queued):
-            self._queues[scope] = queue.joined(Ticket.of(resource), outcome.failure)
+            self._queues[scope] = joined = queue.joined(Ticket.of(resource), outcome.failure)
+            if joined.ahead_of(Ticket.of(resource)) != outcome.ahead:  # others came while AWS was asked
+                self._wake(resource.key, Wake.QUOTA)
+            if resource.key not in queue:
+                self._tell(joined.behind(resource.key))
         elif resource.key in queue:
             self._queues[scope] = queue.left(resource.key)
             self._tell(queue.behind(resource.key))

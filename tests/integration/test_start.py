@@ -83,7 +83,7 @@ def test_no_way_to_a_cluster_is_one_line_that_names_the_file(tmp_path: Path) -> 
 def test_credentials_that_the_api_server_refuses_are_one_line(installed: Cluster, tmp_path: Path) -> None:
     own = yaml.safe_load(installed.kubeconfig.read_text())["clusters"][0]["cluster"]
     path = kubeconfig(tmp_path / "config", **own)
-    assert "answers 401 Unauthorized" in refused(KUBECONFIG=path)
+    assert "401 Unauthorized" in refused(KUBECONFIG=path)
     path = kubeconfig(tmp_path / "config", own["server"])
     assert "is not the one of the configuration" in refused(KUBECONFIG=path)
 

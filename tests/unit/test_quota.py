@@ -90,7 +90,8 @@ class QuotasMachine(RuleBasedStateMachine):
         assert ahead == len({each for each in self.model if each > age})
         self.woken.clear()
         self.quotas.settle(SCOPE, one, waits(ahead), ())
-        assert self.woken == []
+        behind = [] if age in self.model else sorted((each for each in self.model if each < age), reverse=True)
+        assert self.woken == [(Key("retail", f"plan-{each}"), Wake.QUOTA) for each in behind]
         self.model.add(age)
 
     @rule(age=AGES)
@@ -143,8 +144,8 @@ def test_head_that_is_kept_out_by_something_else_than_quota_holds_nobody_up(outc
     woken: list[Key] = []
     quotas = Quotas(lambda key, _wake: woken.append(key))
     head, behind = plan(name="head", uid="uid-1", age=MINUTE), plan(name="behind", uid="uid-2")
-    for one in (head, behind):
-        quotas.settle(SCOPE, one, waits(), ())
+    for ahead, one in enumerate((head, behind)):
+        quotas.settle(SCOPE, one, waits(ahead), ())
     quotas.settle(SCOPE, head, outcome, ())
     assert quotas.queue(SCOPE).probe == Ticket.of(behind)
     assert woken == [behind.key]
@@ -190,6 +191,15 @@ def test_at_most_twenty_are_told_of_their_new_place() -> None:
     quotas = Quotas(lambda key, _wake: woken.append(key))
     for number in range(100):
         one = plan(name=f"plan-{number}", uid=f"uid-{number}", age=timedelta(hours=-number))
-        quotas.settle(SCOPE, one, waits(), ())
+        quotas.settle(SCOPE, one, waits(number), ())
     quotas.settle(SCOPE, plan(name="plan-0", uid="uid-0"), IN_SYNC, ())
     assert [key.name for key in woken] == [f"plan-{number}" for number in range(1, 21)]
+
+
+def test_place_that_was_counted_before_others_came_is_counted_again() -> None:
+    woken: list[Key] = []
+    quotas = Quotas(lambda key, _wake: woken.append(key))
+    older, younger = plan(name="older", uid="uid-1", age=MINUTE), plan(name="younger", uid="uid-2")
+    quotas.settle(SCOPE, older, waits(), ())
+    quotas.settle(SCOPE, younger, waits(0), ())  # it asked before the older one was refused
+    assert woken == [younger.key]
