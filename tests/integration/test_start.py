@@ -85,7 +85,7 @@ def test_credentials_that_the_api_server_refuses_are_one_line(installed: Cluster
     path = kubeconfig(tmp_path / "config", **own)
     assert "401 Unauthorized" in refused(KUBECONFIG=path)
     path = kubeconfig(tmp_path / "config", own["server"])
-    assert "is not the one of the configuration" in refused(KUBECONFIG=path)
+    assert "certificate verify failed" in refused(KUBECONFIG=path)
 
 
 def test_an_api_server_that_is_down_is_waited_for_with_a_line_a_try(world: World, tmp_path: Path) -> None:
