@@ -64,7 +64,7 @@ def agenda(
     if ready is None or next_look(resource, now) is None or ready.reason == Reason.SUSPENDED:
         return Rest()
     left = STAGE_POLL - (now - ready.last_transition_time)
-    return Rest(min(left, STAGE_POLL)) if left > timedelta(0) else Work()
+    return Rest(left) if timedelta(0) < left <= STAGE_POLL else Work()  # a moment to come: the clock was set back
 
 
 def next_look(resource: Resource, now: datetime) -> timedelta | None:

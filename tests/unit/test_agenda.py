@@ -138,7 +138,7 @@ def test_stages_that_were_just_created_are_looked_at_soon() -> None:
 
 
 def test_clock_that_was_set_back_makes_no_early_look_late() -> None:
-    assert agenda(plan(status=CREATING), NEVER, NOON - 60 * MINUTE) == Rest(STAGE_POLL)
+    assert agenda(plan(status=CREATING), NEVER, NOON - 60 * MINUTE) == Work()
 
 
 def test_stages_that_are_ready_are_not_looked_at() -> None:
