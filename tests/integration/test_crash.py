@@ -9,6 +9,8 @@ from tests.integration.operators import World, condition, stage, wait_until
 
 PLANS = 50
 KILLS = 6
+# A deletion waits for as long as a create of the last run may be under way; these creates take 0.05 s.
+SETTLE = ("--settle", "5s")
 
 
 def test_killed_at_random_moments_it_makes_each_plan_exactly_once(world: World, tmp_path: Path) -> None:
@@ -22,7 +24,7 @@ def test_killed_at_random_moments_it_makes_each_plan_exactly_once(world: World, 
     doomed = [f"plan-{number:02}" for number in range(0, PLANS, 10)]
 
     for turn in range(KILLS):
-        with world.process(tmp_path / "operator.log", "--concurrency", "8") as operator:
+        with world.process(tmp_path / "operator.log", "--concurrency", "8", *SETTLE) as operator:
             _wait_for_a_call(world)
             time.sleep(dice.uniform(0.0, 0.4))
             if turn == KILLS // 2:
@@ -31,7 +33,7 @@ def test_killed_at_random_moments_it_makes_each_plan_exactly_once(world: World, 
             operator.stop(signal.SIGKILL)
 
     world.sandbox.clear_faults()
-    with world.process(tmp_path / "operator.log"):
+    with world.process(tmp_path / "operator.log", *SETTLE):
         for body in world.all():
             world.ask(body["metadata"]["name"], "settle")
         wait_until(lambda: all(condition(body, "Ready").get("status") == "True" for body in world.all()), seconds=60)
