@@ -131,19 +131,20 @@ class WorkQueue:
         _, late = await asyncio.wait(set(self._tasks), timeout=patience.total_seconds())
         return not late
 
-    def _start(self) -> None:
+    def _start(self, moment: float = 0.0) -> None:
+        """Start what is due. `moment` is the timer's own: asyncio may call a little before it."""
         self._starting = False
         if self._closed:
             return
         loop = asyncio.get_running_loop()
-        for key, wakes in self._line.start(loop.time()):
+        for key, wakes in self._line.start(max(moment, loop.time())):
             task = loop.create_task(self._run(key, wakes), name=f"reconcile {key}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         if self._timer is not None:
             self._timer.cancel()
         due = self._line.next_due()
-        self._timer = loop.call_at(due, self._start) if due is not None else None
+        self._timer = loop.call_at(due, self._start, due) if due is not None else None
 
     async def _run(self, key: Key, wakes: frozenset[Wake]) -> None:
         """One run; a failure of the Kubernetes API, or a bug, backs off."""

@@ -133,6 +133,24 @@ def test_key_that_wants_another_look_gets_it_without_a_wake_up() -> None:
     run(scenario)
 
 
+def test_timer_that_the_loop_calls_a_little_early_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        # asyncio calls what is due within its clock's resolution; here the clock does not even move until it has.
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "_clock_resolution", 0.002)
+        monkeypatch.setattr(loop, "time", lambda: 0.0)
+        worker = Worker(after=timedelta(seconds=0.001))
+        worker.gate.set()
+        queue = WorkQueue(worker, concurrency=1)
+        queue.wake(A)
+        await turns()
+        worker.after = None
+        await turns()
+        assert len(worker.runs) > 1
+
+    asyncio.run(scenario())
+
+
 def test_wake_up_comes_before_the_timer_and_replaces_it() -> None:
     async def scenario() -> None:
         worker = Worker(after=LATER)
