@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from edge_manager import commands
-from edge_manager.server import run
-from edge_manager.settings import Settings
+from edge_manager.sandbox.server import run
+from edge_manager.sandbox.settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -18,7 +18,7 @@ from tests.chart.pod import Pod, namespaces
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_manager.server import Sandbox
+    from edge_manager.sandbox.server import Sandbox
     from playground.cluster import Cluster, Write
 
 SYSTEM = "edgeplan-system"

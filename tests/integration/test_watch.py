@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from controller.operator import watch
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 from playground.cluster import LocalCluster
 from tests.integration.operators import REGION, World, install, wait_until
 
