@@ -107,7 +107,7 @@ class Service:
         self._store, self._door, self._rules, self._clock, self._job_created = store, door, rules, clock, job_created
         self._caches = Caches()
         self._threads = ThreadPoolExecutor(THREADS, "call")
-        self._group: Group[Any, bool] = Group(store, devices.apply)
+        self._group: Group[Any, bool] = Group(store, functools.partial(devices.apply, self._caches))
 
     def close(self) -> None:
         """Finish what was begun."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edge_manager.domain.selection import Choice, allocate
+from edge_manager.domain.selection import Choice, Names, allocate
 from edge_manager.domain.stages import Counts
 from edge_manager.errors import not_found
 from edge_manager.sandbox.history import History
@@ -104,7 +104,7 @@ class Plan:
         """The devices of each stage: as it was started, else as the fleet stands now."""
         if self._allocation is None or self._allocation[0] != self.fleet.version:
             choices = [Choice(stage.selection, stage.devices) for stage in self.stages]
-            allocated = allocate(choices, self.fleet.devices)
+            allocated = allocate(choices, Names(self.fleet.devices))
             self._allocation = (self.fleet.version, allocated)
         return self._allocation[1]
 
