@@ -17,7 +17,13 @@ ALLOWED = {
     "store": {"domain", "store", *PURE},
     "api": {"domain", "store", "api", "artifacts", "faults", "paging", "sts", "wire", *PURE},
 }
-LIBRARIES = {"sqlalchemy": {"store", "api"}, "alembic": {"store"}, "cryptography": {"store"}, "aiohttp": {"api"}}
+LIBRARIES = {
+    "sqlalchemy": {"store", "api"},
+    "alembic": {"store"},
+    "cryptography": {"store"},
+    "aiohttp": {"api"},
+    "prometheus_client": {"api"},
+}
 
 
 @pytest.mark.parametrize("path", [path for folder in ALLOWED for path in files(f"edge_manager/{folder}")], ids=name_of)
