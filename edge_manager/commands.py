@@ -24,6 +24,9 @@ def add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--port", type=int, default=4578)
     serve.add_argument("--tls-cert", metavar="FILE", help="certificate chain; with --tls-key: serve HTTPS")
     serve.add_argument("--tls-key", metavar="FILE")
+    serve.add_argument(
+        "--metrics-port", type=int, metavar="PORT", help="serve Prometheus' metrics there, over HTTP; default: nowhere"
+    )
     serve.add_argument("--quota", type=int, default=1000, help="edge deployment plans per account and region")
     serve.add_argument("--rate", type=float, default=100.0, help="calls a second that a key may make; 0: no limit")
     serve.add_argument("--burst", type=int, help="calls of a key that may come at once; default: one second's worth")

@@ -24,6 +24,7 @@ LIBRARIES = {
     "alembic": {"store"},
     "cryptography": {"store"},
     "aiohttp": {"api", "sandbox"},
+    "prometheus_client": {"api"},
     "pydantic": {"sandbox"},
 }
 
