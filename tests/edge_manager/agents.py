@@ -76,12 +76,13 @@ class Device:
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """The agent as its users start it."""
-        command = [sys.executable, "-m", "edge_manager.agent", "--config", self.config]
+        python = os.environ.get("EDGEPLAN_AGENT_PYTHON", sys.executable)  # a device's may be older, with boto3 alone
+        command = [python, "-m", "edge_manager.agent", "--config", str(self.config)]
         with self.log.open("ab") as log:
             return subprocess.Popen(command, cwd=ROOT, stderr=log, env=environment())
 
     def said(self) -> str:
-        return self.log.read_text(encoding="utf-8")
+        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
 
     def remembered(self) -> dict[str, Any]:
         """The state file."""

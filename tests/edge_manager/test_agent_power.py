@@ -174,14 +174,14 @@ class Bench:
 def bench(s3: Any, s3_url: str, tmp_path: Path) -> Iterator[Bench]:
     state, port = tmp_path / "device" / "state", free_port()
     state.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", state]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(state)]
     try:
         is_mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
         is_mounted = False
     with served(sqlite(tmp_path), s3=s3_url) as service, contextlib.ExitStack() as stack:
         if is_mounted:
-            stack.callback(subprocess.run, ["umount", "--lazy", state], check=True)
+            stack.callback(lambda: subprocess.run(["umount", "--lazy", state], check=True))
         services = Zygote(service.environment)
         stack.callback(services.close)
         agents = Agents()
