@@ -19,6 +19,7 @@ import yaml
 
 from charts import generate
 from edge_manager.api.http import GRACE, Options
+from edge_manager.artifacts import IDLE
 from edge_manager.commands import add_serve
 from edge_manager.store.keys import Seal
 from tests.chart.helm import ROOT, Helm, of_kind
@@ -146,7 +147,7 @@ def test_pod_outlives_the_calls_under_way(offline: Helm) -> None:
         (deployment,) = of_kind(rendered(offline, *values), "Deployment")
         spec = deployment["spec"]["template"]["spec"]
         hook = spec["containers"][0].get("lifecycle", {}).get("preStop", {"sleep": {"seconds": 0}})
-        assert hook["sleep"]["seconds"] + GRACE < spec["terminationGracePeriodSeconds"]
+        assert hook["sleep"]["seconds"] + GRACE + IDLE < spec["terminationGracePeriodSeconds"]
 
 
 def test_metrics_and_api_are_apart(offline: Helm) -> None:
