@@ -6,6 +6,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
+from edge_manager.agent.config import add_options as add_agent_options
+
 if TYPE_CHECKING:
     import argparse
 
@@ -58,6 +60,12 @@ def add_keys(keys: argparse.ArgumentParser) -> None:
     verbs.add_parser("secret", help="print a new encryption key").set_defaults(run="keys.print_secret")
 
 
+def add_agent(agent: argparse.ArgumentParser) -> None:
+    """Add the options of `agent`, which is a program of its own too."""
+    agent.set_defaults(run="agent.__main__.run")
+    add_agent_options(agent)
+
+
 def _add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", default=os.environ.get(STORE, DEFAULT_STORE), help=f"database URL, default ${STORE}")
     parser.add_argument("--secret-key-file", metavar="FILE", help=f"file with the encryption key, default ${SECRET}")
@@ -65,5 +73,5 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Run the command that was parsed; the process's exit code."""
-    module, _, name = parsed.run.partition(".")
+    module, _, name = parsed.run.rpartition(".")
     return int(getattr(importlib.import_module(f"edge_manager.{module}"), name)(parsed))

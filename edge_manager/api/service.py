@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
-from edge_manager import wire
-from edge_manager.api import device_calls, fleet_calls, job_calls, plan_calls, sts, tag_calls
+from edge_manager.api import device_calls, fleet_calls, job_calls, plan_calls, sts, tag_calls, wire
 from edge_manager.api.calls import OPERATIONS, Call, Pending, Result
 from edge_manager.api.watch import Watch
 from edge_manager.domain.access import SUBJECTS
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 REGISTERED = (device_calls, fleet_calls, job_calls, plan_calls, tag_calls)  # their operations are in OPERATIONS by now
 Found = TypeVar("Found")
 EDGE, CONTROL, TOKENS = "sagemaker-edge", "sagemaker", "sts"
-XML, JSON = "text/xml", "application/json"
+JSON = "application/json"
 THREADS = 8
 TRIES = 5  # of a device that asks while what it is offered changes
 LOG = logging.getLogger(__name__)
@@ -117,7 +116,8 @@ class Service:
         self._caches = Caches()
         self._threads = ThreadPoolExecutor(THREADS, "call")
         self._watch = watch or Watch()
-        self._group: Group[Any, bool] = Group(store, devices.apply, committed=self._watch.grouped)
+        apply = functools.partial(devices.apply, self._caches)
+        self._group: Group[Any, bool] = Group(store, apply, committed=self._watch.grouped)
 
     def close(self) -> None:
         """Finish what was begun."""
@@ -171,8 +171,10 @@ class Service:
         request.caller = self._door.identify(db, request.incoming, signed_for, now)
         principal, scope = request.caller.principal, request.caller.scope
         if request.service == TOKENS:
-            body = sts.answer(self._door, principal, request.wanted, request.id, now)
-            return Reply(200, XML, body, request.id)
+            identity = sts.Identity(principal.access_key, principal.account, principal.arn)
+            assume = functools.partial(self._door.assume, principal)
+            body = sts.answer(identity, request.wanted, assume, request.id, now)
+            return Reply(200, sts.CONTENT_TYPE, body, request.id)
         operation = OPERATIONS.get(request.operation)
         if operation is None or operation.service != request.service:
             raise _unknown(request.operation)
@@ -197,7 +199,7 @@ def refusal(request: Request, error: ApiError) -> Reply:
     """An error in the form of the service that was called."""
     if request.service == TOKENS:
         status, body = sts.error(error, request.id)
-        return Reply(status, XML, body, request.id, error.code)
+        return Reply(status, sts.CONTENT_TYPE, body, request.id, error.code)
     kind = wire.CONTENT_TYPE if request.service == CONTROL else JSON
     return Reply(error.status, kind, wire.render_error(error), request.id, error.code)
 

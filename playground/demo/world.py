@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import yaml
 
-from edge_manager.server import Sandbox
-from edge_manager.settings import Settings
+from edge_manager.sandbox.server import Sandbox
+from edge_manager.sandbox.settings import Settings
 from playground.cluster import ApiError, LocalCluster
 from playground.programs.process import spawn, stop
 

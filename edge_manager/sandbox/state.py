@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edge_manager.domain.selection import Choice, allocate
+from edge_manager.domain.selection import Choice, Names, allocate
 from edge_manager.domain.stages import Counts
 from edge_manager.errors import not_found
-from edge_manager.history import History
-from edge_manager.stages import Failure, Stage
+from edge_manager.sandbox.history import History
+from edge_manager.sandbox.stages import Failure, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from edge_manager.settings import Settings
+    from edge_manager.domain.scope import Scope
+    from edge_manager.sandbox.settings import Settings
 
 MAX_NAME = 63
 
@@ -103,7 +104,7 @@ class Plan:
         """The devices of each stage: as it was started, else as the fleet stands now."""
         if self._allocation is None or self._allocation[0] != self.fleet.version:
             choices = [Choice(stage.selection, stage.devices) for stage in self.stages]
-            allocated = allocate(choices, self.fleet.devices)
+            allocated = allocate(choices, Names(self.fleet.devices))
             self._allocation = (self.fleet.version, allocated)
         return self._allocation[1]
 
@@ -120,12 +121,10 @@ class Plan:
 
 
 @dataclass
-class Place:
-    """One region of one account."""
+class Holdings:
+    """What one scope holds."""
 
-    account: str
-    region: str
-    partition: str = "aws"
+    scope: Scope
     fleets: dict[str, Fleet] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
@@ -134,10 +133,6 @@ class Place:
     def note(self, name: str, now: float) -> None:
         """Keep for lagging readers what became of a plan."""
         self.history.note(name, self.plans.get(name), now)
-
-    def arn(self, kind: str, name: str) -> str:
-        """The ARN of a resource, in the form of the service authorization reference."""
-        return f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:{kind}/{name}"
 
     def device_arn(self, fleet: Fleet, device: str) -> str:
         """The ARN of a device."""
@@ -153,8 +148,8 @@ class Place:
         """A fleet with devices, made if it is not there; not a call of the API."""
         fleet = self.fleets.get(name)
         if fleet is None:
-            details = {"OutputConfig": {"S3OutputLocation": f"s3://edge-manager-{self.account}/{name}"}}
-            fleet = self.fleets[name] = Fleet(name, self.arn("device-fleet", name), now, now, details)
+            details = {"OutputConfig": {"S3OutputLocation": f"s3://edge-manager-{self.scope.account}/{name}"}}
+            fleet = self.fleets[name] = Fleet(name, self.scope.arn("device-fleet", name), now, now, details)
         fleet.register((Device(device, now) for device in devices), now)
         return fleet
 
@@ -175,12 +170,12 @@ def device_names(prefix: str, count: int, template: str = "{fleet}-{number:04d}"
 class World:
     """Everything that the sandbox knows about all accounts, and the failures that devices will meet."""
 
-    places: dict[tuple[str, str], Place] = field(default_factory=dict)
+    scopes: dict[Scope, Holdings] = field(default_factory=dict)
     failures: list[tuple[str, str, Failure]] = field(default_factory=list)
 
-    def place(self, account: str, region: str, partition: str = "aws") -> Place:
-        """One region of one account."""
-        return self.places.setdefault((account, region), Place(account, region, partition))
+    def holdings(self, scope: Scope) -> Holdings:
+        """What a scope holds."""
+        return self.scopes.setdefault(scope, Holdings(scope))
 
     def failure_of(self, plan: str, stage: str) -> Failure:
         """The failure set last for a stage of a plan."""

@@ -11,23 +11,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
-from edge_manager import fleet_calls, plan_calls, sts, tag_calls, wire
-from edge_manager.calls import OPERATIONS, Call
-from edge_manager.clock import later
+from edge_manager.api import sts, wire
+from edge_manager.api.throttle import Throttle
+from edge_manager.domain.scope import Scope
 from edge_manager.errors import ApiError, access_denied, quota_reached
-from edge_manager.faults import Fault, Faults, Throttle
-from edge_manager.identity import Caller, identify
-from edge_manager.state import World
+from edge_manager.sandbox import fleet_calls, plan_calls, tag_calls
+from edge_manager.sandbox.calls import OPERATIONS, Call
+from edge_manager.sandbox.clock import later
+from edge_manager.sandbox.faults import Fault, Faults
+from edge_manager.sandbox.identity import Caller, assume, identify
+from edge_manager.sandbox.state import World
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge_manager.clock import Clock
-    from edge_manager.settings import Settings
+    from edge_manager.sandbox.clock import Clock
+    from edge_manager.sandbox.settings import Settings
 
 REGISTERED = (fleet_calls, plan_calls, tag_calls)  # their operations are in OPERATIONS by now
 LOG_LENGTH = 20_000
-NOBODY = Caller("", "", "", "anonymous")
+NOBODY = Caller(Scope("", ""), "", "anonymous")
 
 # The parameter that names what a call is about, and the resource type in its ARN.
 SUBJECTS = {
@@ -68,8 +71,7 @@ class Request:
         """The ARN that an IAM policy would have to allow."""
         for key, kind in SUBJECTS.items():
             if key in self.parameters or key.removesuffix("Name") in self.operation:
-                name = self.parameters.get(key, "*")
-                return f"arn:{self.caller.partition}:sagemaker:{self.caller.region}:{self.caller.account}:{kind}/{name}"
+                return self.caller.scope.arn(kind, self.parameters.get(key, "*"))
         return self.name or "*"
 
 
@@ -128,13 +130,13 @@ class Service:
 
     def obstruct(self, request: Request) -> Fault | None:
         """What stands in the way of a call: a rule, or the account's throttle."""
-        place = (request.caller.account, request.caller.region)
+        scope = request.caller.scope
         if request.refusal is not None:
             return None
-        fault = self.faults.meet(request.operation, request.name, *place)
+        fault = self.faults.meet(request.operation, request.name, *scope)
         rate = self.settings.rate
         if fault is None and rate and not request.is_sts:
-            admitted = self.throttle.admit(place, rate, self.settings.burst, request.arrived)
+            admitted = self.throttle.admit(scope, rate, self.settings.burst, request.arrived)
             fault = None if admitted else Fault(error="ThrottlingException")
         return fault
 
@@ -171,7 +173,7 @@ class Service:
             if fault is not None and fault.mode == "rubbish" and fault.body != "half":
                 return rubbish(fault, b"")
             if request.is_sts:
-                body = sts.answer(request.operation, request.caller, request.parameters, request.id, wall)
+                body = sts.answer(request.caller.identity, request.parameters, assume, request.id, wall)
                 reply = Reply(200, sts.CONTENT_TYPE, body)
             else:
                 reply = Reply(200, wire.CONTENT_TYPE, self._perform(request, self.clock.now(wall)))
@@ -194,8 +196,8 @@ class Service:
                 "code": code,
                 "status": status,
                 "requestId": request.id,
-                "account": request.caller.account,
-                "region": request.caller.region,
+                "account": request.caller.scope.account,
+                "region": request.caller.scope.region,
             }
         )
 
@@ -208,10 +210,10 @@ class Service:
     def _perform(self, request: Request, now: float) -> bytes:
         caller, operation = request.caller, request.operation
         parameters = self.wire.parse(operation, request.parameters)
-        place = self.world.place(caller.account, caller.region, caller.partition)
-        result = OPERATIONS[operation](Call(self.world, place, self.settings, now), parameters)
+        holdings = self.world.holdings(caller.scope)
+        result = OPERATIONS[operation](Call(self.world, holdings, self.settings, now), parameters)
         if "EdgeDeploymentPlanName" in parameters and not operation.startswith(("Describe", "List")):
-            place.note(parameters["EdgeDeploymentPlanName"], now)
+            holdings.note(parameters["EdgeDeploymentPlanName"], now)
         return self.wire.render(operation, result or {})
 
     def _error_of(self, fault: Fault, request: Request) -> ApiError:
@@ -221,7 +223,6 @@ class Service:
             action = f"{service}:{request.operation}"
             message = access_denied(request.caller.arn, action, request.resource).message
         if message is None and fault.error == "ResourceLimitExceeded":
-            caller = request.caller
-            used = len(self.world.place(caller.account, caller.region, caller.partition).plans)
+            used = len(self.world.holdings(request.caller.scope).plans)
             message = quota_reached("Number of edge deployment plans", "EdgeDeploymentPlans", used, used).message
         return ApiError(fault.error, message, fault.status)

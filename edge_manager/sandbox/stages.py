@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edge_manager.clock import later
 from edge_manager.domain.stages import Counts, Life, Run, policy_of
+from edge_manager.sandbox.clock import later
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_manager.settings import Settings
+    from edge_manager.sandbox.settings import Settings
 
 
 class Failure(NamedTuple):

@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from edge_manager.calls import Call
-from edge_manager.client import PREFIX
-from edge_manager.clock import Clock
-from edge_manager.faults import Fault, Faults, Throttle
-from edge_manager.identity import DEFAULT_ACCOUNT
-from edge_manager.plan_calls import describe
-from edge_manager.stages import Failure
-from edge_manager.state import World, device_names
+from edge_manager.api.throttle import Throttle
+from edge_manager.domain.scope import Scope
+from edge_manager.sandbox.calls import Call
+from edge_manager.sandbox.client import PREFIX
+from edge_manager.sandbox.clock import Clock
+from edge_manager.sandbox.faults import Fault, Faults
+from edge_manager.sandbox.identity import DEFAULT_ACCOUNT
+from edge_manager.sandbox.plan_calls import describe
+from edge_manager.sandbox.stages import Failure
+from edge_manager.sandbox.state import World, device_names
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from edge_manager.service import Service
-    from edge_manager.state import Place
+    from edge_manager.sandbox.service import Service
+    from edge_manager.sandbox.state import Holdings
 
 
 class Control:
@@ -73,19 +75,19 @@ class Control:
 
     def overview(self, _request: web.Request, _body: Any) -> dict[str, Any]:
         """What there is, in numbers."""
-        places = [
+        scopes = [
             {
-                "account": place.account,
-                "region": place.region,
-                "plans": len(place.plans),
-                "fleets": len(place.fleets),
-                "devices": sum(len(fleet.devices) for fleet in place.fleets.values()),
-                "packagingJobs": len(place.jobs),
+                "account": scope.account,
+                "region": scope.region,
+                "plans": len(holdings.plans),
+                "fleets": len(holdings.fleets),
+                "devices": sum(len(fleet.devices) for fleet in holdings.fleets.values()),
+                "packagingJobs": len(holdings.jobs),
             }
-            for place in self.service.world.places.values()
+            for scope, holdings in self.service.world.scopes.items()
         ]
         settings = self.service.settings.model_dump(by_alias=True)
-        return {"places": places, "settings": settings, "clock": self.clock(_request, _body)}
+        return {"scopes": scopes, "settings": settings, "clock": self.clock(_request, _body)}
 
     def reset(self, _request: web.Request, _body: Any) -> None:
         """Back to how it was started: empty, initial settings, no faults, real time at the initial speed."""
@@ -168,30 +170,35 @@ class Control:
 
     def plans(self, request: web.Request, _body: Any) -> list[str]:
         """The names of all plans; filters: account, region."""
-        return sorted(name for place in self._places(request) for name in place.plans)
+        return sorted(name for holdings in self._chosen(request) for name in holdings.plans)
 
     def plan(self, request: web.Request, _body: Any) -> dict[str, Any]:
         """A plan as DescribeEdgeDeploymentPlan has it, with its tags, account and region."""
         now = self.service.clock.now(time.time())
-        for place in self._places(request):
-            plan = place.plans.get(request.match_info["name"])
+        for holdings in self._chosen(request):
+            plan = holdings.plans.get(request.match_info["name"])
             if plan is not None:
-                described = describe(plan, Call(self.service.world, place, self.service.settings, now))
-                return {**described, "Tags": plan.tags, "Account": place.account, "Region": place.region}
+                described = describe(plan, Call(self.service.world, holdings, self.service.settings, now))
+                return {
+                    **described,
+                    "Tags": plan.tags,
+                    "Account": holdings.scope.account,
+                    "Region": holdings.scope.region,
+                }
         raise LookupError(f"no plan {request.match_info['name']}")
 
     def seed_fleet(self, _request: web.Request, body: Any) -> dict[str, int]:
         """Add devices to a fleet by a name template, for instance `{fleet}-canary-{number:04d}`."""
-        place = self.service.world.place(body.get("account") or DEFAULT_ACCOUNT, body.get("region") or "us-east-1")
+        scope = Scope(body.get("account") or DEFAULT_ACCOUNT, body.get("region") or "us-east-1")
         names = device_names(body["name"], int(body["devices"]), body.get("template") or "{fleet}-{number:04d}")
-        fleet = place.seed(body["name"], names, self.service.clock.now(time.time()))
+        fleet = self.service.world.holdings(scope).seed(body["name"], names, self.service.clock.now(time.time()))
         return {"devices": len(fleet.devices)}
 
-    def _places(self, request: web.Request) -> Iterator[Place]:
+    def _chosen(self, request: web.Request) -> Iterator[Holdings]:
         account, region = request.query.get("account"), request.query.get("region")
-        for place in self.service.world.places.values():
-            if account in (None, place.account) and region in (None, place.region):
-                yield place
+        for scope, holdings in self.service.world.scopes.items():
+            if account in (None, scope.account) and region in (None, scope.region):
+                yield holdings
 
 
 def _json(handler: Callable[[web.Request, Any], Any]) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -1,4 +1,4 @@
-"""Trouble on demand: rules that make calls fail, vanish or wait, and the throttle of an account."""
+"""Trouble on demand: rules that make calls fail, vanish or wait."""
 
 from __future__ import annotations
 
@@ -77,19 +77,3 @@ class Faults:
             self.met[number] += 1
             return fault
         return None
-
-
-@dataclass
-class Throttle:
-    """Token buckets, one per account and region, filled by the wall clock."""
-
-    buckets: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
-
-    def admit(self, place: tuple[str, str], rate: float, burst: int | None, wall: float) -> bool:
-        """Take a token, if there is one."""
-        size = float(burst or max(1, round(rate)))
-        tokens, since = self.buckets.get(place, (size, wall))
-        tokens = min(size, tokens + (wall - since) * rate)
-        admitted = tokens >= 1
-        self.buckets[place] = (tokens - admitted, wall)
-        return admitted

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edge_manager.calls import Call, Result, check_tag_count, operation, tags_of
+from edge_manager.domain.paging import page
 from edge_manager.errors import ApiError
-from edge_manager.paging import page
-from edge_manager.state import Plan
+from edge_manager.sandbox.calls import Call, Result, check_tag_count, operation, tags_of
+from edge_manager.sandbox.state import Plan
 
 if TYPE_CHECKING:
-    from edge_manager.state import Fleet, Job
+    from edge_manager.sandbox.state import Fleet, Job
 
 
 @operation
@@ -44,9 +44,9 @@ def delete_tags(call: Call, wanted: dict[str, Any]) -> Result:
 def _resource(call: Call, arn: str) -> Plan | Fleet | Job:
     kind, _, name = arn.split(":", 5)[-1].partition("/")
     kinds: dict[str, dict[str, Any]] = {
-        "edge-deployment": call.place.plans,
-        "device-fleet": call.place.fleets,
-        "edge-packaging-job": call.place.jobs,
+        "edge-deployment": call.holdings.plans,
+        "device-fleet": call.holdings.fleets,
+        "edge-packaging-job": call.holdings.jobs,
     }
     resource: Plan | Fleet | Job | None = kinds.get(kind, {}).get(name)
     if resource is None or resource.arn != arn:  # the ARN of another account or region is nobody's here
@@ -57,7 +57,7 @@ def _resource(call: Call, arn: str) -> Plan | Fleet | Job:
 def _touch(call: Call, resource: Plan | Fleet | Job) -> None:
     if call.settings.last_modified_with_tags and isinstance(resource, Plan):
         resource.modified = call.now
-        call.place.note(resource.name, call.now)
+        call.holdings.note(resource.name, call.now)
 
 
 def _listed(tags: dict[str, str]) -> list[dict[str, str]]:

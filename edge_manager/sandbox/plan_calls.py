@@ -5,40 +5,40 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from edge_manager.calls import Call, Result, operation, tags_of
-from edge_manager.clock import later
+from edge_manager.domain.paging import between, page
 from edge_manager.domain.selection import check_selection
 from edge_manager.errors import ApiError, invalid, not_found, quota_reached
-from edge_manager.paging import between, page
-from edge_manager.stages import Stage
-from edge_manager.state import Device, Plan
+from edge_manager.sandbox.calls import Call, Result, operation, tags_of
+from edge_manager.sandbox.clock import later
+from edge_manager.sandbox.stages import Stage
+from edge_manager.sandbox.state import Device, Plan
 
 if TYPE_CHECKING:
     from edge_manager.domain.stages import Counts
-    from edge_manager.state import Fleet
+    from edge_manager.sandbox.state import Fleet
 
 
 @operation
 def create_edge_deployment_plan(call: Call, wanted: dict[str, Any]) -> Result:
     """Create a plan with its stages; `quota_before_name` says which of two refusals comes first."""
     name = wanted["EdgeDeploymentPlanName"]
-    place, settings = call.place, call.settings
+    holdings, settings = call.holdings, call.settings
     if settings.quota_before_name:
         _check_quota(call)
-    if name in place.plans:
+    if name in holdings.plans:
         raise ApiError(settings.duplicate_code, f"Edge deployment plan already exists: {name}")
     tags = tags_of(wanted.get("Tags"), settings)
     _check_stages(wanted.get("Stages", []), [], call)
     _check_quota(call)
     if settings.strict_references:
         for model in wanted["ModelConfigs"]:
-            if model["EdgePackagingJobName"] not in place.jobs:
+            if model["EdgePackagingJobName"] not in holdings.jobs:
                 raise not_found("Edge packaging job", model["EdgePackagingJobName"])
     fleet = _fleet(wanted["DeviceFleetName"], call)
-    arn = place.arn("edge-deployment", name)
+    arn = holdings.scope.arn("edge-deployment", name)
     plan = Plan(name, arn, fleet, wanted["ModelConfigs"], call.now, call.now, tags=tags)
     _append(plan, wanted.get("Stages", []), call)
-    place.plans[name] = plan
+    holdings.plans[name] = plan
     return {"EdgeDeploymentPlanArn": arn}
 
 
@@ -47,7 +47,7 @@ def describe_edge_deployment_plan(call: Call, wanted: dict[str, Any]) -> Result:
     """Describe a plan and a page of its stages."""
     name, lag = wanted["EdgeDeploymentPlanName"], call.settings.describe_lag
     call = _ago(call, lag)
-    plan = call.place.history.plan(name, call.now) if lag else call.place.plans.get(name)
+    plan = call.holdings.history.plan(name, call.now) if lag else call.holdings.plans.get(name)
     if plan is None:
         raise not_found("Edge deployment plan", name)
     described = describe(plan, call)
@@ -74,7 +74,7 @@ def list_edge_deployment_plans(call: Call, wanted: dict[str, Any]) -> Result:
     by_time = "LastModifiedTimeAfter" in wanted or "LastModifiedTimeBefore" in wanted
     plans = [
         plan
-        for plan in (call.place.history.plans(call.now) if lag else call.place.plans.values())
+        for plan in (call.holdings.history.plans(call.now) if lag else call.holdings.plans.values())
         if wanted.get("NameContains", "") in plan.name
         and wanted.get("DeviceFleetNameContains", "") in plan.fleet.name
         and between(plan.created, wanted, "CreationTime")
@@ -98,7 +98,7 @@ def delete_edge_deployment_plan(call: Call, wanted: dict[str, Any]) -> None:
     plan = _plan(call, wanted)
     for stage in plan.stages:
         stage.require_inactive(call.now)
-    del call.place.plans[plan.name]
+    del call.holdings.plans[plan.name]
 
 
 @operation
@@ -162,7 +162,7 @@ def list_stage_devices(call: Call, wanted: dict[str, Any]) -> Result:
             "DeployedStageName": deployed_by.get(name),
             "DeviceFleetName": plan.fleet.name,
             "DeviceName": name,
-            "DeviceArn": call.place.device_arn(plan.fleet, name),
+            "DeviceArn": call.holdings.device_arn(plan.fleet, name),
             "DeviceDeploymentStatus": status,
             "DeviceDeploymentStatusMessage": stage.device_message if status == "FAILED" else None,
             "Description": device and device.description,
@@ -184,16 +184,16 @@ def _ago(call: Call, seconds: float) -> Call:
 
 
 def _check_quota(call: Call) -> None:
-    quota, used = call.settings.quota_in(call.place.account, call.place.region), len(call.place.plans)
+    quota, used = call.settings.quota_in(call.holdings.scope), len(call.holdings.plans)
     if quota is not None and used >= quota:
         raise quota_reached("Number of edge deployment plans", "EdgeDeploymentPlans", quota, used)
 
 
 def _plan(call: Call, wanted: dict[str, Any]) -> Plan:
     name = wanted["EdgeDeploymentPlanName"]
-    if name not in call.place.plans:
+    if name not in call.holdings.plans:
         raise ApiError(call.settings.missing_code, f"Edge deployment plan {name} does not exist.")
-    return call.place.plans[name]
+    return call.holdings.plans[name]
 
 
 def _stage(call: Call, wanted: dict[str, Any]) -> tuple[Plan, Stage]:
@@ -206,9 +206,9 @@ def _stage(call: Call, wanted: dict[str, Any]) -> tuple[Plan, Stage]:
 
 def _fleet(name: str, call: Call) -> Fleet:
     """The fleet of that name, made up on first use unless references are strict."""
-    if name not in call.place.fleets and not call.settings.strict_references:
-        call.place.make_up(name, call.settings, call.now)
-    return call.place.fleet(name)
+    if name not in call.holdings.fleets and not call.settings.strict_references:
+        call.holdings.make_up(name, call.settings, call.now)
+    return call.holdings.fleet(name)
 
 
 def _check_stages(wanted: list[dict[str, Any]], present: list[Stage], call: Call) -> None:

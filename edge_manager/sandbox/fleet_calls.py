@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_manager.calls import Call, Result, operation, tags_of
-from edge_manager.clock import later
+from edge_manager.domain.paging import between, page
 from edge_manager.errors import ApiError, in_use, not_found
-from edge_manager.paging import between, page
-from edge_manager.state import Device, Fleet, Job
+from edge_manager.sandbox.calls import Call, Result, operation, tags_of
+from edge_manager.sandbox.clock import later
+from edge_manager.sandbox.state import Device, Fleet, Job
 
 
 @operation
 def create_device_fleet(call: Call, wanted: dict[str, Any]) -> None:
     """Create a fleet without devices."""
     name = wanted["DeviceFleetName"]
-    if name in call.place.fleets:
+    if name in call.holdings.fleets:
         raise in_use(f"Device fleet {name} already exists.")
-    arn, tags = call.place.arn("device-fleet", name), tags_of(wanted.get("Tags"), call.settings)
-    call.place.fleets[name] = Fleet(name, arn, call.now, call.now, wanted, tags)
+    arn, tags = call.holdings.scope.arn("device-fleet", name), tags_of(wanted.get("Tags"), call.settings)
+    call.holdings.fleets[name] = Fleet(name, arn, call.now, call.now, wanted, tags)
 
 
 @operation
 def describe_device_fleet(call: Call, wanted: dict[str, Any]) -> Result:
     """Describe a fleet."""
-    fleet = call.place.fleet(wanted["DeviceFleetName"])
+    fleet = call.holdings.fleet(wanted["DeviceFleetName"])
     return {**fleet.details, **_summarize_fleet(fleet)}
 
 
@@ -33,7 +33,7 @@ def list_device_fleets(call: Call, wanted: dict[str, Any]) -> Result:
     """List fleets."""
     fleets = [
         fleet
-        for fleet in call.place.fleets.values()
+        for fleet in call.holdings.fleets.values()
         if wanted.get("NameContains", "") in fleet.name
         and between(fleet.created, wanted, "CreationTime")
         and between(fleet.modified, wanted, "LastModifiedTime")
@@ -57,17 +57,17 @@ def list_device_fleets(call: Call, wanted: dict[str, Any]) -> Result:
 @operation
 def delete_device_fleet(call: Call, wanted: dict[str, Any]) -> None:
     """Delete a fleet that no plan uses."""
-    fleet = call.place.fleet(wanted["DeviceFleetName"])
-    users = [plan.name for plan in call.place.plans.values() if plan.fleet is fleet]
+    fleet = call.holdings.fleet(wanted["DeviceFleetName"])
+    users = [plan.name for plan in call.holdings.plans.values() if plan.fleet is fleet]
     if users:
         raise in_use(f"Device fleet {fleet.name} is used by edge deployment plan {users[0]}.")
-    del call.place.fleets[fleet.name]
+    del call.holdings.fleets[fleet.name]
 
 
 @operation
 def register_devices(call: Call, wanted: dict[str, Any]) -> None:
     """Register devices."""
-    fleet = call.place.fleet(wanted["DeviceFleetName"])
+    fleet = call.holdings.fleet(wanted["DeviceFleetName"])
     devices = (
         Device(device["DeviceName"], call.now, device.get("Description"), device.get("IotThingName"))
         for device in wanted["Devices"]
@@ -78,7 +78,7 @@ def register_devices(call: Call, wanted: dict[str, Any]) -> None:
 @operation
 def deregister_devices(call: Call, wanted: dict[str, Any]) -> None:
     """Deregister devices; those of a stage that was started stay in its counts."""
-    fleet = call.place.fleet(wanted["DeviceFleetName"])
+    fleet = call.holdings.fleet(wanted["DeviceFleetName"])
     for name in wanted["DeviceNames"]:
         fleet.devices.pop(name, None)
     fleet.touch(call.now)
@@ -88,7 +88,7 @@ def deregister_devices(call: Call, wanted: dict[str, Any]) -> None:
 def list_devices(call: Call, wanted: dict[str, Any]) -> Result:
     """List devices of one fleet or of all. No device of the sandbox sends heartbeats or reports models."""
     name = wanted.get("DeviceFleetName")
-    fleets = call.place.fleets.values() if name is None else [call.place.fleet(name)]
+    fleets = call.holdings.fleets.values() if name is None else [call.holdings.fleet(name)]
     silent = "LatestHeartbeatAfter" in wanted or "ModelName" in wanted
     devices = [] if silent else [(fleet, device) for fleet in fleets for device in fleet.devices.values()]
     found, token = page(
@@ -100,7 +100,7 @@ def list_devices(call: Call, wanted: dict[str, Any]) -> Result:
 @operation
 def describe_device(call: Call, wanted: dict[str, Any]) -> Result:
     """Describe a device."""
-    fleet = call.place.fleet(wanted["DeviceFleetName"])
+    fleet = call.holdings.fleet(wanted["DeviceFleetName"])
     device = fleet.devices.get(wanted["DeviceName"])
     if device is None:
         raise not_found("Device", wanted["DeviceName"])
@@ -111,16 +111,16 @@ def describe_device(call: Call, wanted: dict[str, Any]) -> Result:
 def create_edge_packaging_job(call: Call, wanted: dict[str, Any]) -> None:
     """Create a packaging job."""
     name = wanted["EdgePackagingJobName"]
-    if name in call.place.jobs:
+    if name in call.holdings.jobs:
         raise in_use(f"Edge packaging job {name} already exists.")
-    ends, arn = later(call.now, call.settings.packaging_duration), call.place.arn("edge-packaging-job", name)
-    call.place.jobs[name] = Job(name, arn, call.now, ends, wanted, tags_of(wanted.get("Tags"), call.settings))
+    ends, arn = later(call.now, call.settings.packaging_duration), call.holdings.scope.arn("edge-packaging-job", name)
+    call.holdings.jobs[name] = Job(name, arn, call.now, ends, wanted, tags_of(wanted.get("Tags"), call.settings))
 
 
 @operation
 def describe_edge_packaging_job(call: Call, wanted: dict[str, Any]) -> Result:
     """Describe a packaging job."""
-    job = call.place.jobs.get(wanted["EdgePackagingJobName"])
+    job = call.holdings.jobs.get(wanted["EdgePackagingJobName"])
     if job is None:
         raise not_found("Edge packaging job", wanted["EdgePackagingJobName"])
     described = {**job.details, **_summarize_job(call, job)}
@@ -135,7 +135,7 @@ def list_edge_packaging_jobs(call: Call, wanted: dict[str, Any]) -> Result:
     """List packaging jobs."""
     jobs = [
         job
-        for job in call.place.jobs.values()
+        for job in call.holdings.jobs.values()
         if wanted.get("NameContains", "") in job.name
         and wanted.get("ModelNameContains", "") in job.details["ModelName"]
         and wanted.get("StatusEquals", job.status(call.now)) == job.status(call.now)
@@ -163,7 +163,7 @@ def list_edge_packaging_jobs(call: Call, wanted: dict[str, Any]) -> Result:
 @operation
 def stop_edge_packaging_job(call: Call, wanted: dict[str, Any]) -> None:
     """Stop a packaging job; one that is over stays as it ended."""
-    job = call.place.jobs.get(wanted["EdgePackagingJobName"])
+    job = call.holdings.jobs.get(wanted["EdgePackagingJobName"])
     if job is None:
         raise ApiError(
             call.settings.missing_code, f"Edge packaging job {wanted['EdgePackagingJobName']} does not exist."
@@ -183,7 +183,7 @@ def _summarize_fleet(fleet: Fleet) -> Result:
 
 def _summarize_device(call: Call, fleet: Fleet, device: Device) -> Result:
     return {
-        "DeviceArn": call.place.device_arn(fleet, device.name),
+        "DeviceArn": call.holdings.device_arn(fleet, device.name),
         "DeviceName": device.name,
         "DeviceFleetName": fleet.name,
         "Description": device.description,

@@ -10,8 +10,8 @@ from edge_manager.errors import invalid
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_manager.settings import Settings
-    from edge_manager.state import Place, World
+    from edge_manager.sandbox.settings import Settings
+    from edge_manager.sandbox.state import Holdings, World
 
     Operation = Callable[["Call", dict[str, Any]], "Result | None"]
 
@@ -23,7 +23,7 @@ class Call:
     """Where and when an operation works."""
 
     world: World
-    place: Place
+    holdings: Holdings
     settings: Settings
     now: float
 

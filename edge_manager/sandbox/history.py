@@ -6,12 +6,12 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from edge_manager.clock import later
+from edge_manager.sandbox.clock import later
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_manager.state import Plan
+    from edge_manager.sandbox.state import Plan
 
 # Nobody asks for what is older; so many changes of one plan are kept in that time.
 MAX_LAG = 300.0
@@ -20,7 +20,7 @@ MAX_CHANGES = 100
 
 @dataclass
 class History:
-    """The plans of one place by name, each with the moments at which it changed; None where it was deleted."""
+    """The plans of one scope by name, each with the moments at which it changed; None where it was deleted."""
 
     changes: dict[str, list[tuple[float, Plan | None]]] = field(default_factory=dict)
     deletions: deque[tuple[float, str]] = field(default_factory=deque)

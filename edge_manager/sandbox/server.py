@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from edge_manager.client import SandboxClient
-from edge_manager.clock import Clock
-from edge_manager.control import Control
-from edge_manager.service import Service
-from edge_manager.settings import Settings
+from edge_manager.sandbox.client import SandboxClient
+from edge_manager.sandbox.clock import Clock
+from edge_manager.sandbox.control import Control
+from edge_manager.sandbox.service import Service
+from edge_manager.sandbox.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

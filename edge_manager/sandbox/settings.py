@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.alias_generators import to_camel
 
-from edge_manager.history import MAX_LAG
+from edge_manager.domain.scope import Scope
+from edge_manager.sandbox.history import MAX_LAG
 
 
 class Settings(BaseModel):
@@ -17,7 +18,7 @@ class Settings(BaseModel):
 
     quota: NonNegativeInt | None = Field(1000, description="plans per account and region; null: no limit")
     quotas: dict[str, NonNegativeInt] = Field(
-        default_factory=dict, description="quota of single places, keyed `account/region`"
+        default_factory=dict, description="quota of single scopes, keyed `account/region`"
     )
     stages_per_plan: PositiveInt = Field(10, description="stages that a plan may have")
     tags_per_resource: PositiveInt = Field(50, description="tags that a resource may have")
@@ -70,6 +71,6 @@ class Settings(BaseModel):
             self.model_dump(by_alias=True) | {to_camel(key): value for key, value in changes.items()}
         )
 
-    def quota_in(self, account: str, region: str) -> int | None:
-        """The quota of plans that holds in one place."""
-        return self.quotas.get(f"{account}/{region}", self.quota)
+    def quota_in(self, scope: Scope) -> int | None:
+        """The quota of plans that holds in one scope."""
+        return self.quotas.get(f"{scope.account}/{scope.region}", self.quota)
