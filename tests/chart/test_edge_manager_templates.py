@@ -116,7 +116,7 @@ def test_every_value_is_documented_and_in_the_schema() -> None:
         ("metrics.port=80", "minimum: got 80, want 1,024"),
         ("networkPolicy.ports[0]=0", "minimum: got 0, want 1"),
         ("rate=-1", "minimum: got -1, want 0"),
-        ("replicaCount=2", "replicaCount: one pod alone serves a SQLite file"),
+        ("replicas=2", "replicas: one pod alone serves a SQLite file"),
         ("metrics.port=4578", "4578 is the port of the API"),
         ("ingress.enabled=true", "an Ingress needs at least one name"),
         ("metrics.enabled=false,metrics.serviceMonitor.enabled=true", "there is nothing to scrape"),
@@ -134,7 +134,7 @@ def test_sqlite_has_one_pod_at_a_time_and_postgresql_as_many_as_are_asked_for(of
     assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
     assert len(of_kind(objects, "PersistentVolumeClaim")) == 1
     assert not of_kind(objects, "PodDisruptionBudget")
-    objects = rendered(offline, POSTGRESQL, "--set=replicaCount=3")
+    objects = rendered(offline, POSTGRESQL, "--set=replicas=3")
     (deployment,) = of_kind(objects, "Deployment")
     assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]["type"]) == (3, "RollingUpdate")
     assert not of_kind(objects, "PersistentVolumeClaim")

@@ -79,8 +79,8 @@ The service's data: SQLite on a volume, or PostgreSQL
 Refuses what cannot work
 */}}
 {{- define "edge-manager.check" -}}
-{{- if and (include "edge-manager.isSqlite" .) (gt (int .Values.replicaCount) 1) }}
-{{- fail "replicaCount: one pod alone serves a SQLite file; more need PostgreSQL, see database.existingSecret" }}
+{{- if and (include "edge-manager.isSqlite" .) (gt (int .Values.replicas) 1) }}
+{{- fail "replicas: one pod alone serves a SQLite file; more need PostgreSQL, see database.existingSecret" }}
 {{- end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
 {{- fail "ingress.hosts: an Ingress needs at least one name" }}
