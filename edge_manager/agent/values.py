@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
-VERSION = re.compile(r"[a-zA-Z0-9 _.]+")
+PACKAGE = re.compile(r"(?P<name>[a-zA-Z0-9](-*[a-zA-Z0-9])*)-(?P<version>[a-zA-Z0-9 _.]+)\.tar\.gz")
 SHORTEST_NAME = 4  # of a model, botocore's bound; a handle may be shorter
-SUFFIX = ".tar.gz"
 MAX_MESSAGE = 1000
 
 
@@ -32,11 +31,10 @@ class Model(NamedTuple):
     @property
     def installed(self) -> Installed:
         """With its name and version, which only its package's name tells: `<model>-<version>.tar.gz`."""
-        stem = self.url.rsplit("/", 1)[-1].removesuffix(SUFFIX)
-        name, _, version = stem.rpartition("-")
-        if not (len(name) >= SHORTEST_NAME and NAME.fullmatch(name) and VERSION.fullmatch(version)):
-            name, version = self.handle, self.sha1[:12]
-        return Installed(self.handle, name, version, self.sha1)
+        found = PACKAGE.fullmatch(self.url.rsplit("/", 1)[-1])
+        if found is None or len(found["name"]) < SHORTEST_NAME:
+            return Installed(self.handle, self.handle, self.sha1[:12], self.sha1)
+        return Installed(self.handle, found["name"], found["version"], self.sha1)
 
 
 @dataclass(frozen=True)
