@@ -46,9 +46,16 @@ class Scraped:
 
 
 @pytest.fixture
-def measured(s3_url: str, s3: Any, tmp_path: Path) -> Iterator[Served]:
-    assert s3
+def measured(s3_url: str, tmp_path: Path) -> Iterator[Served]:
+    """A service of the test's own."""
     with served(sqlite(tmp_path), s3=s3_url, arguments=("--metrics-port", "0")) as service:
+        yield service.start()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A service for tests that count nothing and break nothing."""
+    with served(sqlite(tmp_path_factory.mktemp("store")), arguments=("--metrics-port", "0")) as service:
         yield service.start()
 
 
@@ -105,14 +112,14 @@ def test_what_the_service_did_is_counted(measured: Served, s3: Any) -> None:
     assert ("process_resident_memory_bytes", frozenset[tuple[str, str]]()) in found.samples
 
 
-def test_callers_choose_no_label_and_see_no_name_in_one(measured: Served, s3: Any) -> None:
-    admin = measured.key(Role.ADMIN, ACCOUNT)
-    shop = Shop(measured, s3, ACCOUNT, admin)
+def test_callers_choose_no_label_and_see_no_name_in_one(shared: Served, s3: Any) -> None:
+    admin = shared.key(Role.ADMIN, ACCOUNT)
+    shop = Shop(shared, s3, ACCOUNT, admin)
     shop.fleet("till-1")
     for target in ("SageMaker.Invented", "Rubbish"):
-        assert refused(measured.url, b"{}", X_Amz_Target=target) == 400
-    assert refused(measured.url, b"Action=Invented") == 403
-    found = scrape(measured)
+        assert refused(shared.url, b"{}", X_Amz_Target=target) == 400
+    assert refused(shared.url, b"Action=Invented") == 403
+    found = scrape(shared)
     assert "Invented" not in found.body
     unknown = sum(
         value
@@ -120,12 +127,12 @@ def test_callers_choose_no_label_and_see_no_name_in_one(measured: Served, s3: An
         if name == "edge_manager_calls_total" and ("operation", "Unknown") in labels
     )
     assert unknown == 3
-    for word in (admin.secret, admin.principal.access_key, measured.secret_key, ACCOUNT, "till-1", "shops"):
+    for word in (admin.secret, admin.principal.access_key, shared.secret_key, ACCOUNT, "till-1", "shops"):
         assert word not in found.body
 
 
-def test_the_two_ports_have_nothing_in_common(measured: Served) -> None:
-    for url in (f"{measured.url}/metrics", metrics_url(measured).replace("/metrics", "/healthz")):
+def test_the_two_ports_have_nothing_in_common(shared: Served) -> None:
+    for url in (f"{shared.url}/metrics", metrics_url(shared).replace("/metrics", "/healthz")):
         assert refused(url) == 404
 
 
@@ -142,8 +149,8 @@ def test_a_store_that_does_not_answer_hides_nothing_but_what_is_counted_in_it(me
     assert (found("store_errors_total", kind="other") or 0) >= 1
 
 
-def test_every_metric_is_documented_and_none_that_there_is_not(measured: Served) -> None:
-    exposed = re.findall(r"(?m)^# TYPE (edge_manager_\w+) ", scrape(measured).body)
+def test_every_metric_is_documented_and_none_that_there_is_not(shared: Served) -> None:
+    exposed = re.findall(r"(?m)^# TYPE (edge_manager_\w+) ", scrape(shared).body)
     assert sorted(exposed) == sorted(re.findall(r"(?m)^\| `(edge_manager_\w+)`", DOCS))
 
 

@@ -127,6 +127,8 @@ def test_entrypoint_runs_and_there_is_no_pip(buildah: Run, images: tuple[str, st
         assert '"AccessKeyId": "AKIA' in run(*store, "keys", "create", "--role=admin")
         assert "\tadmin\t" in run(*store, "keys", "list")
         assert "--metrics-port" in run(*entrypoint, "serve", "--help")
+        for name in ("serve", "agent.__main__", "sandbox.server"):  # each needs other libraries
+            run("python", "-c", f"import edge_manager.{name}")
         assert run("sh", "-c", "find /opt -name 'controller*' -o -name 'kopf*' -o -name 'kubernetes*'") == ""
     assert run("sh", "-c", "command -v pip || echo none") == "none"
     ours = "find / -xdev -path /proc -prune -o -path /tmp -prune -o -writable -type f -print 2>/dev/null | head"
