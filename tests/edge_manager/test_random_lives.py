@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test, initialize, precondition, rule
 from sqlalchemy import insert
 
 from edge_manager.domain.access import Principal, Role
@@ -50,11 +50,11 @@ deaths, SAFE = st.integers(0, 40), 40  # it dies if that is less than four, so m
 class Replicas:
     """Services on one store, each of which can be killed and is back at the same address."""
 
-    def __init__(self, store: str, count: int) -> None:
+    def __init__(self, zygote: Zygote, store: str, count: int) -> None:
         self.secret_key = Seal.new_key()
         self.store, self.seal = Store(store), Seal(self.secret_key)
         self.options: dict[str, Any] = {"store": store, "secret_key": self.secret_key, "rate": None}
-        self.zygote = Zygote(dict(os.environ))
+        self.zygote = zygote
         self.ports = [free_port() for _ in range(count)]
         self.numbers = [self.zygote.start(port, **self.options) for port in self.ports]
 
@@ -96,7 +96,8 @@ class Replicas:
         return [Lean(port, key) for port in self.ports]
 
     def close(self) -> None:
-        self.zygote.close()
+        for replica in range(len(self.ports)):
+            self.kill(replica)
         self.store.close()
 
 
@@ -321,9 +322,16 @@ class Lives(RuleBasedStateMachine):
         )
 
 
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    running = Zygote(dict(os.environ))
+    yield running
+    running.close()
+
+
 @pytest.fixture
-def replicas(request: pytest.FixtureRequest, database: str) -> Iterator[Replicas]:
-    running = Replicas(database, getattr(request, "param", 1 if database.startswith("sqlite") else 2))
+def replicas(request: pytest.FixtureRequest, zygote: Zygote, database: str) -> Iterator[Replicas]:
+    running = Replicas(zygote, database, getattr(request, "param", 1 if database.startswith("sqlite") else 2))
     yield running
     running.close()
 
@@ -334,8 +342,9 @@ def test_random_lives_are_as_the_rules_have_them_whoever_is_killed(replicas: Rep
     Lives.replicas = replicas
     Lives.steps = Lives.kills = Lives.counted = Lives.repeated = 0
     least = [LONGER * each for each in ((1400, 70, 40, 70) if replicas.store.is_sqlite else (700, 35, 15, 35))]
-    for _ in range(40 * LONGER):
-        run_state_machine_as_test(Lives, settings=settings(max_examples=10, stateful_step_count=50))
+    for number in range(40 * LONGER):
+        lives = get_state_machine_test(Lives, settings=settings(max_examples=10, stateful_step_count=50))
+        seed(number)(lives)(Lives)
         done = (Lives.steps, Lives.kills, Lives.counted, Lives.repeated)
         if all(map(int.__ge__, done, least)):
             return
