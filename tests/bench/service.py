@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 ACCOUNT, FLEET = "123456789012", "shops"
 SCOPE = Scope(ACCOUNT, REGION)
 FILE = Path(__file__).with_name("service.json")
+PARTS = ["fleet", "rate", "stage"]
 SAMPLES = 15
 GROUP = 500
 progress, output = Console(stderr=True, highlight=False), Console(highlight=False, soft_wrap=True)
@@ -308,9 +309,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--json", type=Path, default=FILE, metavar="FILE", help=f"default: {FILE.name} beside this file"
     )
-    parser.add_argument("parts", nargs="*", default=["fleet", "rate", "stage"], help="default: fleet rate stage")
+    parser.add_argument("parts", nargs="*", default=PARTS, help="default: fleet rate stage; others are kept")
     chosen = parser.parse_args(arguments)
-    found: dict[str, Any] = {
+    kept: dict[str, Any] = json.loads(chosen.json.read_text()) if chosen.json.exists() else {}
+    found: dict[str, Any] = kept | {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"Python {platform.python_version()}, {os.cpu_count()} cores",
         "load_before": round(os.getloadavg()[0], 1),
