@@ -218,6 +218,9 @@ def stage(url: str, folder: Path, count: int) -> dict[str, Any]:
         calls.looks("all answered")
         calls.once("start again", "StartEdgeDeploymentStage", StageName="all")
         calls.looks("started again")
+        calls.once("stop again", "StopEdgeDeploymentStage", StageName="all")
+        calls.once("stop the canary", "StopEdgeDeploymentStage", StageName="canary")
+        calls.once("delete the plan", "DeleteEdgeDeploymentPlan")
         found["memory_mb"] = round(at.processes[0].memory())
         client.close()
     return found
