@@ -63,6 +63,7 @@ class _Tally:
 HEARD = select(DEPLOYMENTS.c.device_id, DEPLOYMENTS.c.start_id, DEPLOYMENTS.c.state).where(
     DEPLOYMENTS.c.device_id.in_(bindparam("devices", expanding=True))
 )
+RUNS = update(DEVICES).where(DEVICES.c.id == bindparam("device")).values(bundle_id=bindparam("bundle"))
 OVER = delete(DEPLOYMENTS).where(
     DEPLOYMENTS.c.start_id == bindparam("start"), DEPLOYMENTS.c.device_id == bindparam("device")
 )
@@ -91,6 +92,7 @@ class _Group:
         self._states = {Key(row.device_id, row.start_id): State(row.state) for row in rows}
         self._tallies: defaultdict[int, _Tally] = defaultdict(_Tally)
         self._over: list[dict[str, int]] = []
+        self._runs: dict[int, dict[str, int]] = {}
         self.moved: dict[Key, dict[str, Any]] = {}
 
     def hear(self, key: Key, said: Said) -> None:
@@ -108,14 +110,15 @@ class _Group:
             values |= {"state": said.answer.state, "message": said.answer.message}
             self._tallies[stage.id].count(said.answer, said.time)
             if said.answer.state is State.SUCCESS and not self._is_outdone(key, stage):
-                runs = update(DEVICES).where(DEVICES.c.id == key.device)
-                self._db.execute(runs, {"bundle_id": stage.bundle_id})
+                self._runs[key.device] = {"device": key.device, "bundle": stage.bundle_id}
         self.moved[key], self._states[key] = values, values["state"]
         earlier = (Key(key.device, start) for start in its[:-1])
         self._over += [{"start": each.start, "device": each.device} for each in earlier if each in self._states]
 
     def write(self) -> None:
         """Write it down."""
+        if self._runs:
+            self._db.execute(RUNS, [self._runs[device] for device in sorted(self._runs)])
         if self._over:
             self._db.execute(OVER, self._over)
         if self.moved:

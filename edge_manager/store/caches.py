@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from edge_manager.domain.numbers import Numbers
 
@@ -19,10 +19,10 @@ class Cache(Generic[Value]):
 
     def __init__(self, size: int, weigh: Callable[[Value], int] = lambda _: 1) -> None:
         self._size, self._weigh, self._lock = size, weigh, threading.Lock()
-        self._found: OrderedDict[int, tuple[Hashable, Value]] = OrderedDict()
+        self._found: OrderedDict[Hashable, tuple[Hashable, Value]] = OrderedDict()
         self._weight = 0
 
-    def get(self, key: int, stamp: Hashable, make: Callable[[], Value]) -> Value:
+    def get(self, key: Hashable, stamp: Hashable, make: Callable[[], Value]) -> Value:
         """The value of this key and stamp."""
         with self._lock:
             known = self._found.get(key)
@@ -47,8 +47,9 @@ class Caches:
     """One set for a process. Numbers of rows are never used again, so they are keys over all scopes."""
 
     def __init__(self) -> None:
-        self.registered: Cache[Numbers] = Cache(2**22, lambda numbers: numbers.weight)  # by fleet and its version
-        self.names: Cache[Mapping[str, int]] = Cache(2**19, len)  # the same, and their numbers
+        weigh = lambda numbers: numbers.weight  # noqa: E731
+        self.registered: Cache[Numbers] = Cache(2**22, weigh)  # by fleet and its version
+        self.containing: Cache[Numbers] = Cache(2**22, weigh)  # the same, by a part of their names
         self.allocations: Cache[list[int]] = Cache(10_000)
-        self.offered: Cache[Numbers] = Cache(2**22, lambda numbers: numbers.weight)  # by start, which never changes
+        self.offered: Cache[Numbers] = Cache(2**22, weigh)  # by start, which never changes
         self.starts: Cache[Sequence[int]] = Cache(2**20, len)  # by fleet and its latest start, the latest first

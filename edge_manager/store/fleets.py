@@ -10,14 +10,14 @@ from edge_manager.domain.numbers import Numbers
 from edge_manager.domain.rules import exists
 from edge_manager.errors import in_use, not_found
 from edge_manager.store.caches import Caches
-from edge_manager.store.queries import Rows, filters, is_descending, numbers, page, reports
+from edge_manager.store.queries import Rows, contains, filters, is_descending, numbers, page, reports
 from edge_manager.store.starts import offered
 from edge_manager.store.tables import DEVICES, FLEETS, PLANS, STARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from edge_manager.domain.scope import Scope
     from edge_manager.store.queries import AnyRow
@@ -50,8 +50,8 @@ class Registered:
 
     def containing(self, part: str) -> Numbers:
         """Those with this in their names."""
-        names = self._caches.names.get(self._fleet, self._version, self._read_names)
-        return Numbers.of(number for name, number in names.items() if part in name)
+        read = lambda: self._read(contains(DEVICES.c.name, part))  # noqa: E731
+        return self._caches.containing.get((self._fleet, part), self._version, read)
 
     def first(self, count: int, taken: Sequence[Numbers]) -> Numbers:
         """The first so many of which none was taken."""
@@ -60,12 +60,9 @@ class Registered:
             rest -= each
         return rest.first(count)
 
-    def _read(self) -> Numbers:
-        return Numbers.of(numbers(self._db, select(DEVICES.c.id.label("number")).where(*self._mine)))
-
-    def _read_names(self) -> dict[str, int]:
-        rows = self._db.execute(select(DEVICES.c.name, DEVICES.c.id).where(*self._mine))
-        return {name: number for name, number in rows}  # noqa: C416  rows are no pairs to mypy
+    def _read(self, *conditions: ColumnElement[bool]) -> Numbers:
+        query = select(DEVICES.c.id.label("number")).where(*self._mine, *conditions)
+        return Numbers.of(numbers(self._db, query))
 
 
 class Fleets:
