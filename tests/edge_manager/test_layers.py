@@ -1,4 +1,4 @@
-"""Arrows point one way: domain <- store <- api <- commands; the domain is pure."""
+"""Arrows point one way: domain <- store <- api <- commands; the domain is pure, the agent apart."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ PURE = {"errors", "clock"}
 ALLOWED = {
     "domain": {"domain", *PURE},
     "store": {"domain", "store", *PURE},
+    "agent": {"agent"},  # a distribution of its own
     "api": {"domain", "store", "api", "artifacts", "faults", "paging", "sts", "wire", *PURE},
 }
 LIBRARIES = {"sqlalchemy": {"store", "api"}, "alembic": {"store"}, "cryptography": {"store"}, "aiohttp": {"api"}}
