@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from edge_manager.agent.values import Model, Offer
 
 RELEASE = "release.json"
+LOCK_TRIES, LOCK_PAUSE = 20, 0.1
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -52,10 +54,8 @@ class Disk:
         except OSError as error:
             raise FolderError(f"The state folder {self.folder} cannot be used: {error.strerror}") from None
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise FolderError(f"The state folder {self.folder} is in use by another agent.") from None
+            if not _lock(descriptor):
+                raise FolderError(f"The state folder {self.folder} is in use by another agent.")
             sync(self.folder)
             yield
         finally:
@@ -66,9 +66,9 @@ class Disk:
         try:
             name = self.current.readlink().name
             found = json.loads((self.releases / name / RELEASE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return Release(name, found["deployment"], tuple(Installed(*fields) for fields in found["models"]))
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        return Release(name, found["deployment"], tuple(Installed(*fields) for fields in found["models"]))
 
     def present(self) -> frozenset[str]:
         """The checksums of the models that are there."""
@@ -175,6 +175,16 @@ def sha1(file: IO[bytes]) -> str:
         digest.update(chunk)
     file.seek(0)
     return digest.hexdigest()
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file. A child that a killed agent had just made holds its lock for a moment, until it is a program."""
+    for _ in range(LOCK_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(LOCK_PAUSE)
+    return False
 
 
 def _content(release: Release) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import signal
@@ -36,7 +37,7 @@ from edge_manager.agent.service import Service
 from edge_manager.agent.values import Failure, Installed, Release
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from edge_manager.agent.config import Config
 
@@ -85,16 +86,22 @@ class Agent:
         try:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._stop)
-            with self._disk.locked():
-                self._state = memory.load(self._memory)
+            with self.ready():
                 self._talk_at = time.monotonic() + random.uniform(0, JITTER * self._config.poll)  # noqa: S311
-                self._tidy()
                 while not self._stopping:
                     self.turn()
                     wait = min(self._talk_at, self._work_at if self._state.job else self._talk_at) - time.monotonic()
                     time.sleep(max(0.0, wait))
         except Stop:
             LOG.info("Stopped")
+
+    @contextlib.contextmanager
+    def ready(self) -> Iterator[None]:
+        """Have the state folder, and go on where the last process ended."""
+        with self._disk.locked():
+            self._state = memory.load(self._memory)
+            self._tidy()
+            yield
 
     def _stop(self, _number: int, _frame: object) -> None:
         self._stopping = True  # an exception is lost where Python runs a destructor
@@ -130,8 +137,13 @@ class Agent:
             if not self._service.is_registered():
                 raise RefusedError(f"{self._config.fleet}/{self._config.device} is not registered with the service.")
             self._registered = True
+        refusal = None
         for result in self._state.results:
-            self._service.beat(self._running(), result)
+            try:
+                self._service.beat(self._running(), result)
+            except RefusedError as error:
+                refusal = error  # no reason not to hear what is to run now
+                continue
             LOG.info("Reported: %s %s", result.offer.deployment, result.status)
             self._keep(reported(self._state, result))
             self._beat_at = time.monotonic() + self._config.heartbeat
@@ -147,6 +159,8 @@ class Agent:
             LOG.info("Deployment %s: %s", state.job.offer.deployment, _named(state.job.offer.models))
             self._working.reset()
             self._work_at = 0.0
+        if refusal is not None:
+            raise refusal
 
     def _work(self) -> None:
         """One step of the job, and what comes of it."""

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 REGION = "eu-west-1"
+PYTHON = os.environ.get("EDGEPLAN_AGENT_PYTHON", sys.executable)  # a device's may be older, with boto3 alone
 GOOD = "ok"  # a file that a model needs to pass the check
 
 
@@ -76,8 +78,7 @@ class Device:
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """The agent as its users start it."""
-        python = os.environ.get("EDGEPLAN_AGENT_PYTHON", sys.executable)  # a device's may be older, with boto3 alone
-        command = [python, "-m", "edge_manager.agent", "--config", str(self.config)]
+        command = [PYTHON, "-m", "edge_manager.agent", "--config", str(self.config)]
         with self.log.open("ab") as log:
             return subprocess.Popen(command, cwd=ROOT, stderr=log, env=environment())
 
@@ -133,7 +134,7 @@ class Agents:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.edge_manager.agents"],
+            [PYTHON, "-m", "tests.edge_manager.agents"],
             cwd=ROOT,
             env=environment(),
             stdin=subprocess.PIPE,
@@ -200,8 +201,9 @@ def main() -> None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"],) * 2)
             try:
                 Agent(config, services[order["config"]]).run()
+            except BaseException:  # noqa: BLE001  whatever it is, a test wants to read it
+                traceback.print_exc()
             finally:
-                sys.stderr.flush()
                 os._exit(0)
         children.append(child)
         sys.stdout.write(f"{child}\n")

@@ -9,24 +9,30 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
+from edge_manager.agent.config import Config, Endpoint
+from edge_manager.agent.decide import State
 from edge_manager.agent.disk import Disk
-from edge_manager.agent.errors import HinderedError, LaterError, UnfitError
+from edge_manager.agent.errors import HinderedError, LaterError, RefusedError, UnfitError
 from edge_manager.agent.fetch import MismatchError, fetch
-from edge_manager.agent.values import Model
+from edge_manager.agent.loop import Agent
+from edge_manager.agent.memory import load, save
+from edge_manager.agent.service import Service
+from edge_manager.agent.values import Failure, Model, Offer, Result
 from tests.edge_manager.agents import GOOD, Agents, Device, gone, kill, package, sha1
 from tests.edge_manager.conftest import named, share
 from tests.edge_manager.zygote import Zygote, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from edge_manager.agent.values import Installed
     from tests.edge_manager.conftest import Shop
 
 VERSIONS = itertools.count()
@@ -331,6 +337,34 @@ def test_what_s3_says_is_taken_for_what_it_is(
     client = contextlib.closing(boto3.client("s3", endpoint_url=between[0], config=once, **keys))
     with client as s3, disk.locked(), pytest.raises(kind, match=message):
         fetch(s3, disk, model, lambda: False)
+
+
+class Picky(Service):
+    """A service that takes no result, and has something new to run."""
+
+    def is_registered(self) -> bool:
+        return True
+
+    def offer(self) -> Offer:
+        return Offer("tills-all-2", (Model("counter", "s3://models/none", "b" * 40),))
+
+    def beat(self, models: Sequence[Installed], result: Result | None = None) -> None:  # noqa: ARG002
+        if result is not None:
+            raise RefusedError("ValidationException")
+
+
+def test_a_result_that_is_refused_is_kept_and_does_not_hide_what_is_to_run(tmp_path: Path) -> None:
+    config = Config("shops", "till-1", Endpoint("http://127.0.0.1:9", "eu-west-1"), Endpoint(None, "eu-west-1"))
+    config = replace(config, folder=tmp_path, poll=30.0)
+    failed = Result(Offer("tills-all-1", ()), 1.0, 2.0, Failure("No."))
+    save(tmp_path / "state.json", State(over="tills-all-1", results=(failed,)))
+    agent = Agent(config, Picky(config))
+    with agent.ready():
+        agent.turn()
+    state = load(tmp_path / "state.json")
+    assert state.results[0] == failed
+    assert state.job is not None
+    assert state.job.offer.deployment == "tills-all-2"
 
 
 # --- downloads ---

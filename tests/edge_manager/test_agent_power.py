@@ -126,7 +126,10 @@ class Bench:
                 time.sleep(0.002)
             longest /= 4
         time.sleep(self.dice.uniform(0, longest))
-        kill(number)
+        try:
+            kill(number)
+        except ProcessLookupError:
+            pytest.fail(f"The agent died by itself: {self.device.said()[-3000:]}")
         self.inspect()
 
     def finish(self) -> None:
