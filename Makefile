@@ -65,6 +65,7 @@ lives: $(STAMP) ## ten times as many random lives of plans and devices as CI has
 lock: ## bring the dependency locks in step (ARGS=--upgrade moves them)
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --extra service --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) packaging/edge-manager/pyproject.toml -c requirements-dev.lock -o requirements-service.lock
 	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | $(COMPILE) - -o requirements-build.lock
 
 clean: ## remove what was built here

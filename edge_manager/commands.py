@@ -6,6 +6,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
+from edge_manager.agent.config import add_options as add_agent_options
+
 if TYPE_CHECKING:
     import argparse
 
@@ -22,6 +24,9 @@ def add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--port", type=int, default=4578)
     serve.add_argument("--tls-cert", metavar="FILE", help="certificate chain; with --tls-key: serve HTTPS")
     serve.add_argument("--tls-key", metavar="FILE")
+    serve.add_argument(
+        "--metrics-port", type=int, metavar="PORT", help="serve Prometheus' metrics there, over HTTP; default: nowhere"
+    )
     serve.add_argument("--quota", type=int, default=1000, help="edge deployment plans per account and region")
     serve.add_argument("--rate", type=float, default=100.0, help="calls a second that a key may make; 0: no limit")
     serve.add_argument("--burst", type=int, help="calls of a key that may come at once; default: one second's worth")
@@ -54,6 +59,12 @@ def add_keys(keys: argparse.ArgumentParser) -> None:
     _add_store(removal)
     removal.add_argument("access_key")
     verbs.add_parser("secret", help="print a new encryption key").set_defaults(run="keys.print_secret")
+
+
+def add_agent(agent: argparse.ArgumentParser) -> None:
+    """Add the options of `agent`, which is a program of its own too."""
+    agent.set_defaults(run="agent.__main__.run")
+    add_agent_options(agent)
 
 
 def add_fleet(fleet: argparse.ArgumentParser) -> None:

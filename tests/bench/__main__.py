@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from edge_manager.client import SandboxClient
+from edge_manager.sandbox.client import SandboxClient
 from playground.cluster import LocalCluster
 from playground.programs.process import spawn, stop
 from tests.bench import measure, report, service

@@ -15,7 +15,7 @@ from edge_manager.domain.scope import Scope
 from edge_manager.domain.selection import Choice, Names, allocate, select
 from edge_manager.domain.stages import Answers, Counts, Heard, Life, Run
 from edge_manager.errors import ApiError
-from edge_manager.stages import Attempt
+from edge_manager.sandbox.stages import Attempt
 
 SCOPE = Scope("111111111111", "eu-west-1")
 
