@@ -1,4 +1,4 @@
-"""Arrows point one way: domain <- store <- api <- commands; the sandbox has no store, the agent stands apart."""
+"""Arrows point one way: domain <- store <- api <- commands; the sandbox has no store, agents stand apart."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ ALLOWED = {
     "domain": {"domain", *SHARED},
     "store": {"domain", "store", *SHARED},
     "agent": {"agent"},  # a distribution of its own
+    "simulate": {"simulate"},  # a client like any other
     "api": {"domain", "store", "api", "artifacts", *SHARED},
     "sandbox": {"domain", "api", "sandbox", *SHARED},
 }
@@ -24,7 +25,7 @@ LIBRARIES = {
     "sqlalchemy": {"store", "api"},
     "alembic": {"store"},
     "cryptography": {"store"},
-    "aiohttp": {"api", "sandbox"},
+    "aiohttp": {"api", "sandbox", "simulate"},
     "prometheus_client": {"api"},
     "pydantic": {"sandbox"},
 }
