@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from controller.cli import main
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 
 REGION = "eu-west-1"
 GOLDEN = Path(__file__).parent / "golden"

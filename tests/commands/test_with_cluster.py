@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 from playground.cluster import Cluster
 from tests.argocd.system import wait_served
 from tests.commands.conftest import Ended
