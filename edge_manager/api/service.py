@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from edge_manager.api import device_calls, fleet_calls, job_calls, plan_calls, sts, tag_calls, wire
-from edge_manager.api.calls import OPERATIONS, Call, Pending, Result
+from edge_manager.api.calls import CONTROL, EDGE, OPERATIONS, Result, names
+from edge_manager.api.stored import Call, Pending
 from edge_manager.domain.access import SUBJECTS
 from edge_manager.errors import ApiError
 from edge_manager.store import devices
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from edge_manager.api.calls import Function
+    from edge_manager.api import ports
     from edge_manager.api.door import Caller, Door
     from edge_manager.api.signatures import Incoming
     from edge_manager.domain.rules import Rules
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 REGISTERED = (device_calls, fleet_calls, job_calls, plan_calls, tag_calls)  # their operations are in OPERATIONS by now
 Found = TypeVar("Found")
-EDGE, CONTROL, TOKENS = "sagemaker-edge", "sagemaker", "sts"
+TOKENS = "sts"
 JSON = "application/json"
 THREADS = 8
 TRIES = 5  # of a device that asks while what it is offered changes
@@ -46,7 +47,7 @@ AUDIT = logging.getLogger("edge_manager.audit")
 @functools.cache
 def codec(service: str) -> wire.Wire:
     """The codec of a service's operations; compiling the model takes a moment, so a process does it once."""
-    return wire.Wire([name for name, operation in OPERATIONS.items() if operation.service == service], service)
+    return wire.Wire(names(service), service)
 
 
 class Reply(NamedTuple):
@@ -84,10 +85,10 @@ class Request:
 class Prepared:
     """An operation on its parameters, of which each try gets a copy of its own."""
 
-    function: Function
+    function: Callable[[ports.Call, dict[str, Any]], Any]
     wanted: dict[str, Any]
 
-    def __call__(self, call: Call) -> Any:
+    def __call__(self, call: ports.Call) -> Any:
         """Do it."""
         return self.function(call, dict(self.wanted))
 
@@ -163,9 +164,8 @@ class Service:
             assume = functools.partial(self._door.assume, principal)
             body = sts.answer(identity, request.wanted, assume, request.id, now)
             return Reply(200, sts.CONTENT_TYPE, body, request.id)
-        operation = OPERATIONS.get(request.operation)
-        if operation is None or operation.service != request.service:
-            raise _unknown(request.operation)
+        codec(request.service).require(request.operation)
+        operation = OPERATIONS[request.operation]
         request.wanted = wire.loads(request.incoming.body)
         principal.check(request.operation, scope, request.wanted if isinstance(request.wanted, dict) else {})
         prepared = Prepared(operation.function, codec(request.service).parse(request.operation, request.wanted))
@@ -207,12 +207,6 @@ def _reply(request: Request, result: Result) -> Reply:
     kind = wire.CONTENT_TYPE if request.service == CONTROL else JSON
     body = codec(request.service).render(request.operation, result)
     return Reply(200, kind, body, request.id)
-
-
-def _unknown(operation: str) -> ApiError:
-    known = operation in codec(CONTROL).known
-    hint = "is not part of this service" if known else "does not exist"
-    return ApiError("UnknownOperationException", f"Operation {operation} {hint}.")
 
 
 def _audit(request: Request, reply: Reply, now: float) -> None:

@@ -35,7 +35,8 @@ def select(selection: Mapping[str, Any], fleet: Collection[str], taken: Collecti
     """The devices that a selection means, in the fleet's order; `taken` are those of earlier stages."""
     kind = selection["DeviceSubsetType"]
     if kind == "SELECTION":
-        return [name for name in dict.fromkeys(selection["DeviceNames"]) if name in fleet]
+        named = frozenset(selection["DeviceNames"])
+        return [name for name in fleet if name in named]
     if kind == "NAMECONTAINS":
         return [name for name in fleet if selection["DeviceNameContains"] in name]
     # A share of the whole fleet, rounded up so that a canary of a small fleet is not empty.

@@ -11,39 +11,40 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
-from edge_manager.api import sts, wire
+from edge_manager.api import fleet_calls, job_calls, plan_calls, sts, tag_calls, wire
+from edge_manager.api.calls import CONTROL, OPERATIONS, names
 from edge_manager.api.throttle import Throttle
+from edge_manager.domain.access import SUBJECTS, resource_of
+from edge_manager.domain.rules import plans_reached
 from edge_manager.domain.scope import Scope
-from edge_manager.errors import ApiError, access_denied, quota_reached
-from edge_manager.sandbox import fleet_calls, plan_calls, tag_calls
-from edge_manager.sandbox.calls import OPERATIONS, Call
+from edge_manager.errors import ApiError, access_denied
 from edge_manager.sandbox.clock import later
 from edge_manager.sandbox.faults import Fault, Faults
 from edge_manager.sandbox.identity import Caller, assume, identify
+from edge_manager.sandbox.memory import Call
 from edge_manager.sandbox.state import World
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from edge_manager.sandbox.clock import Clock
     from edge_manager.sandbox.settings import Settings
 
-REGISTERED = (fleet_calls, plan_calls, tag_calls)  # their operations are in OPERATIONS by now
+REGISTERED = (fleet_calls, job_calls, plan_calls, tag_calls)  # their operations are in OPERATIONS by now
 LOG_LENGTH = 20_000
 NOBODY = Caller(Scope("", ""), "", "anonymous")
 
-# The parameter that names what a call is about, and the resource type in its ARN.
-SUBJECTS = {
-    "EdgeDeploymentPlanName": "edge-deployment",
-    "EdgePackagingJobName": "edge-packaging-job",
-    "DeviceFleetName": "device-fleet",
+# How far behind which reads are.
+LAGS: dict[str, Callable[[Settings], float]] = {
+    "DescribeEdgeDeploymentPlan": lambda settings: settings.describe_lag,
+    "ListEdgeDeploymentPlans": lambda settings: settings.list_lag,
 }
 
 
 @functools.cache
 def codec() -> wire.Wire:
     """The codec of all operations; compiling the model takes a moment, so a process does it once."""
-    return wire.Wire(OPERATIONS)
+    return wire.Wire(names(CONTROL), CONTROL)
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,10 @@ class Request:
     @property
     def resource(self) -> str:
         """The ARN that an IAM policy would have to allow."""
-        for key, kind in SUBJECTS.items():
-            if key in self.parameters or key.removesuffix("Name") in self.operation:
-                return self.caller.scope.arn(kind, self.parameters.get(key, "*"))
-        return self.name or "*"
+        wanted = self.parameters if isinstance(self.parameters, dict) else {}
+        if self.is_sts:
+            return str(wanted.get("RoleArn") or "*")
+        return resource_of(self.operation, self.caller.scope, wanted)
 
 
 class Reply(NamedTuple):
@@ -202,17 +203,16 @@ class Service:
         )
 
     def _parameters(self, operation: str, body: bytes) -> Any:
-        if operation not in OPERATIONS:
-            hint = "is not part of this sandbox" if operation in self.wire.known else "does not exist"
-            raise ApiError("UnknownOperationException", f"Operation {operation} {hint}.")
+        self.wire.require(operation)
         return wire.loads(body)
 
     def _perform(self, request: Request, now: float) -> bytes:
         caller, operation = request.caller, request.operation
         parameters = self.wire.parse(operation, request.parameters)
-        holdings = self.world.holdings(caller.scope)
-        result = OPERATIONS[operation](Call(self.world, holdings, self.settings, now), parameters)
-        if "EdgeDeploymentPlanName" in parameters and not operation.startswith(("Describe", "List")):
+        holdings, found = self.world.holdings(caller.scope), OPERATIONS[operation]
+        lag = LAGS[operation](self.settings) if operation in LAGS else 0
+        result = found.function(Call(self.world, holdings, self.settings, now, lag), parameters)
+        if found.writes and "EdgeDeploymentPlanName" in parameters:
             holdings.note(parameters["EdgeDeploymentPlanName"], now)
         return self.wire.render(operation, result or {})
 
@@ -224,5 +224,5 @@ class Service:
             message = access_denied(request.caller.arn, action, request.resource).message
         if message is None and fault.error == "ResourceLimitExceeded":
             used = len(self.world.holdings(request.caller.scope).plans)
-            message = quota_reached("Number of edge deployment plans", "EdgeDeploymentPlans", used, used).message
+            message = plans_reached(used, used).message
         return ApiError(fault.error, message, fault.status)

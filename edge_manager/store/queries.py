@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Text, cast, func, literal, tuple_
 
+from edge_manager.domain.listings import TIMES, is_descending
+from edge_manager.domain.paging import PAGE, decode, encode
 from edge_manager.errors import invalid
 
 if TYPE_CHECKING:
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Row, Select
 
+    from edge_manager.domain.listings import Listing
+
     AnyRow = Row[*tuple[Any, ...]]
 
-PAGE = 50
 Rows = list["AnyRow"]
 
 
@@ -41,12 +42,7 @@ def page(
     rows = list(connection.execute(ordered))
     if len(rows) <= size:
         return rows, None
-    return rows[:size], _encode(list(rows[size - 1])[-len(keys) :])
-
-
-def is_descending(wanted: Mapping[str, Any]) -> bool:
-    """The order that was asked for; newest first by default."""
-    return str(wanted.get("SortOrder", "Descending")) == "Descending"
+    return rows[:size], encode(list(rows[size - 1])[-len(keys) :])
 
 
 def contains(column: ColumnElement[Any], part: str) -> ColumnElement[bool]:
@@ -59,12 +55,25 @@ def reports(models: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return contains(cast(models, Text), f'"ModelName": {json.dumps(name)}')
 
 
-def filters(
-    wanted: Mapping[str, Any], times: Mapping[str, ColumnElement[Any]], parts: Mapping[str, ColumnElement[Any]]
+def listed(
+    connection: Connection,
+    query: Select[Any],
+    listing: Listing,
+    columns: Mapping[str, ColumnElement[Any]],
+    wanted: Mapping[str, Any],
+) -> tuple[Rows, str | None]:
+    """The page of a listing that was asked for, with its filters and in its order."""
+    keys = [columns[name] for name in listing.order(wanted)]
+    query = query.where(*_filters(wanted, listing, columns))
+    return page(connection, query, keys, wanted, descending=is_descending(wanted))
+
+
+def _filters(
+    wanted: Mapping[str, Any], listing: Listing, columns: Mapping[str, ColumnElement[Any]]
 ) -> list[ColumnElement[bool]]:
     """The conditions of a request: `<time>After`, `<time>Before` and parts of names."""
-    found = [contains(column, wanted[name]) for name, column in parts.items() if wanted.get(name)]
-    for name, column in times.items():
+    found = [contains(columns[part], wanted[name]) for name, part in listing.parts.items() if wanted.get(name)]
+    for name, column in ((name, columns[column]) for name, column in TIMES.items()):
         if (after := wanted.get(f"{name}After")) is not None:
             found.append(column > after)
         if (before := wanted.get(f"{name}Before")) is not None:
@@ -72,16 +81,9 @@ def filters(
     return found
 
 
-def _encode(key: list[Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
-
-
 def _decode(token: str, keys: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
-    try:
-        values = json.loads(base64.urlsafe_b64decode(token))
-    except (ValueError, binascii.Error):
-        raise invalid("Invalid NextToken.") from None
-    if not isinstance(values, list) or len(values) != len(keys) or not all(map(_suits, values, keys)):
+    values = decode(token)
+    if len(values) != len(keys) or not all(map(_suits, values, keys)):
         raise invalid("Invalid NextToken.")  # a token of another operation or order
     return [literal(value, key.type) for value, key in zip(values, keys, strict=True)]
 

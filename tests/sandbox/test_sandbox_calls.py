@@ -267,6 +267,13 @@ def test_fleets_and_devices_are_made_up_unless_references_are_strict(
     sandbox.settings(strict_references=True)
     with pytest.raises(sagemaker.exceptions.ResourceNotFound, match="Edge packaging job counter-v7"):
         create("strict", fleet="cameras")
+    sagemaker.create_compilation_job(
+        CompilationJobName="compiled",
+        RoleArn="arn:aws:iam::123456789012:role/edge",
+        InputConfig={"S3Uri": "s3://bucket/counter.onnx", "Framework": "ONNX"},
+        OutputConfig={"S3OutputLocation": "s3://bucket/compiled/", "TargetDevice": "rasp4b"},
+        StoppingCondition={"MaxRuntimeInSeconds": 60},
+    )
     sagemaker.create_edge_packaging_job(
         EdgePackagingJobName="counter-v7",
         CompilationJobName="compiled",
@@ -327,6 +334,6 @@ def test_packaging_jobs_take_their_time_and_can_be_stopped(sandbox: Sandbox, sag
     sandbox.clock.advance(10)
     described = sagemaker.describe_edge_packaging_job(EdgePackagingJobName="first")
     assert described["EdgePackagingJobStatus"] == "COMPLETED"
-    assert described["ModelArtifact"] == "s3://bucket/models/counter-7.tar.gz"
+    assert described["ModelArtifact"] == "s3://bucket/models/first/counter-7.tar.gz"
     found = sagemaker.list_edge_packaging_jobs(StatusEquals="STOPPED", SortBy="STATUS")["EdgePackagingJobSummaries"]
     assert [job["EdgePackagingJobName"] for job in found] == ["second"]

@@ -12,8 +12,8 @@ import pytest
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
+from edge_manager.api.calls import CONTROL, names
 from edge_manager.api.wire import pattern_of
-from edge_manager.sandbox.calls import OPERATIONS
 from edge_manager.sandbox.service import codec
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def broken_numbers(shape: Any) -> Iterator[tuple[Any, str, str]]:
 
 
 def violations() -> Iterator[Violation]:
-    for operation in OPERATIONS:
+    for operation in names(CONTROL):
         for request, path, says in broken(MODEL.operation_model(operation).input_shape):
             yield Violation(operation, request, path, says)
 
@@ -127,7 +127,7 @@ def test_a_long_name_is_refused_with_both_constraints_that_it_breaks(create: Cal
     )
 
 
-@pytest.mark.parametrize("operation", list(OPERATIONS))
+@pytest.mark.parametrize("operation", names(CONTROL))
 def test_every_sample_request_passes_the_model(operation: str) -> None:
     shape = MODEL.operation_model(operation).input_shape
     assert codec().parse(operation, sample(shape)) == sample(shape)
@@ -207,14 +207,28 @@ PLAN, STAGE, FLEET, JOB = (
 DEVICE = {"DeviceName": "device", "Description": "by the door", "IotThingName": "thing"}
 MODEL_CONFIG = {"ModelHandle": "counter", "EdgePackagingJobName": "edgepackagingjob"}
 SELECTED = {"DeviceSubsetType": "SELECTION", "DeviceNames": ["device", "other"]}
-PACKAGE = {"CompilationJobName": "compiled", "ModelName": "counter", "ModelVersion": "7", "RoleArn": ROLE}
+COMPILED = {"CompilationJobName": "compiled"}
+COMPILE = {
+    "InputConfig": {"S3Uri": "s3://bucket/model.onnx", "Framework": "ONNX"},
+    "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+}
+PACKAGE = {**COMPILED, "ModelName": "counter", "ModelVersion": "7", "RoleArn": ROLE}
 TAGGED = {"ResourceArn": "arn:aws:sagemaker:eu-west-1:123456789012:edge-deployment/edgedeploymentplan"}
 TAGS = [{"Key": "team", "Value": "retail"}]
 
 # A life of a plan that calls every operation once or more, and nothing in it is refused.
 LIFE: list[tuple[str, dict[str, Any]]] = [
     ("CreateDeviceFleet", {**FLEET, "OutputConfig": output(), "RoleArn": ROLE, "Description": "a fleet"}),
+    ("UpdateDeviceFleet", {**FLEET, "OutputConfig": output(), "Description": "the fleet"}),
     ("RegisterDevices", {**FLEET, "Devices": [DEVICE, {"DeviceName": "other"}]}),
+    ("UpdateDevices", {**FLEET, "Devices": [{**DEVICE, "Description": "by the window"}]}),
+    (
+        "CreateCompilationJob",
+        {**COMPILED, **COMPILE, "RoleArn": ROLE, "OutputConfig": {**output(), "TargetDevice": "rasp4b"}},
+    ),
+    ("DescribeCompilationJob", COMPILED),
+    ("ListCompilationJobs", {}),
+    ("StopCompilationJob", COMPILED),
     ("CreateEdgePackagingJob", {**JOB, **PACKAGE, "OutputConfig": output()}),
     ("CreateEdgeDeploymentPlan", {**PLAN, **FLEET, "ModelConfigs": [MODEL_CONFIG], "Tags": TAGS}),
     ("CreateEdgeDeploymentStage", {**PLAN, "Stages": [{**STAGE, "DeviceSelectionConfig": SELECTED}]}),
@@ -230,6 +244,7 @@ LIFE: list[tuple[str, dict[str, Any]]] = [
     ("ListDeviceFleets", {}),
     ("ListDevices", FLEET),
     ("DescribeDevice", {**FLEET, "DeviceName": "device"}),
+    ("GetDeviceFleetReport", FLEET),
     ("DescribeEdgePackagingJob", JOB),
     ("ListEdgePackagingJobs", {}),
     ("StopEdgePackagingJob", JOB),
@@ -241,7 +256,7 @@ LIFE: list[tuple[str, dict[str, Any]]] = [
 
 
 def test_every_answer_has_the_members_that_the_model_requires(sandbox: Sandbox, sagemaker: Any) -> None:
-    assert {operation for operation, _ in LIFE} == set(OPERATIONS)
+    assert {operation for operation, _ in LIFE} == set(names(CONTROL))
     for operation, request in LIFE:
         answer = getattr(sagemaker, xform_name(operation))(**request)
         metadata = answer.pop("ResponseMetadata")

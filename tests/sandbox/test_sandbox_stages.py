@@ -11,10 +11,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from edge_manager.api.calls import OPERATIONS
 from edge_manager.domain.scope import Scope
 from edge_manager.errors import ApiError
-from edge_manager.sandbox.calls import OPERATIONS, Call
 from edge_manager.sandbox.clock import later
+from edge_manager.sandbox.memory import Call
 from edge_manager.sandbox.settings import Settings
 from edge_manager.sandbox.stages import Failure
 from edge_manager.sandbox.state import World, device_names
@@ -171,7 +172,7 @@ def test_each_kind_of_selection_takes_its_devices(sandbox: Sandbox, sagemaker: A
     }
     assert devices == {
         "canary": ["cameras-canary-1", "cameras-canary-2", "cameras-canary-3"],
-        "named": ["cameras-0007", "cameras-0001", "new"],
+        "named": ["cameras-0001", "cameras-0007", "new"],
         "half": ["cameras-0002", "cameras-0003", "cameras-0004", "cameras-0005", "cameras-0006"],
         "rest": [],
     }
@@ -250,7 +251,7 @@ class StageMachine(RuleBasedStateMachine):
 
     def call(self, name: str, **parameters: Any) -> dict[str, Any]:
         call = Call(self.world, self.holdings, self.settings, self.now)
-        return OPERATIONS[name](call, {"EdgeDeploymentPlanName": "plan", **parameters}) or {}
+        return OPERATIONS[name].function(call, {"EdgeDeploymentPlanName": "plan", **parameters}) or {}
 
     def create_plan(self) -> None:
         model = {"ModelHandle": "m", "EdgePackagingJobName": "j"}
