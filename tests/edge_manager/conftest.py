@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from edge_manager.domain.access import Role
 from edge_manager.sandbox.server import Sandbox
 from tests.edge_manager.databases import create_database, postgresql
-from tests.edge_manager.processes import ONCE, REGION, served, sqlite
+from tests.edge_manager.processes import ONCE, REGION, s3_client, s3_server, served, sqlite
 from tests.edge_manager.teams import Rehearsal, Shop
 
 if TYPE_CHECKING:
@@ -43,18 +42,13 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
-    server.stop()
+    with s3_server() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
 def s3(s3_url: str) -> Iterator[Any]:
-    keys = {"aws_access_key_id": "s3", "aws_secret_access_key": "s3"}
-    client = boto3.client("s3", endpoint_url=s3_url, region_name="us-east-1", **keys)
-    client.create_bucket(Bucket="models")
+    client = s3_client(s3_url)
     yield client
     client.close()
 
