@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from edge_manager.api import fleet_calls, job_calls, plan_calls, sts, tag_calls, wire
-from edge_manager.api.calls import CONTROL, OPERATIONS, names
+from edge_manager.api import sts, wire
+from edge_manager.api.calls import CONTROL, OPERATIONS
+from edge_manager.api.dispatch import TOKENS, Reply, answered, asked, codec, parameters, refused
 from edge_manager.api.throttle import Throttle
 from edge_manager.domain.access import SUBJECTS, resource_of
 from edge_manager.domain.rules import plans_reached
@@ -27,10 +26,10 @@ from edge_manager.sandbox.state import World
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from edge_manager.api.calls import Result
     from edge_manager.sandbox.clock import Clock
     from edge_manager.sandbox.settings import Settings
 
-REGISTERED = (fleet_calls, job_calls, plan_calls, tag_calls)  # their operations are in OPERATIONS by now
 LOG_LENGTH = 20_000
 NOBODY = Caller(Scope("", ""), "", "anonymous")
 
@@ -41,23 +40,22 @@ LAGS: dict[str, Callable[[Settings], float]] = {
 }
 
 
-@functools.cache
-def codec() -> wire.Wire:
-    """The codec of all operations; compiling the model takes a moment, so a process does it once."""
-    return wire.Wire(names(CONTROL), CONTROL)
-
-
 @dataclass(frozen=True)
 class Request:
     """A call as it came in; `refusal` is what the front door makes of it."""
 
     id: str
+    service: str
     operation: str
-    is_sts: bool
     caller: Caller
     parameters: Any
     arrived: float
     refusal: ApiError | None = None
+
+    @property
+    def is_sts(self) -> bool:
+        """Whether it is for STS."""
+        return self.service == TOKENS
 
     @property
     def name(self) -> str:
@@ -76,16 +74,7 @@ class Request:
         return resource_of(self.operation, self.caller.scope, wanted)
 
 
-class Reply(NamedTuple):
-    """An answer: HTTP status, content type, body, and the code to record it under."""
-
-    status: int
-    content_type: str
-    body: bytes
-    code: str = "OK"
-
-
-def rubbish(fault: Fault, answer: bytes) -> Reply:
+def rubbish(fault: Fault, answer: bytes, request_id: str) -> Reply:
     """What a proxy puts in the place of an answer, or leaves of one."""
     status = fault.status or 200
     html = f"<html><head><title>{status}</title></head><body><h1>Gateway: {status}</h1></body></html>"
@@ -94,7 +83,7 @@ def rubbish(fault: Fault, answer: bytes) -> Reply:
         "empty": (wire.CONTENT_TYPE, b"{}"),
         "half": (wire.CONTENT_TYPE, answer[: len(answer) // 2]),
     }[fault.body]
-    return Reply(status, content_type, body, fault.mode)
+    return Reply(status, content_type, body, request_id, fault.mode)
 
 
 @dataclass
@@ -110,24 +99,18 @@ class Service:
     late: list[tuple[float, Request]] = field(default_factory=list)
     """Work that is still to be done, with its moment on the sandbox's clock, the first one first."""
     log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=LOG_LENGTH))
-    wire: wire.Wire = field(default_factory=codec)
 
     def open(self, headers: Mapping[str, str], body: bytes, wall: float) -> Request:
         """Find out what is asked for and by whom. Never raises: a refusal is counted like any other call."""
-        target = headers.get("X-Amz-Target")
-        operation, is_sts, caller, parameters, refusal = "Unknown", target is None, NOBODY, {}, None
+        service, operation, form = asked(headers.get("X-Amz-Target"), "", body)
+        caller, wanted, refusal = NOBODY, form or {}, None
         try:
-            if target is None:
-                parameters = dict(parse_qsl(body.decode(errors="replace")))
-                operation = parameters.get("Action", operation)
-            else:
-                operation = target.removeprefix(wire.TARGET_PREFIX)
             caller = identify(headers, self.settings, wall)
-            if target is not None:
-                parameters = self._parameters(operation, body)
+            if service == CONTROL:
+                wanted = parameters(service, operation, body)
         except ApiError as error:
             refusal = error
-        return Request(str(uuid4()), operation, is_sts, caller, parameters, wall, refusal)
+        return Request(str(uuid4()), service, operation, caller, wanted, wall, refusal)
 
     def obstruct(self, request: Request) -> Fault | None:
         """What stands in the way of a call: a rule, or the account's throttle."""
@@ -172,18 +155,16 @@ class Service:
             if fault is not None and fault.mode == "error":
                 raise self._error_of(fault, request)
             if fault is not None and fault.mode == "rubbish" and fault.body != "half":
-                return rubbish(fault, b"")
+                return rubbish(fault, b"", request.id)
             if request.is_sts:
                 body = sts.answer(request.caller.identity, request.parameters, assume, request.id, wall)
-                reply = Reply(200, sts.CONTENT_TYPE, body)
+                reply = Reply(200, sts.CONTENT_TYPE, body, request.id)
             else:
-                reply = Reply(200, wire.CONTENT_TYPE, self._perform(request, self.clock.now(wall)))
-            return rubbish(fault, reply.body) if fault is not None and fault.mode == "rubbish" else reply
+                result = self._perform(request, self.clock.now(wall))
+                reply = answered(request.service, request.operation, result, request.id)
+            return rubbish(fault, reply.body, request.id) if fault is not None and fault.mode == "rubbish" else reply
         except ApiError as error:
-            if request.is_sts:
-                status, body = sts.error(error, request.id)
-                return Reply(status, sts.CONTENT_TYPE, body, error.code)
-            return Reply(error.status, wire.CONTENT_TYPE, wire.render_error(error), error.code)
+            return refused(request.service, error, request.id)
 
     def record(self, request: Request, status: int, code: str) -> None:
         """Count a call and note it in the log."""
@@ -202,25 +183,20 @@ class Service:
             }
         )
 
-    def _parameters(self, operation: str, body: bytes) -> Any:
-        self.wire.require(operation)
-        return wire.loads(body)
-
-    def _perform(self, request: Request, now: float) -> bytes:
+    def _perform(self, request: Request, now: float) -> Result | None:
         caller, operation = request.caller, request.operation
-        parameters = self.wire.parse(operation, request.parameters)
+        wanted = codec(CONTROL).parse(operation, request.parameters)
         holdings, found = self.world.holdings(caller.scope), OPERATIONS[operation]
         lag = LAGS[operation](self.settings) if operation in LAGS else 0
-        result = found.function(Call(self.world, holdings, self.settings, now, lag), parameters)
-        if found.writes and "EdgeDeploymentPlanName" in parameters:
-            holdings.note(parameters["EdgeDeploymentPlanName"], now)
-        return self.wire.render(operation, result or {})
+        result: Result | None = found.function(Call(self.world, holdings, self.settings, now, lag), wanted)
+        if found.writes and "EdgeDeploymentPlanName" in wanted:
+            holdings.note(wanted["EdgeDeploymentPlanName"], now)
+        return result
 
     def _error_of(self, fault: Fault, request: Request) -> ApiError:
         message = fault.message
         if message is None and fault.error in ("AccessDeniedException", "AccessDenied"):
-            service = "sts" if request.is_sts else "sagemaker"
-            action = f"{service}:{request.operation}"
+            action = f"{request.service}:{request.operation}"
             message = access_denied(request.caller.arn, action, request.resource).message
         if message is None and fault.error == "ResourceLimitExceeded":
             used = len(self.world.holdings(request.caller.scope).plans)

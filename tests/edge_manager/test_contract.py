@@ -8,7 +8,8 @@ import botocore.session
 import pytest
 
 from edge_manager.api.calls import OPERATIONS
-from edge_manager.api.service import REGISTERED, codec
+from edge_manager.api.dispatch import codec
+from edge_manager.api.service import REGISTERED
 from edge_manager.errors import ApiError
 from tests.sandbox.test_sandbox_contract import broken, sample
 
