@@ -16,6 +16,7 @@ from edge_manager.api import device_calls, sts
 from edge_manager.api.calls import CONTROL, EDGE, OPERATIONS, Result
 from edge_manager.api.dispatch import TOKENS, Reply, answered, asked, codec, parameters, refused
 from edge_manager.api.stored import Call, Pending
+from edge_manager.api.watch import Watch
 from edge_manager.domain.access import SUBJECTS
 from edge_manager.errors import ApiError
 from edge_manager.store import devices
@@ -54,6 +55,12 @@ class Request:
     wanted: Any = None
 
     @property
+    def known_as(self) -> str:
+        """The operation, or one word for all that there is none of: callers choose what they call it."""
+        known = self.operation in OPERATIONS or self.operation in ("GetCallerIdentity", "AssumeRole")
+        return self.operation if known else "Unknown"
+
+    @property
     def is_change(self) -> bool:
         """Whether it belongs in the audit log: calls that write, results of devices, and keys handed out."""
         if self.service == EDGE:
@@ -85,12 +92,15 @@ class Service:
         rules: Rules,
         *,
         job_created: Callable[[], None] = lambda: None,
+        watch: Watch | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._door, self._rules, self._clock, self._job_created = store, door, rules, clock, job_created
         self._caches = Caches()
         self._threads = ThreadPoolExecutor(THREADS, "call")
-        self._group: Group[Any, bool] = Group(store, devices.apply)
+        self._watch = watch or Watch()
+        apply = functools.partial(devices.apply, self._caches)
+        self._group: Group[Any, bool] = Group(store, apply, committed=self._watch.grouped)
 
     def close(self) -> None:
         """Finish what was begun."""
@@ -103,7 +113,7 @@ class Service:
 
     async def answer(self, incoming: Incoming) -> Reply:
         """Do what a request asks for. Whatever goes wrong, it is answered as AWS does."""
-        request = _open(incoming)
+        request, begun = _open(incoming), time.perf_counter()
         try:
             reply = await self._answer(request)
         except ApiError as error:
@@ -111,6 +121,7 @@ class Service:
         except Exception:  # whatever it was, the caller gets no more than AWS's words
             LOG.exception("%s failed, request %s", request.operation, request.id)
             reply = refusal(request, ApiError("InternalFailure"))
+        self._watch.called(request.known_as, reply.code, time.perf_counter() - begun)
         if request.is_change:
             _audit(request, reply, self._clock())
         return reply
@@ -121,6 +132,7 @@ class Service:
             if not isinstance(found, Pending):
                 return found
             is_news = await asyncio.wrap_future(self._group.submit(found.item))
+            self._watch.heard(found.item, is_news=is_news)
             if is_news or not isinstance(found.item, Fetch):
                 return _reply(request, found.answer)
         return _reply(request, {"Deployments": []})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_manager.domain.jobs import UNDER_WAY, package_url
-from edge_manager.domain.selection import Choice, allocate
+from edge_manager.domain.selection import Choice, Names, allocate
 from edge_manager.sandbox.history import History
 from edge_manager.sandbox.stages import Failure, Stage
 
@@ -157,7 +157,7 @@ class Plan:
         """The devices of each stage: as it was started, else as the fleet stands now."""
         if self._allocation is None or self._allocation[0] != self.target.version:
             choices = [Choice(stage.selection, stage.devices) for stage in self.stages]
-            self._allocation = (self.target.version, allocate(choices, self.target.devices))
+            self._allocation = (self.target.version, allocate(choices, Names(self.target.devices)))
         return self._allocation[1]
 
     def counts(self, now: float) -> list[Counts]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Text, cast, func, literal, tuple_
+from sqlalchemy import Text, cast, func, literal, select, tuple_
 
 from edge_manager.domain.listings import TIMES, is_descending
 from edge_manager.domain.paging import PAGE, decode, encode
 from edge_manager.errors import invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Row, Select
 
@@ -43,6 +44,27 @@ def page(
     if len(rows) <= size:
         return rows, None
     return rows[:size], encode(list(rows[size - 1])[-len(keys) :])
+
+
+def page_of_numbers(after: Callable[[int], Iterator[int]], wanted: Mapping[str, Any]) -> tuple[list[int], str | None]:
+    """The page that was asked for of ascending numbers, and the token of the next one."""
+    last = -1
+    if token := wanted.get("NextToken"):
+        found = decode(token)
+        if len(found) != 1 or not isinstance(found[0], int) or isinstance(found[0], bool):
+            raise invalid("Invalid NextToken.")
+        last = found[0]
+    size = wanted.get("MaxResults") or PAGE
+    found = list(islice(after(last), size + 1))
+    return found[:size], None if len(found) <= size else encode([found[size - 1]])
+
+
+def numbers(connection: Connection, query: Select[Any]) -> list[int]:
+    """The one column `number` of a query: one value on the wire, not a row for each of a hundred thousand."""
+    rows = query.subquery()
+    collect = func.json_group_array if connection.dialect.name == "sqlite" else func.json_agg
+    found = connection.execute(select(cast(collect(rows.c.number), Text))).scalar()
+    return json.loads(found) if found else []
 
 
 def contains(column: ColumnElement[Any], part: str) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""Arrows point one way: domain <- store <- api <- commands, and the sandbox has no store; the domain is pure."""
+"""Arrows point one way: domain <- store <- api <- commands; the sandbox has no store, the agent stands apart."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ SHARED = {"errors"}
 ALLOWED = {
     "domain": {"domain", *SHARED},
     "store": {"domain", "store", *SHARED},
+    "agent": {"agent"},  # a distribution of its own
     "api": {"domain", "store", "api", "artifacts", *SHARED},
     "sandbox": {"domain", "api", "sandbox", *SHARED},
 }
@@ -24,6 +25,7 @@ LIBRARIES = {
     "alembic": {"store"},
     "cryptography": {"store"},
     "aiohttp": {"api", "sandbox"},
+    "prometheus_client": {"api"},
     "pydantic": {"sandbox"},
 }
 

@@ -1,38 +1,36 @@
-"""What happens in the demo, step by step; each step ends when what it promises has been seen, or fails."""
+"""The first act: manifests become plans with an ARN, one meets the quota and gets in when another goes."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Final
 
-from playground.demo.world import NAMESPACE, QUOTA, DemoFailedError, PlanView, Snapshot, World, shipped
+from playground.demo.steps import Steps
+from playground.demo.world import QUOTA, PlanView, SandboxWorld, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playground.demo.view import View
 
-_DEADLINE: Final = 30.0
-_PAUSE: Final = 0.2
 CREATE: Final = "CreateEdgeDeploymentPlan"
 
 
-class Story:
-    """Plays the demo in a world and checks every promise on both sides: in Kubernetes and in AWS."""
+class Plans(Steps):
+    """The first act: manifests become plans, the quota is met, room is made; each promise is checked on both sides."""
 
-    def __init__(self, world: World, view: View) -> None:
-        self._world = world
-        self._view = view
+    def __init__(self, world: SandboxWorld, view: View) -> None:
+        super().__init__(world, view)
+        self._sandbox = world.sandbox
 
-    def set_up(self) -> None:
-        """The resource is known, the operator runs."""
-        self._view.heading("Setting up")
-        self._view.doing("waiting for Kubernetes to serve EdgeDeploymentPlan")
-        self._world.define()
-        self._world.make_namespace()
-        self._until("Kubernetes serves EdgeDeploymentPlan", self._world.defined)
-        self._view.doing("the operator starts")
-        self._world.start_operator()
+    def play(self, *, keep: bool) -> None:
+        """Play the act; everything that it made goes, unless it is to be kept."""
+        self.set_up()
+        self.manifests_become_plans()
+        self.quota_is_met()
+        self.room_is_made()
+        if not keep:
+            self.all_goes()
 
     def manifests_become_plans(self) -> None:
         """Two ordinary manifests: each becomes a plan by one AWS call, its ARN comes back."""
@@ -41,9 +39,9 @@ class Story:
         self._until("store-cameras is Ready and carries the ARN that AWS gave it", self._is_ready("store-cameras"))
         self._apply("staged-rollout.yaml")
         self._until("self-checkout is Ready, with three stages in AWS", self._is_ready("self-checkout"))
-        stages = [stage["StageName"] for stage in self._world.sandbox.plan("self-checkout")["Stages"]]
+        stages = [stage["StageName"] for stage in self._sandbox.plan("self-checkout")["Stages"]]
         self._require(stages == ["canary", "tenth", "fleet"], f"the stages in AWS are {stages}")
-        creates = self._world.sandbox.counts().get(CREATE, 0)
+        creates = self._sandbox.counts().get(CREATE, 0)
         self._require(creates == 2, f"two plans cost {creates} creates")  # noqa: PLR2004
 
     def quota_is_met(self) -> None:
@@ -56,9 +54,9 @@ class Story:
         time.sleep(1)  # creationTimestamp counts whole seconds, and the order of the queue is to be seen
         self._apply("quota/parking-counters.yaml")
         self._until("parking-counters waits behind it", self._is_limited("parking-counters"))
-        before = self._world.sandbox.counts().get(CREATE, 0)
+        before = self._sandbox.counts().get(CREATE, 0)
         self._watch(4.0, "watching how often AWS is asked in the meantime")
-        asked = self._world.sandbox.counts().get(CREATE, 0) - before
+        asked = self._sandbox.counts().get(CREATE, 0) - before
         self._require(asked <= 4, f"in 4 seconds of waiting AWS was asked {asked} times")  # noqa: PLR2004
         self._view.done(f"two plans wait, and in 4 seconds AWS was asked for {asked} more")
 
@@ -72,28 +70,6 @@ class Story:
         self._require(self._limited(seen, "parking-counters"), "parking-counters does not wait any more")
         self._require(len(seen.at_aws) == QUOTA, f"AWS holds {sorted(seen.at_aws)}")
         self._view.done("parking-counters still waits, now first in line")
-
-    def all_goes(self) -> None:
-        """Everything is deleted: nothing is left on either side."""
-        self._view.heading("Everything goes")
-        self._view.command(f"kubectl delete edp --all -n {NAMESPACE}")
-        self._view.doing("waiting for the AWS plans to be deleted")
-        for plan in self._look().plans:
-            self._world.delete(plan.name)
-        self._until(
-            "no object is left in Kubernetes and no plan in AWS",
-            lambda: not (seen := self._look()).plans and not seen.at_aws,
-        )
-
-    def _apply(self, example: str) -> None:
-        self._view.command(f"kubectl apply -f examples/{example} -n {NAMESPACE}")
-        self._view.doing(f"waiting for the operator to take up {example}")
-        self._world.apply(shipped("examples") / example)
-
-    def _delete(self, name: str) -> None:
-        self._view.command(f"kubectl delete edp {name} -n {NAMESPACE}")
-        self._view.doing(f"waiting for {name} to be deleted in AWS")
-        self._world.delete(name)
 
     def _is_ready(self, name: str) -> Callable[[], bool]:
         def check() -> bool:
@@ -115,33 +91,6 @@ class Story:
 
     def _tells_the_truth(self, plan: PlanView) -> bool:
         try:
-            return bool(self._world.sandbox.plan(plan.name)["EdgeDeploymentPlanArn"] == plan.arn)
+            return bool(self._sandbox.plan(plan.name)["EdgeDeploymentPlanArn"] == plan.arn)
         except LookupError:
             return False
-
-    def _look(self) -> Snapshot:
-        seen = self._world.look()
-        self._view.show(seen)
-        return seen
-
-    def _watch(self, seconds: float, doing: str) -> None:
-        self._view.doing(doing)
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            self._world.require_operator()
-            self._look()
-            time.sleep(_PAUSE)
-
-    def _until(self, promise: str, true: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + _DEADLINE
-        while not true():
-            self._world.require_operator()
-            if time.monotonic() > deadline:
-                raise DemoFailedError(f"not within {_DEADLINE:.0f} seconds: {promise}")
-            time.sleep(_PAUSE)
-        self._view.done(promise)
-
-    @staticmethod
-    def _require(true: bool, otherwise: str) -> None:
-        if not true:
-            raise DemoFailedError(otherwise)
