@@ -20,8 +20,9 @@ from moto.server import ThreadedMotoServer
 
 from edge_manager.domain.access import Role
 from tests.edge_manager.agents import GOOD, Agents, Device, gone, kill, package
-from tests.edge_manager.conftest import ACCOUNTS, Shop, named
+from tests.edge_manager.conftest import ACCOUNTS
 from tests.edge_manager.processes import served, sqlite
+from tests.edge_manager.teams import Shop, named
 from tests.edge_manager.zygote import Zygote, free_port
 
 if TYPE_CHECKING:
