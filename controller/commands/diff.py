@@ -96,7 +96,7 @@ async def _compare(asked: list[_Asked], accounts: Accounts, cluster_id: str | No
             )
 
         async def one(key: Key, manifest: Manifest) -> Difference | EdgePlanError:
-            spec = EdgeDeploymentPlanSpec.model_validate(manifest.body["spec"])
+            spec = manifest.spec
             try:
                 plans = accounts.plans(accounts.scope(key.namespace, spec.target))
                 name = spec.edge_deployment_plan_name or key.name
