@@ -72,6 +72,14 @@ class Manifest:
             node, line = step
         return self.first_line + line + 1
 
+    def node_at(self, path: Sequence[str | int]) -> yaml.Node | None:
+        """The value of the field, if it is written in the manifest."""
+        node: yaml.Node | None = self.node
+        for part in path:
+            step = _child(node, part) if node is not None else None
+            node = step[0] if step else None
+        return node
+
 
 def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node, int] | None:
     if isinstance(node, yaml.MappingNode):  # of a key that is there twice the last one counts
@@ -118,11 +126,16 @@ def read(path: Path) -> Iterator[Manifest | Problem]:
     except OSError as error:
         yield Problem(str(path), 1, "", f"cannot be read: {error}", "unreadable")
         return
-    for document in documents(decode(data)):
+    yield from parse(str(path), decode(data))
+
+
+def parse(file: str, text: str) -> Iterator[Manifest | Problem]:
+    """The EdgeDeploymentPlans in the text of a file of that name."""
+    for document in documents(text):
         if isinstance(document, Document):
-            yield from _manifests(str(path), document.node, document.value, document.first_line)
+            yield from _manifests(file, document.node, document.value, document.first_line)
         else:
-            yield Problem(str(path), document.line, "", document.text, "unreadable")
+            yield Problem(file, document.line, "", document.text, "unreadable")
 
 
 def _manifests(file: str, node: yaml.Node, body: Any, first_line: int) -> Iterator[Manifest | Problem]:

@@ -98,6 +98,6 @@ def golden(name: str, text: str) -> None:
     """Compare with a file of golden/; UPDATE_GOLDEN=1 writes it."""
     path = GOLDEN / name
     if os.environ.get("UPDATE_GOLDEN"):
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")
