@@ -44,6 +44,8 @@ class Access:
         self._api = api
         self._objects = client.CustomObjectsApi(api)
         self.namespace = namespace
+        self.trouble: str | None = None
+        """Why what is followed may be out of date, while it is."""
 
     async def get(self, name: str) -> Mapping[str, Any]:
         """The object of that name.
@@ -80,15 +82,17 @@ class Access:
         while True:
             try:
                 items, version = await self._listed(name, everywhere=everywhere)
+                self.trouble = None
                 yield [*items.values()]
                 first = False
                 async for kind, body in self._changes(name, version, everywhere=everywhere):
                     identity = body["metadata"]["uid"]
                     items.pop(identity, None) if kind == "DELETED" else items.update({identity: body})
                     yield [*items.values()]
-            except ObjectError:
+            except ObjectError as error:
                 if first:
                     raise
+                self.trouble = str(error)
                 await asyncio.sleep(_PAUSE)
 
     async def events(self, name: str | None, *, everywhere: bool = False) -> list[Occurrence] | None:
@@ -175,6 +179,3 @@ def _occurrence(item: Mapping[str, Any]) -> Occurrence:
         name=str(mapping(item.get("involvedObject")).get("name")),
         count=int(series.get("count") or item.get("count") or 1),
     )
-
-
-__all__ = ["Access", "ObjectGone", "Occurrence", "open_access"]

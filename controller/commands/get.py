@@ -3,11 +3,12 @@
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -16,6 +17,7 @@ from controller.commands.options import ClusterFlags, cluster_options, output_op
 from controller.commands.session import DONE, NO, complain, resource_of, with_cluster, write_bodies
 from controller.commands.view import detail, overview
 from controller.domain.resource import parse
+from controller.engine.ports import ObjectError
 
 _FRAMES = 2  # a second: a countdown goes by seconds
 _EVENTS_EVERY = 5.0  # seconds between two looks at events while nothing else changes
@@ -73,14 +75,27 @@ def _overview(bodies: Sequence[Mapping[str, Any]], width: int, *, everywhere: bo
 class _Picture:
     """What is known by now, to be drawn whenever the terminal wants it."""
 
-    def __init__(self, name: str | None, console: Console, *, everywhere: bool) -> None:
+    def __init__(self, access: Access, name: str | None, console: Console, *, everywhere: bool) -> None:
+        self._access = access
         self.bodies: Sequence[Mapping[str, Any]] = ()
         self.events: Sequence[Occurrence] | None = ()
         self.name = name
         self._console = console
         self._everywhere = everywhere
 
+    async def look_at_events(self) -> None:
+        """Read the events of the one plan; those known stay where they cannot be had now."""
+        if self.name is not None:
+            with suppress(ObjectError):
+                self.events = await self._access.events(self.name)
+
     def __rich__(self) -> RenderableType:
+        if self._access.trouble is None:
+            return self._objects()
+        old = Text(f"not up to date: {self._access.trouble}", style="bold yellow")
+        return Group(self._objects(), Text(), old)
+
+    def _objects(self) -> RenderableType:
         if self.name is None:
             return _overview(self.bodies, self._console.width, everywhere=self._everywhere)
         if not self.bodies:
@@ -93,13 +108,11 @@ async def _follow(access: Access, name: str | None, *, everywhere: bool) -> int:
     if name:
         await resource_of(access, name)  # not there at all: told as such
     console = make_console()
-    picture = _Picture(name, console, everywhere=everywhere)
-    changed = asyncio.Event()
+    picture = _Picture(access, name, console, everywhere=everywhere)
 
     async def keep_events() -> None:
-        while name is not None:
-            picture.events = await access.events(name)
-            changed.set()
+        while True:
+            await picture.look_at_events()
             await asyncio.sleep(_EVENTS_EVERY)
 
     reading = asyncio.create_task(keep_events())
@@ -107,17 +120,16 @@ async def _follow(access: Access, name: str | None, *, everywhere: bool) -> int:
         with _drawing(console, picture):
             async for bodies in access.follow(name, everywhere=everywhere):
                 picture.bodies = bodies
-                if name and bodies:
-                    picture.events = await access.events(name)
+                await picture.look_at_events()
                 if not console.is_terminal:
                     console.print(picture)
                     console.print()
                 if name and not bodies:
-                    complain(f"{access.namespace}/{name} is gone")
-                    return NO
+                    break
     finally:
         reading.cancel()
-    return DONE
+    complain(f"{access.namespace}/{name} is gone")
+    return NO
 
 
 def _drawing(console: Console, picture: _Picture) -> Live:

@@ -12,6 +12,9 @@ import pytest
 
 from controller.cli import main
 from edge_manager.server import Sandbox
+from playground.cluster import Cluster
+from tests.argocd.system import wait_served
+from tests.integration.operators import World
 
 REGION = "eu-west-1"
 GOLDEN = Path(__file__).parent / "golden"
@@ -92,6 +95,15 @@ def edgeplan(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> Callable[.
         return Ended(code, out, err)
 
     return run
+
+
+@pytest.fixture
+def world(cluster: Cluster, namespace: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The shared cluster with the CRD in it, named by KUBECONFIG."""
+    cluster.kubectl("apply", "--server-side", "-f", str(Path(__file__).parents[2] / "crds"))
+    wait_served(cluster, "edgeplan.dev/v1alpha1", {"edgedeploymentplans"})
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    return World(cluster, namespace, sandbox)
 
 
 def golden(name: str, text: str) -> None:
