@@ -14,7 +14,7 @@ from kubernetes.aio import client, config, watch
 
 from controller.cluster.connection import configuration, connect, mapping, status_of, translated
 from controller.domain.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
-from controller.engine.ports import ObjectError, ObjectGone
+from controller.engine.ports import ObjectError
 
 _PATIENCE = 15.0  # seconds for one answer
 _WATCH = 30  # seconds until a watch is begun again with a new list: one that went silent is found out by then
