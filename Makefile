@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 COMPILE := uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format generate bench soak lock clean
+.PHONY: help demo test lint format generate bench soak lives lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,16 +50,22 @@ generate: $(STAMP) ## regenerate what is generated from the models
 	$(BIN)/python charts/generate.py
 	$(BIN)/python argocd/generate.py
 
-bench: $(STAMP) ## measure the operator on this machine
+bench: $(STAMP) ## measure the operator on this machine (ARGS=service: the Edge Manager service)
+ifneq ($(firstword $(ARGS)),service)
 	@$(BIN)/python -m playground.programs etcd kube-apiserver kubectl
+endif
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 soak: $(STAMP) ## 100,000 random steps against the whole life of a plan
 	@$(BIN)/python -m pytest tests/life --hypothesis-profile=soak -p no:xdist --timeout=0 $(ARGS)
 
+lives: $(STAMP) ## ten times as many random lives of plans and devices as CI has time for
+	@EDGE_MANAGER_LIVES=10 $(BIN)/python -m pytest tests/edge_manager/test_random_lives.py -p no:xdist --timeout=0 $(ARGS)
+
 lock: ## bring the dependency locks in step (ARGS=--upgrade moves them)
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --extra service --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) packaging/edge-manager/pyproject.toml -c requirements-dev.lock -o requirements-service.lock
 	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | $(COMPILE) - -o requirements-build.lock
 
 clean: ## remove what was built here

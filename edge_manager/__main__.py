@@ -1,4 +1,4 @@
-"""`python -m edge_manager`: the sandbox, the service and its keys."""
+"""`python -m edge_manager`: the sandbox, the service, its keys, and a device's agent."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from edge_manager import commands
-from edge_manager.server import run
-from edge_manager.settings import Settings
+from edge_manager.sandbox.server import run
+from edge_manager.sandbox.settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands.add_serve(subcommands.add_parser("serve", help="run the service for real devices"))
     commands.add_keys(subcommands.add_parser("keys", help="make, list and delete access keys"))
+    commands.add_agent(subcommands.add_parser("agent", help="run the agent of a device"))
+    commands.add_fleet(subcommands.add_parser("fleet", help="simulate a fleet of devices"))
     parsed = parser.parse_args(arguments)
     if "run" in parsed:
         return commands.run(parsed)

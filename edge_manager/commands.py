@@ -6,6 +6,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
+from edge_manager.agent.config import add_options as add_agent_options
+
 if TYPE_CHECKING:
     import argparse
 
@@ -22,6 +24,9 @@ def add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--port", type=int, default=4578)
     serve.add_argument("--tls-cert", metavar="FILE", help="certificate chain; with --tls-key: serve HTTPS")
     serve.add_argument("--tls-key", metavar="FILE")
+    serve.add_argument(
+        "--metrics-port", type=int, metavar="PORT", help="serve Prometheus' metrics there, over HTTP; default: nowhere"
+    )
     serve.add_argument("--quota", type=int, default=1000, help="edge deployment plans per account and region")
     serve.add_argument("--rate", type=float, default=100.0, help="calls a second that a key may make; 0: no limit")
     serve.add_argument("--burst", type=int, help="calls of a key that may come at once; default: one second's worth")
@@ -41,7 +46,8 @@ def add_keys(keys: argparse.ArgumentParser) -> None:
     create.add_argument("--account", default=DEFAULT_ACCOUNT)
     create.add_argument("--region", help="the only region of the key; default: all, for a device AWS_REGION")
     create.add_argument("--fleet", help="of a device")
-    create.add_argument("--device")
+    create.add_argument("--device", action="append", default=[], help="again for more: a key, and a line, for each")
+    create.add_argument("--devices-file", metavar="FILE", help="names of devices, one a line; - for standard input")
     create.add_argument(
         "--assume", action="append", default=[], metavar="ACCOUNT", help="may assume roles of this account too"
     )
@@ -55,6 +61,32 @@ def add_keys(keys: argparse.ArgumentParser) -> None:
     verbs.add_parser("secret", help="print a new encryption key").set_defaults(run="keys.print_secret")
 
 
+def add_agent(agent: argparse.ArgumentParser) -> None:
+    """Add the options of `agent`, which is a program of its own too."""
+    agent.set_defaults(run="agent.__main__.run")
+    add_agent_options(agent)
+
+
+def add_fleet(fleet: argparse.ArgumentParser) -> None:
+    """Add the verbs of `fleet`."""
+    verbs = fleet.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    simulate = verbs.add_parser("simulate", help="play the agents of a fleet, over HTTP")
+    simulate.set_defaults(run="simulate.command.simulate")
+    names = ("AWS_ENDPOINT_URL_SAGEMAKER_EDGE", "AWS_ENDPOINT_URL_SAGEMAKER", "AWS_ENDPOINT_URL")
+    url = next((os.environ[name] for name in names if os.environ.get(name)), "http://127.0.0.1:4578")
+    simulate.add_argument("--endpoint-url", default=url, metavar="URL", help=f"the service, default {url}")
+    simulate.add_argument("--region", help="default: AWS_REGION or the profile's")
+    simulate.add_argument("--fleet", default="simulated", help="made, and its devices registered, where missing")
+    simulate.add_argument("--devices", type=int, required=True, metavar="N")
+    simulate.add_argument("--keys", metavar="FILE", help="keys of devices, from `keys create`; default: the caller's")
+    simulate.add_argument("--interval", type=float, default=60, metavar="SECONDS", help="between polls of a device")
+    simulate.add_argument("--work", type=float, default=5, metavar="SECONDS", help="that a deployment takes")
+    simulate.add_argument("--fail-percent", type=float, default=0, metavar="P", help="of the deployments that fail")
+    simulate.add_argument("--duration", type=float, metavar="SECONDS", help="default: until it is interrupted")
+    simulate.add_argument("--report", type=float, default=5, metavar="SECONDS", help="between lines")
+    simulate.add_argument("--json", metavar="FILE", help="write the figures there at the end")
+
+
 def _add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", default=os.environ.get(STORE, DEFAULT_STORE), help=f"database URL, default ${STORE}")
     parser.add_argument("--secret-key-file", metavar="FILE", help=f"file with the encryption key, default ${SECRET}")
@@ -62,5 +94,5 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Run the command that was parsed; the process's exit code."""
-    module, _, name = parsed.run.partition(".")
+    module, _, name = parsed.run.rpartition(".")
     return int(getattr(importlib.import_module(f"edge_manager.{module}"), name)(parsed))

@@ -36,24 +36,37 @@ def secret_key(parsed: argparse.Namespace) -> str:
 
 
 def create_key(parsed: argparse.Namespace) -> int:
-    """Make a key and print it, this one time."""
+    """Make a key, or one for each device, and print them, this one time."""
     wanted = _wanted(parsed)
-    if (wanted.role is Role.DEVICE) != bool(wanted.fleet and wanted.device):
-        sys.exit("--fleet and --device go with --role device, and with no other.")
     seal, store = keys.Seal(secret_key(parsed)), Store(parsed.store)
-    key = store.write(lambda db: keys.create(db, seal, round(time.time(), 3), wanted))
+    made = store.write(lambda db: keys.create_all(db, seal, round(time.time(), 3), wanted))
     store.close()
-    print(json.dumps({"Version": 1, "AccessKeyId": key.principal.access_key, "SecretAccessKey": key.secret}))  # noqa: T201
+    for key in made:
+        line = {"Version": 1, "AccessKeyId": key.principal.access_key, "SecretAccessKey": key.secret}
+        if key.principal.device is not None:
+            line |= {"Fleet": key.principal.fleet, "Device": key.principal.device}
+        print(json.dumps(line))  # noqa: T201
     return 0
 
 
-def _wanted(parsed: argparse.Namespace) -> Principal:
-    role, region = Role(parsed.role), parsed.region
+def _wanted(parsed: argparse.Namespace) -> list[Principal]:
+    role, region, devices = Role(parsed.role), parsed.region, _devices(parsed)
+    if (role is Role.DEVICE) != bool(parsed.fleet and devices):
+        sys.exit("--fleet and --device go with --role device, and with no other.")
     if role is Role.DEVICE and region is None:
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         if region is None:
             sys.exit("A device's key needs its region: --region or AWS_REGION.")
-    return Principal("", parsed.account, "", role, region, parsed.fleet, parsed.device, tuple(parsed.assume))
+    named: list[str | None] = [*devices] or [None]
+    common = ("", parsed.account, "", role, region, parsed.fleet)
+    return [Principal(*common, device, tuple(parsed.assume)) for device in named]
+
+
+def _devices(parsed: argparse.Namespace) -> list[str]:
+    if parsed.devices_file is None:
+        return list(parsed.device)
+    text = sys.stdin.read() if parsed.devices_file == "-" else Path(parsed.devices_file).read_text(encoding="utf-8")
+    return [*parsed.device, *(line.strip() for line in text.splitlines() if line.strip())]
 
 
 def list_keys(parsed: argparse.Namespace) -> int:

@@ -30,6 +30,7 @@ def serve(parsed: argparse.Namespace) -> int:
             burst=parsed.burst,
             tls_cert=parsed.tls_cert,
             tls_key=parsed.tls_key,
+            metrics_port=parsed.metrics_port,
         )
     )
     return 0

@@ -11,6 +11,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="playground", description="Try the operator on this machine.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
     demo = commands.add_parser("demo", help="see it all work on this machine")
+    demo.add_argument(
+        "--devices", action="store_true", help="the second act: models on devices, by the Edge Manager and its agents"
+    )
     demo.add_argument("--keep", action="store_true", help="leave everything running to play with, until Ctrl-C")
     demo.add_argument("--embedded", action="store_true", help="use an in-process Kubernetes")
     cluster = commands.add_parser("cluster", help="run a local Kubernetes API to play with")
@@ -21,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     if parsed.command == "demo":
         from playground.demo import run  # noqa: PLC0415 - a cluster needs none of it
 
-        return run(keep=parsed.keep, embedded=parsed.embedded)
+        return run(keep=parsed.keep, embedded=parsed.embedded, devices=parsed.devices)
     from playground.cluster import run as run_cluster  # noqa: PLC0415
 
     return run_cluster(controller_manager=parsed.controller_manager)

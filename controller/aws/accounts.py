@@ -7,7 +7,7 @@ closed to whoever asks: neither names of accounts nor whether there is one of th
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,6 +36,7 @@ class Accounts:
         timeout: float,
         endpoint_url: str | None = None,
         own: OwnAccount | None = None,
+        may_call: Callable[[], bool] = lambda: True,
     ) -> None:
         self._own = own or OwnAccount()
         self._region = region or (self._own.regions[0] if self._own.regions else None)
@@ -43,6 +44,7 @@ class Accounts:
         self._threads = threads
         self._timeout = timeout
         self._endpoint_url = endpoint_url
+        self._may_call = may_call
         self._plans: dict[Scope, SageMakerPlans] = {}
 
     def plans(self, scope: Scope) -> SageMakerPlans:
@@ -56,6 +58,7 @@ class Accounts:
                 make_sts=lambda: self._sts(scope),
                 account_id=account.id if account else None,
                 identity=not self._answers_for_both(),
+                may_call=self._may_call,
             )
         self._let_go(scope)
         return self._plans[scope]

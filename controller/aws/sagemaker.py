@@ -31,12 +31,17 @@ from controller.aws.requests import request_of
 from controller.domain.actions import Action, CreatePlan
 from controller.domain.observed import Created, ObservedPlan, PlanSummary
 from controller.domain.resource import Scope, account_of
-from controller.engine.ports import AwsError
+from controller.engine.ports import AwsError, EdgePlanError
 
 LIST_PAGE = 100
 STAGE_PAGE = 10
 IDENTITY_HOLDS = timedelta(minutes=5)
 _DATE_IS_COARSE = timedelta(seconds=2)  # the Date header has whole seconds, and is written after the work
+
+
+class NotLeading(EdgePlanError):  # noqa: N818 - a state, not a fault
+    """The call was not made: another operator acts by now."""
+
 
 PageT = TypeVar("PageT", bound=Page)
 _T = TypeVar("_T")
@@ -65,6 +70,7 @@ class SageMakerPlans:
         make_sts: Callable[[], Any] | None = None,
         account_id: str | None = None,
         identity: bool = True,
+        may_call: Callable[[], bool] = lambda: True,
     ) -> None:
         self._scope = scope
         self._makers = {"sagemaker": make_client} | ({"sts": make_sts} if make_sts else {})
@@ -75,6 +81,7 @@ class SageMakerPlans:
         self._under_way = 0
         self._known_id = account_id
         self._identity = identity
+        self._may_call = may_call
         self._asked_id: tuple[str, float] | None = None
         self.last_used = time.monotonic()
         """When the latest call ended, by the monotonic clock."""
@@ -177,15 +184,20 @@ class SageMakerPlans:
         try:
             client = await self._client(service)
             loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._threads, client._make_api_call, operation, request)  # noqa: SLF001 - the method behind every client method
-            return parse(answer)
-        except AwsError:
-            raise  # the role could not be assumed: no call was made
+            return parse(await loop.run_in_executor(self._threads, self._make, client, operation, request))
+        except EdgePlanError:
+            raise  # the role could not be assumed, or another operator leads: no call was made
         except Exception as error:
             raise AwsError(failure_of(operation, error)) from error
         finally:
             self._under_way -= 1
             self.last_used = time.monotonic()
+
+    def _make(self, client: Any, operation: str, request: Mapping[str, Any]) -> Any:
+        """Make the call, in a thread, if it is still this process's to make: it may have waited for its turn."""
+        if not self._may_call():
+            raise NotLeading(f"{operation} was not called: another operator leads")
+        return client._make_api_call(operation, request)  # noqa: SLF001 - the method behind every client method
 
     async def _client(self, service: str) -> Any:
         if self._threads is None:

@@ -90,7 +90,7 @@ def _operate(chosen: Settings) -> bool:
         liveness_endpoint=chosen.liveness,
         stop_flag=operator.deaf,
     )
-    return operator.deaf.is_set()
+    return operator.restarts
 
 
 def _log(chosen: Settings) -> None:

@@ -60,8 +60,7 @@ def take_away(resource: Resource, given: Circumstances) -> Talk:
     if (refusal := scope_refused(resource, given)) is not None:
         return Result(refusal)
     desired = Desired(name, spec, Owner.of(resource, given.cluster))
-    known = Findings.of(given)
-    found = yield from observe(resource, desired, given, known, tags=True)
+    found = yield from observe(resource, desired, given, Findings.of(given), tags=True)
     if isinstance(found, Result):
         return found
     decision = decide_deletion(desired, found.observed, given)
@@ -70,10 +69,8 @@ def take_away(resource: Resource, given: Circumstances) -> Talk:
         text = f"a create of the AWS plan {name} may still be under way; looking again until it cannot be"
         return Result(Waiting(min(doubt, STAGE_POLL), Reason.SETTLING, text), found)
     acted = yield from apply(decision.actions, decision.outcome, resource, given, found)
-    if isinstance(acted, Result):
-        return acted
-    assert isinstance(acted, Findings)  # noqa: S101 - a deletion looks again in its next attempt, not in this one
-    return Result(final(decision.outcome), acted)
+    assert not isinstance(acted, Refused)  # noqa: S101 - a deletion looks again in its next attempt, not in this one
+    return acted if isinstance(acted, Result) else Result(final(decision.outcome), acted)
 
 
 def _doubted_until(resource: Resource, given: Circumstances, found: Findings) -> timedelta:
@@ -105,8 +102,7 @@ def keep(resource: Resource, given: Circumstances) -> Talk:
         if isinstance(step, Result):
             return step
         found = step
-        ours = found.observed is not None and relation(found.observed, desired.owner, resource.status) is Relation.OURS
-        if not ours:
+        if found.observed is None or relation(found.observed, desired.owner, resource.status) is not Relation.OURS:
             return Result(name_conflict(desired, holder))
     return (yield from _converge(resource, desired, given, found))
 
@@ -132,14 +128,14 @@ def _converge(resource: Resource, desired: Desired, given: Circumstances, found:
     status, manages = resource.status, desired.spec.manages
     # After a failure nobody knows how far the last attempt came, so the retry looks at the tags too.
     tags = not (status.has_plan and manages) or owes(given) != () or bool(given.wakes) or status.retry is not None
-    look, refused = not found.looked and _looks_first(resource, desired, given), None
+    look, refused, whose = not found.looked and _looks_first(resource, desired, given), None, found.looked
     outcome: Outcome | Next = Next(Reason.CHANGING_STAGES, "looking again")
     for _ in range(_MOST_LOOKS):
         if look:
             step = yield from observe(resource, desired, given, found, tags=tags, refused=refused)
             if isinstance(step, Result):
                 return step
-            found = step
+            found, whose = step, whose or tags
         given = replace(given, applied_tag_keys=found.applied_tag_keys)
         if not manages:
             return _observed(desired, given, found)
@@ -147,6 +143,9 @@ def _converge(resource: Resource, desired: Desired, given: Circumstances, found:
         decision = decide(desired, found.observed, given)
         if decision.actions and (rest := _at_rest(resource, given, found)) is not None:
             return rest
+        if decision.actions and found.observed is not None and not whose:
+            tags = True  # whose the plan is decides whether it may be changed, and a look without tags does not say
+            continue
         outcome = decision.outcome
         acted = yield from apply(decision.actions, outcome, resource, given, found, refused=refused)
         if isinstance(acted, Result):
@@ -166,9 +165,8 @@ def _converge(resource: Resource, desired: Desired, given: Circumstances, found:
 
 def _observed(desired: Desired, given: Circumstances, found: Findings) -> Result:
     outcome = pending(desired, found.observed, given)
-    if isinstance(outcome, Stalled) and outcome.reason is Reason.NOT_PERMITTED:
-        found = Findings(looked=True)  # nothing of that plan is for this status
-    return result(outcome, given, found)
+    hidden = isinstance(outcome, Stalled) and outcome.reason is Reason.NOT_PERMITTED
+    return result(outcome, given, Findings(looked=True) if hidden else found)  # nothing of that plan is for this status
 
 
 def _at_rest(resource: Resource, given: Circumstances, found: Findings) -> Result | None:

@@ -229,8 +229,9 @@ class Reconciler:
     async def _report(self, before: Resource, current: Resource, result: Result) -> timedelta | None:
         """What the outcome does to the object, to the quota queue and to the next attempt."""
         after = await self._record(before, current, result)
-        scope = self.index.scope(before.key)
-        if scope is not None:  # only now: news of a version from before would put the object back into the queue
+        # Only now: news of a version from before would put the object back into the queue, and who is gone has left it.
+        known, scope = self.index.get(before.key), self.index.scope(before.key)
+        if scope is not None and known is not None and known.uid == before.uid:
             self.quotas.settle(scope, current, result.outcome, result.found.done)
         return after
 

@@ -76,6 +76,24 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
             operator.listed(resource)
         operator.seen(resource)
 
+    _register_probes(registry, operator)
+
+
+def _register_probes(registry: kopf.OperatorRegistry, operator: Operator) -> None:
+    """What the liveness endpoint shows; the first one may fail."""
+
+    @kopf.on.probe(registry=registry, id="health")
+    async def health(**_: Any) -> str:
+        try:
+            operator.check_health()
+        except ObjectError as error:
+            raise kopf.PermanentError(str(error)) from error  # the probe is answered with 500
+        return "ok"
+
+    @kopf.on.probe(registry=registry, id="leads")
+    async def leads(**_: Any) -> bool:
+        return operator.serving
+
     @kopf.on.probe(registry=registry, id="objects")
     async def objects(**_: Any) -> int:
         return len(operator.index)

@@ -4,17 +4,21 @@ import asyncio
 import logging
 import random
 import socket
-from datetime import UTC, datetime
+from collections.abc import Awaitable
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from controller.aws.accounts import Accounts
 from controller.aws.accounts_file import read_accounts, read_own_account
+from controller.aws.sagemaker import NotLeading
 from controller.cluster.connection import cluster_uid, configuration, connect
+from controller.cluster.lease import Election
 from controller.cluster.objects import KubernetesObjects
 from controller.domain.agenda import Wake
 from controller.domain.resource import Key, Resource
 from controller.engine.index import Index
 from controller.engine.news import News
+from controller.engine.ports import ObjectError
 from controller.engine.queue import WorkQueue
 from controller.engine.quotas import Quotas
 from controller.engine.reconciler import Reconciler
@@ -34,17 +38,26 @@ def utc_now() -> datetime:
 
 
 class Operator:
-    """Index, queue, reconciler and sweeper of one process."""
+    """Index, queue, reconciler and sweeper of one process.
+
+    With a lease, whoever does not hold it stands by: the index follows the watch, and nothing else is done. A new term
+    begins with nothing remembered but the index, like a start.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.index = Index()
         self.last_event = utc_now()
+        self.restarts = False
+        """Whether it stopped for another one to start: its watch brings no news any more."""
         self.deaf = asyncio.Event()  # not a thread's: Kopf would wait for that in a thread that outlives a SIGTERM
         """Set when the watch brings no news any more: whoever runs this operator stops it and starts another."""
+        self._process = f"{socket.gethostname()}/{uuid4()}"
+        self.serving = False
+        """Whether it acts; otherwise it stands by."""
 
     async def start(self) -> None:
-        """Connect to the cluster and begin to work.
+        """Connect to the cluster and begin to work, or to stand by.
 
         Raises:
             ObjectError: the cluster cannot be reached.
@@ -53,7 +66,8 @@ class Operator:
         """
         settings = self.settings
         self._api = connect(await configuration(), settings.concurrency + 4)
-        cluster = settings.cluster_id or await cluster_uid(self._api)
+        self._cluster = settings.cluster_id or await cluster_uid(self._api)
+        self._election = Election(self._api, settings.lease, self._process) if settings.lease else None
         self._accounts = Accounts(
             region=settings.aws_region,
             accounts=read_accounts(settings.accounts_file),
@@ -61,52 +75,111 @@ class Operator:
             timeout=settings.aws_timeout.total_seconds(),
             endpoint_url=settings.aws_endpoint_url,
             own=read_own_account(settings.own_account_file, regions=settings.aws_regions, region=settings.aws_region),
+            may_call=self._leads,
         )
-        self._quotas = Quotas(self._wake)
-        objects = KubernetesObjects(self._api, utc_now, socket.gethostname(), _PATIENCE)
-        self.news = News(index=self.index, accounts=self._accounts, quotas=self._quotas, wake=self._wake)
-        reconciler = Reconciler(
-            objects=objects,
-            accounts=self._accounts,
-            index=self.index,
-            news=self.news,
-            quotas=self._quotas,
-            cluster=cluster,
-            process=f"{socket.gethostname()}/{uuid4()}",
-            settle=settings.settle,
-            clock=utc_now,
-            dice=random.random,
-        )
-        self.queue = WorkQueue(reconciler.reconcile, concurrency=settings.concurrency, lane=self.index.scope)
-        sweeper = Sweeper(
-            index=self.index,
-            accounts=self._accounts,
-            objects=objects,
-            quotas=self._quotas,
-            wake=self._wake,
-            cluster=cluster,
-            interval=settings.sweep_interval,
-            audit_interval=settings.audit_interval,
-        )
+        self._objects = KubernetesObjects(self._api, utc_now, socket.gethostname(), _PATIENCE)
+        self.news = News(index=self.index, accounts=self._accounts, quotas=Quotas(self._wake), wake=self._wake)
+        self.queue = WorkQueue(self._work, concurrency=settings.concurrency, lane=self.index.scope)
         self._watch = WatchCheck(
-            objects=objects, index=self.index, gone=self.gone, deaf=self.deaf, namespaces=settings.namespaces
+            objects=self._objects, index=self.index, gone=self.gone, deaf=self.deaf, namespaces=settings.namespaces
         )
-        self._tasks = [supervised(sweeper.run, "drift sweeper"), supervised(self._watch.run, "watch check")]
-        logger.info("cluster %s, region %s", cluster, settings.aws_region or "of each plan's target")
+        self._tasks = [supervised(self._watch.run, "watch check"), supervised(self._lead, "leader")]
+        logger.info("cluster %s, region %s", self._cluster, settings.aws_region or "of each plan's target")
 
     async def stop(self) -> None:
         """Let AWS calls under way finish and their results be written, then let go of everything."""
-        for task in self._tasks:
-            task.cancel()
+        self.restarts = self.deaf.is_set()
+        self.deaf.set()  # Kopf waits five seconds for whoever waits for it
         if not await self.queue.drain(self.settings.shutdown_patience):
             logger.warning(
                 "AWS calls were still under way after %s; the next start takes them up", self.settings.shutdown_patience
             )
+        for task in self._tasks:
+            task.cancel()
+        if self._election is not None:
+            await self._election.release()
         self._accounts.close()
         await self._api.close()  # type: ignore[no-untyped-call]
 
+    # -- leading ----------------------------------------------------------------------------------------------------
+
+    async def _lead(self) -> None:
+        """Do the work whenever it is this process's to do."""
+        if self._election is None:
+            await self._serve(asyncio.Event().wait())
+            return
+        logger.info("standing by for the lease %s", self._election.name)
+        while True:
+            await self._election.win()
+            await self._serve(self._election.hold())
+
+    async def _serve(self, term: Awaitable[object]) -> None:
+        """Work until the term ends: whatever else was done meanwhile, the index knows, and all is looked at again."""
+        settings, quotas = self.settings, Quotas(self._wake)
+        self.news.quotas = quotas
+        self._reconciler = Reconciler(
+            objects=self._objects,
+            accounts=self._accounts,
+            index=self.index,
+            news=self.news,
+            quotas=quotas,
+            cluster=self._cluster,
+            process=self._process,
+            settle=settings.settle,
+            clock=utc_now,
+            dice=random.random,
+        )
+        sweeper = Sweeper(
+            index=self.index,
+            accounts=self._accounts,
+            objects=self._objects,
+            quotas=quotas,
+            wake=self._wake,
+            cluster=self._cluster,
+            interval=settings.sweep_interval,
+            audit_interval=settings.audit_interval,
+        )
+        self.serving = True
+        for resource in self.index:
+            self.news.seen(resource)
+        for ghost in self.index.ghosts():
+            self._wake(ghost.key)
+        sweeping = supervised(sweeper.run, "drift sweeper")
+        try:
+            await term
+        finally:
+            self.serving = False
+            sweeping.cancel()
+
+    def _leads(self) -> bool:
+        """Whether this process may act. Asked before each AWS call, in whatever thread makes it."""
+        return self._election is None or self._election.leads
+
+    async def _work(self, key: Key, wakes: frozenset[Wake]) -> timedelta | None:
+        if not self.serving:
+            return None
+        try:
+            return await self._reconciler.reconcile(key, wakes)
+        except NotLeading as error:
+            logger.info("%s: %s", key, error)
+            return None
+
     def _wake(self, key: Key, *wakes: Wake) -> None:
-        self.queue.wake(key, *wakes)
+        if self.serving:
+            self.queue.wake(key, *wakes)
+
+    # -- what the watch brings --------------------------------------------------------------------------------------
+
+    def check_health(self) -> None:
+        """Find out whether this process can still do what it is for.
+
+        Raises:
+            ObjectError: it has heard nothing of the API server for so long that a new process may be better off.
+
+        """
+        silent = self._watch.silent_for
+        if silent > self.settings.watch_patience:
+            raise ObjectError(f"the Kubernetes API has not answered for {silent.total_seconds():.0f} s")
 
     def listed(self, resource: Resource) -> None:
         """The watch began with a list in which this object is, which is no news where it is known: the watch had a gap."""

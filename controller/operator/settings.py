@@ -17,6 +17,7 @@ from pydantic import ConfigDict, TypeAdapter
 from controller.domain.spec import duration
 
 _CLUSTER_ID = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
+_LEASE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 _SHOWN = 80  # characters of a refused value: as many as tell which one it is
 
 
@@ -31,6 +32,18 @@ def valid_cluster_id(text: str) -> str:
         raise ValueError(
             f"{_shown(text)} is not 1 to 63 letters and digits of ASCII with inner hyphens, dots and underscores"
         )
+    return text
+
+
+def valid_lease(text: str) -> str:
+    """Namespace and name of a Lease.
+
+    Raises:
+        ValueError: it is not of the form `namespace/name`.
+
+    """
+    if not _LEASE.fullmatch(text):
+        raise ValueError(f"{_shown(text)} is not of the form namespace/name")
     return text
 
 
@@ -78,8 +91,14 @@ class Settings:
     """time in which every plan's tags are checked once"""
     settle: timedelta = timedelta(seconds=60)
     """how long AWS's reads may lag behind its writes: so long a NotFound after a create proves nothing"""
+    lease: Annotated[
+        str | None, Setting(metavar="NAMESPACE/NAME", parse=valid_lease, default="none: one operator alone")
+    ] = None
+    """Lease by which several operators agree on who acts; the others stand by"""
     shutdown_patience: timedelta = timedelta(seconds=45)
     """how long AWS calls under way may take to finish at shutdown"""
+    watch_patience: timedelta = timedelta(minutes=5)
+    """how long the API server may give no answer before the liveness probe fails"""
     liveness: Annotated[str | None, Setting(metavar="URL")] = None
     """serve the liveness probe there, such as http://0.0.0.0:8080/healthz"""
     log_format: Literal["text", "json"] = "text"

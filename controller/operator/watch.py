@@ -54,6 +54,12 @@ class WatchCheck:
         self._stock_due = 0.0
         self._turn = 0
         self._missed: tuple[str | None, Item] | None = None
+        self._answered = _now()
+
+    @property
+    def silent_for(self) -> timedelta:
+        """How long the API server has given no answer that could tell what the watch may have missed."""
+        return timedelta(seconds=_now() - self._answered)
 
     def take_stock(self) -> None:
         """The watch had a gap: objects may have gone in it."""
@@ -69,7 +75,9 @@ class WatchCheck:
                     await self._glance()
                 if self._doubt.is_set():
                     await self._take_stock()
+                self._answered = _now()
             except ObjectGone as error:  # the kind is not served: the count will tell, once it is
+                self._answered = _now()
                 logger.debug("watch check: %s", error)
             except ObjectError as error:
                 logger.debug("watch check: %s", error)

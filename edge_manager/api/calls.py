@@ -37,7 +37,7 @@ class Call:
     @property
     def fleets(self) -> Fleets:
         """The scope's fleets."""
-        return Fleets(self.db, self.scope)
+        return Fleets(self.db, self.scope, self.caches)
 
     @property
     def plans(self) -> Plans:

@@ -26,7 +26,7 @@ def get_device_registration(call: Call, wanted: dict[str, Any]) -> Result:
 def get_deployments(call: Call, wanted: dict[str, Any]) -> Result | Pending:
     """Say what a device has to run now. The first time that is news, and the stage shows that the device knows."""
     device = _device(call, wanted)
-    offer = offered(call.db, device)
+    offer = offered(call.db, call.caches, device)
     if offer is None:
         return {"Deployments": []}
     answer = {"Deployments": [offer.answer]}

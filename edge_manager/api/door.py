@@ -10,16 +10,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edge_manager.api import signatures
+from edge_manager.api.sts import Credentials
+from edge_manager.api.throttle import Throttle
 from edge_manager.domain.access import Role
 from edge_manager.domain.scope import Scope
 from edge_manager.errors import ApiError, access_denied
-from edge_manager.faults import Throttle
 from edge_manager.store import keys
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from edge_manager.api.signatures import Incoming
+    from edge_manager.api.sts import Wanted
     from edge_manager.domain.access import Principal
     from edge_manager.store.keys import Key, Seal
 
@@ -34,17 +36,6 @@ class Caller:
     scope: Scope
 
 
-@dataclass(frozen=True)
-class Session:
-    """What AssumeRole hands out."""
-
-    access_key: str
-    secret: str
-    token: str
-    arn: str
-    expires: float
-
-
 class Limits:
     """Calls a second of one key; a process counts for itself."""
 
@@ -57,7 +48,7 @@ class Limits:
         if self._rate is None:
             return
         with self._lock:
-            admitted = self._throttle.admit((access_key, ""), self._rate, self._burst, now)
+            admitted = self._throttle.admit(access_key, self._rate, self._burst, now)
         if not admitted:
             raise ApiError("ThrottlingException")
 
@@ -76,16 +67,15 @@ class Door:
         self._limits.check(signature.access_key, now)
         return Caller(key.principal, Scope(key.principal.account, signature.region))
 
-    def assume(self, principal: Principal, account: str, role: str, name: str, expires: float) -> Session:
+    def assume(self, principal: Principal, wanted: Wanted) -> Credentials:
         """A session with the rights of the key that asks, in one of the accounts that it may assume roles of."""
-        resource = f"arn:aws:iam::{account}:role/{role}"
-        if principal.role is Role.DEVICE or account not in {principal.account, *principal.assumable}:
+        if principal.role is Role.DEVICE or wanted.account not in {principal.account, *principal.assumable}:
+            resource = f"arn:aws:iam::{wanted.account}:role/{wanted.role}"
             raise access_denied(principal.arn, "sts:AssumeRole", resource)
-        arn = f"arn:aws:sts::{account}:assumed-role/{role.rsplit('/', 1)[-1]}/{name}"
         access_key, secret = keys.new_access_key("ASIA"), keys.new_secret()
-        fields = {"key": access_key, "secret": secret, "by": principal.access_key, "account": account, "arn": arn}
-        token = self._seal.token({**fields, "expires": expires}, PURPOSE)
-        return Session(access_key, secret, token, arn, expires)
+        fields = {"key": access_key, "secret": secret, "by": principal.access_key, "expires": wanted.expires}
+        token = self._seal.token({**fields, "account": wanted.account, "arn": wanted.arn}, PURPOSE)
+        return Credentials(access_key, secret, token)
 
     def _key(self, db: Connection, access_key: str, token: str | None, now: float) -> Key:
         if token is None:

@@ -7,14 +7,17 @@ import contextlib
 import logging
 import signal
 import socket
-import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from sqlalchemy import make_url
 
 from edge_manager.api.calls import OPERATIONS
+from edge_manager.api.certificates import Certificate
 from edge_manager.api.door import Door, Limits
+from edge_manager.api.metrics import Counts, MeasuredStore, Metrics
+from edge_manager.api.metrics import application as metrics_application
 from edge_manager.api.service import EDGE, Service, refusal
 from edge_manager.api.service import Request as Call
 from edge_manager.api.signatures import Incoming
@@ -25,6 +28,7 @@ from edge_manager.store.engine import Store
 from edge_manager.store.keys import Seal
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator
 
 LOG = logging.getLogger(__name__)
@@ -46,15 +50,7 @@ class Options:
     burst: int | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
-
-    @property
-    def tls(self) -> ssl.SSLContext | None:
-        """TLS 1.2 or newer, if a certificate is given."""
-        if self.tls_cert is None:
-            return None
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(self.tls_cert, self.tls_key)
-        return context
+    metrics_port: int | None = None
 
 
 def application(service: Service, max_body: int) -> web.Application:
@@ -98,25 +94,67 @@ def application(service: Service, max_body: int) -> web.Application:
 @contextlib.asynccontextmanager
 async def serving(options: Options) -> AsyncIterator[str]:
     """Listen; yields the URL. At the end calls under way are answered before the store is closed."""
-    store = Store(options.store)
+    metrics = None if options.metrics_port is None else Metrics(make_url(options.store).get_backend_name())
+    store = Store(options.store) if metrics is None else MeasuredStore(options.store, metrics)
     worker = Worker(store, Artifacts())
     door = Door(Seal(options.secret_key), Limits(options.rate, options.burst))
-    service = Service(store, door, options.rules, job_created=worker.wake)
+    service = Service(store, door, options.rules, job_created=worker.wake, watch=metrics)
     runner = web.AppRunner(application(service, options.max_body), access_log=None, shutdown_timeout=GRACE)
     await runner.setup()
     worker.start()
     try:
-        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-        listener = socket.create_server((options.host, options.port), family=family, backlog=BACKLOG)
-        await web.SockSite(runner, listener, ssl_context=options.tls).start()
-        scheme = "http" if options.tls is None else "https"
-        shown = "127.0.0.1" if options.host in ("0.0.0.0", "::", "") else options.host  # noqa: S104  printed, not bound
-        yield f"{scheme}://{shown}:{listener.getsockname()[1]}"
+        async with _measured(metrics, store, options), _secured(options) as tls:
+            listener = _listen(options.host, options.port)
+            await web.SockSite(runner, listener, ssl_context=tls).start()
+            yield _url("http" if tls is None else "https", listener)
     finally:
         await runner.cleanup()
         service.close()
         worker.close()
         store.close()
+
+
+@contextlib.asynccontextmanager
+async def _measured(metrics: Metrics | None, store: Store, options: Options) -> AsyncIterator[None]:
+    """Serve metrics meanwhile, if they are wanted: always over HTTP, on a port that is not the API's."""
+    if metrics is None or options.metrics_port is None:
+        yield
+        return
+    counts = Counts(store, options.rules.connected_within)
+    runner = web.AppRunner(metrics_application(metrics, counts), access_log=None)
+    await runner.setup()
+    try:
+        listener = _listen(options.host, options.metrics_port)
+        await web.SockSite(runner, listener).start()
+        LOG.info("Metrics on %s/metrics", _url("http", listener))
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _secured(options: Options) -> AsyncIterator[ssl.SSLContext | None]:
+    """TLS, if there is a certificate, with whatever certificate the files hold meanwhile."""
+    if options.tls_cert is None:
+        yield None
+        return
+    certificate = Certificate(options.tls_cert, options.tls_key)
+    renewal = asyncio.create_task(certificate.renew())
+    try:
+        yield certificate.context
+    finally:
+        renewal.cancel()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
+def _url(scheme: str, listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"{scheme}://{shown}:{port}"
 
 
 def run(options: Options) -> None:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from edge_manager.api.calls import Call, Result, reads, writes
 from edge_manager.api.fleet_calls import device_arn
+from edge_manager.domain.paging import page
 from edge_manager.domain.plans import check_devices, check_stages, models_of
 from edge_manager.domain.rules import tags_of
 from edge_manager.domain.stages import policy_of
 from edge_manager.errors import ApiError, not_found
-from edge_manager.paging import page
 
 if TYPE_CHECKING:
     from edge_manager.domain.stages import Counts

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
-from edge_manager import wire
-from edge_manager.api import device_calls, fleet_calls, job_calls, plan_calls, sts, tag_calls
+from edge_manager.api import device_calls, fleet_calls, job_calls, plan_calls, sts, tag_calls, wire
 from edge_manager.api.calls import OPERATIONS, Call, Pending, Result
+from edge_manager.api.watch import Watch
 from edge_manager.domain.access import SUBJECTS
 from edge_manager.errors import ApiError
 from edge_manager.store import devices
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 REGISTERED = (device_calls, fleet_calls, job_calls, plan_calls, tag_calls)  # their operations are in OPERATIONS by now
 Found = TypeVar("Found")
 EDGE, CONTROL, TOKENS = "sagemaker-edge", "sagemaker", "sts"
-XML, JSON = "text/xml", "application/json"
+JSON = "application/json"
 THREADS = 8
 TRIES = 5  # of a device that asks while what it is offered changes
 LOG = logging.getLogger(__name__)
@@ -72,6 +72,12 @@ class Request:
     wanted: Any = None
 
     @property
+    def known_as(self) -> str:
+        """The operation, or one word for all that there is none of: callers choose what they call it."""
+        known = self.operation in OPERATIONS or self.operation in ("GetCallerIdentity", "AssumeRole")
+        return self.operation if known else "Unknown"
+
+    @property
     def is_change(self) -> bool:
         """Whether it belongs in the audit log: calls that write, results of devices, and keys handed out."""
         if self.service == EDGE:
@@ -103,12 +109,15 @@ class Service:
         rules: Rules,
         *,
         job_created: Callable[[], None] = lambda: None,
+        watch: Watch | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._door, self._rules, self._clock, self._job_created = store, door, rules, clock, job_created
         self._caches = Caches()
         self._threads = ThreadPoolExecutor(THREADS, "call")
-        self._group: Group[Any, bool] = Group(store, devices.apply)
+        self._watch = watch or Watch()
+        apply = functools.partial(devices.apply, self._caches)
+        self._group: Group[Any, bool] = Group(store, apply, committed=self._watch.grouped)
 
     def close(self) -> None:
         """Finish what was begun."""
@@ -121,7 +130,7 @@ class Service:
 
     async def answer(self, incoming: Incoming) -> Reply:
         """Do what a request asks for. Whatever goes wrong, it is answered as AWS does."""
-        request = _open(incoming)
+        request, begun = _open(incoming), time.perf_counter()
         try:
             reply = await self._answer(request)
         except ApiError as error:
@@ -129,6 +138,7 @@ class Service:
         except Exception:  # whatever it was, the caller gets no more than AWS's words
             LOG.exception("%s failed, request %s", request.operation, request.id)
             reply = refusal(request, ApiError("InternalFailure"))
+        self._watch.called(request.known_as, reply.code, time.perf_counter() - begun)
         if request.is_change:
             _audit(request, reply, self._clock())
         return reply
@@ -139,6 +149,7 @@ class Service:
             if not isinstance(found, Pending):
                 return found
             is_news = await asyncio.wrap_future(self._group.submit(found.item))
+            self._watch.heard(found.item, is_news=is_news)
             if is_news or not isinstance(found.item, Fetch):
                 return _reply(request, found.answer)
         return _reply(request, {"Deployments": []})
@@ -160,8 +171,10 @@ class Service:
         request.caller = self._door.identify(db, request.incoming, signed_for, now)
         principal, scope = request.caller.principal, request.caller.scope
         if request.service == TOKENS:
-            body = sts.answer(self._door, principal, request.wanted, request.id, now)
-            return Reply(200, XML, body, request.id)
+            identity = sts.Identity(principal.access_key, principal.account, principal.arn)
+            assume = functools.partial(self._door.assume, principal)
+            body = sts.answer(identity, request.wanted, assume, request.id, now)
+            return Reply(200, sts.CONTENT_TYPE, body, request.id)
         operation = OPERATIONS.get(request.operation)
         if operation is None or operation.service != request.service:
             raise _unknown(request.operation)
@@ -186,7 +199,7 @@ def refusal(request: Request, error: ApiError) -> Reply:
     """An error in the form of the service that was called."""
     if request.service == TOKENS:
         status, body = sts.error(error, request.id)
-        return Reply(status, XML, body, request.id, error.code)
+        return Reply(status, sts.CONTENT_TYPE, body, request.id, error.code)
     kind = wire.CONTENT_TYPE if request.service == CONTROL else JSON
     return Reply(error.status, kind, wire.render_error(error), request.id, error.code)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from edge_manager.api.calls import Call, Result, reads, writes
+from edge_manager.domain.paging import page
 from edge_manager.domain.rules import bounded, tags_of
-from edge_manager.paging import page
 from edge_manager.store.tags import find, put
 
 

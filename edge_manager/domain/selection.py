@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from edge_manager.errors import invalid
 
@@ -11,13 +11,52 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
 NEEDS = {"PERCENTAGE": "Percentage", "SELECTION": "DeviceNames", "NAMECONTAINS": "DeviceNameContains"}
+Chosen = TypeVar("Chosen")
 
 
-class Choice(NamedTuple):
+class Fleet(Protocol[Chosen]):
+    """The devices that there are, in the order in which they were registered. What devices are, is the fleet's matter."""
+
+    def __len__(self) -> int: ...
+
+    def named(self, names: Sequence[str]) -> Chosen:
+        """Those of these names."""
+
+    def containing(self, part: str) -> Chosen:
+        """Those with this in their names."""
+
+    def first(self, count: int, taken: Sequence[Chosen]) -> Chosen:
+        """The first so many of which none was taken."""
+
+
+class Choice(NamedTuple, Generic[Chosen]):
     """A stage, as far as the choice of its devices goes: AWS's DeviceSelectionConfig, and what it was started on."""
 
     selection: Mapping[str, Any]
-    devices: Sequence[str] | None
+    devices: Chosen | None
+
+
+class Names:
+    """A fleet whose devices are their names. `names` is quick to look up in."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def named(self, names: Sequence[str]) -> Sequence[str]:
+        """Those of these names, in the order in which they are named."""
+        return [name for name in dict.fromkeys(names) if name in self._names]
+
+    def containing(self, part: str) -> Sequence[str]:
+        """Those with this in their names."""
+        return [name for name in self._names if part in name]
+
+    def first(self, count: int, taken: Sequence[Sequence[str]]) -> Sequence[str]:
+        """The first so many of which none was taken."""
+        gone = set().union(*taken)
+        return [name for name in self._names if name not in gone][:count]
 
 
 def check_selection(stage: Mapping[str, Any]) -> None:
@@ -31,24 +70,21 @@ def check_selection(stage: Mapping[str, Any]) -> None:
         raise invalid(f"Stage {stage['StageName']}: Percentage must not be negative.")
 
 
-def select(selection: Mapping[str, Any], fleet: Collection[str], taken: Collection[str]) -> Sequence[str]:
-    """The devices that a selection means, in the fleet's order; `taken` are those of earlier stages."""
+def select(selection: Mapping[str, Any], fleet: Fleet[Chosen], taken: Sequence[Chosen]) -> Chosen:
+    """The devices that a selection means; `taken` are those of earlier stages."""
     kind = selection["DeviceSubsetType"]
     if kind == "SELECTION":
-        return [name for name in dict.fromkeys(selection["DeviceNames"]) if name in fleet]
+        return fleet.named(selection["DeviceNames"])
     if kind == "NAMECONTAINS":
-        return [name for name in fleet if selection["DeviceNameContains"] in name]
+        return fleet.containing(selection["DeviceNameContains"])
     # A share of the whole fleet, rounded up so that a canary of a small fleet is not empty.
-    wanted = math.ceil(len(fleet) * selection["Percentage"] / 100)
-    return [name for name in fleet if name not in taken][:wanted]
+    return fleet.first(math.ceil(len(fleet) * selection["Percentage"] / 100), taken)
 
 
-def allocate(stages: Sequence[Choice], fleet: Collection[str]) -> list[Sequence[str]]:
-    """The devices of each stage: as it was started, else as the fleet stands now. `fleet` is quick to look up in."""
-    taken: set[str] = set()
-    allocated: list[Sequence[str]] = []
+def allocate(stages: Sequence[Choice[Chosen]], fleet: Fleet[Chosen]) -> list[Chosen]:
+    """The devices of each stage: as it was started, else as the fleet stands now."""
+    allocated: list[Chosen] = []
     for stage in stages:
-        devices = select(stage.selection, fleet, taken) if stage.devices is None else stage.devices
-        taken.update(devices)
+        devices = select(stage.selection, fleet, allocated) if stage.devices is None else stage.devices
         allocated.append(devices)
     return allocated

@@ -6,41 +6,70 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, delete, func, insert, select, update
 
+from edge_manager.domain.numbers import Numbers
 from edge_manager.domain.rules import exists
 from edge_manager.errors import in_use, not_found
-from edge_manager.store.caches import Directory
-from edge_manager.store.queries import Rows, filters, is_descending, page, reports
-from edge_manager.store.tables import DEPLOYMENTS, DEVICES, FLEETS, PLANS
+from edge_manager.store.caches import Caches
+from edge_manager.store.queries import Rows, contains, filters, is_descending, numbers, page, reports
+from edge_manager.store.starts import offered
+from edge_manager.store.tables import DEVICES, FLEETS, PLANS, STARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from edge_manager.domain.scope import Scope
-    from edge_manager.store.caches import Caches
     from edge_manager.store.queries import AnyRow
 
 CHUNK = 400  # names in one statement
 
 
-def directory(connection: Connection, caches: Caches, fleet: int, version: int) -> Directory:
-    """The devices of a fleet; its version moves with them."""
+class Registered:
+    """The devices of a fleet that are registered, as numbers; the fleet's version moves with them."""
 
-    def read() -> Directory:
-        columns = (DEVICES.c.name, DEVICES.c.id)
-        query = select(*columns).where(DEVICES.c.fleet_id == fleet, DEVICES.c.is_registered).order_by(DEVICES.c.id)
-        ids = {row[0]: row[1] for row in connection.execute(query)}
-        return Directory(ids, {number: name for name, number in ids.items()})
+    def __init__(self, connection: Connection, caches: Caches, fleet: int, version: int) -> None:
+        self._db, self._caches, self._fleet, self._version = connection, caches, fleet, version
+        self._mine = (DEVICES.c.fleet_id == fleet, DEVICES.c.is_registered)
 
-    return caches.directories.get(fleet, version, read)
+    def __len__(self) -> int:
+        return len(self.all)
+
+    @property
+    def all(self) -> Numbers:
+        """All of them."""
+        return self._caches.registered.get(self._fleet, self._version, self._read)
+
+    def named(self, names: Sequence[str]) -> Numbers:
+        """Those of these names."""
+        found: list[int] = []
+        for start in range(0, len(names), CHUNK):
+            query = select(DEVICES.c.id).where(*self._mine, DEVICES.c.name.in_(names[start : start + CHUNK]))
+            found += self._db.execute(query).scalars()
+        return Numbers.of(found)
+
+    def containing(self, part: str) -> Numbers:
+        """Those with this in their names."""
+        read = lambda: self._read(contains(DEVICES.c.name, part))  # noqa: E731
+        return self._caches.containing.get((self._fleet, part), self._version, read)
+
+    def first(self, count: int, taken: Sequence[Numbers]) -> Numbers:
+        """The first so many of which none was taken."""
+        rest = self.all
+        for each in taken:
+            rest -= each
+        return rest.first(count)
+
+    def _read(self, *conditions: ColumnElement[bool]) -> Numbers:
+        query = select(DEVICES.c.id.label("number")).where(*self._mine, *conditions)
+        return Numbers.of(numbers(self._db, query))
 
 
 class Fleets:
     """The fleets of a scope, within one transaction."""
 
-    def __init__(self, connection: Connection, scope: Scope) -> None:
-        self._db, self._scope = connection, scope
+    def __init__(self, connection: Connection, scope: Scope, caches: Caches | None = None) -> None:
+        self._db, self._scope, self._caches = connection, scope, caches or Caches()
         self._mine = (FLEETS.c.account == scope.account, FLEETS.c.region == scope.region)
 
     def find(self, name: str) -> AnyRow:
@@ -135,10 +164,11 @@ class Fleets:
         """Let devices go; those of a stage that was started stay in its counts."""
         fleet = self.find(name)
         rows = [row.id for row in self._known(fleet, list(dict.fromkeys(devices))).values()]
+        used = self._used(fleet)
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
-            used = select(DEPLOYMENTS.c.device_id).where(DEPLOYMENTS.c.device_id.in_(chunk))
-            self._db.execute(delete(DEVICES).where(DEVICES.c.id.in_(chunk), DEVICES.c.id.not_in(used)))
+            unused = [number for number in chunk if number not in used]
+            self._db.execute(delete(DEVICES).where(DEVICES.c.id.in_(unused)))
             self._db.execute(update(DEVICES).where(DEVICES.c.id.in_(chunk)).values(is_registered=False))
         self._touch(fleet, now)
 
@@ -200,6 +230,14 @@ class Fleets:
             )
             found.update((row.name, row) for row in self._db.execute(query))
         return found
+
+    def _used(self, fleet: AnyRow) -> Numbers:
+        """The devices of stages that were started."""
+        used = Numbers()
+        query = select(STARTS.c.id).where(STARTS.c.fleet_id == fleet.id, STARTS.c.stage_id.is_not(None))
+        for start in self._db.execute(query).scalars().all():
+            used |= offered(self._db, self._caches, start)
+        return used
 
     def _touch(self, fleet: AnyRow, now: float) -> None:
         self._db.execute(

@@ -29,8 +29,14 @@ class Group(Generic[Item, Result]):
     `work` gives each item its result or the exception that its caller gets; what it raises fails the transaction.
     """
 
-    def __init__(self, store: Store, work: Callable[[Connection, Sequence[Item]], list[Result | Exception]]) -> None:
-        self._store, self._work = store, work
+    def __init__(
+        self,
+        store: Store,
+        work: Callable[[Connection, Sequence[Item]], list[Result | Exception]],
+        committed: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`committed` is told the size of each group that is on disk."""
+        self._store, self._work, self._committed = store, work, committed
         self._waiting: queue.SimpleQueue[tuple[Item, Future[Result]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self._thread.start()
@@ -70,6 +76,7 @@ class Group(Generic[Item, Result]):
             else:
                 batch[0][1].set_exception(error)
             return
+        self._committed(len(batch))
         for (_, future), result in zip(batch, results, strict=True):
             if isinstance(result, Exception):
                 future.set_exception(result)

@@ -7,6 +7,7 @@ import binascii
 import json
 import os
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -17,6 +18,8 @@ from edge_manager.domain.access import Principal, Role
 from edge_manager.store.tables import KEYS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
 
     from edge_manager.store.queries import AnyRow
@@ -89,21 +92,32 @@ class Key(NamedTuple):
 
 def create(connection: Connection, seal: Seal, now: float, wanted: Principal) -> Key:
     """A key like `wanted`, with an identifier and a secret of its own: the only time that the secret is shown."""
-    access_key, secret = new_access_key("AKIA"), new_secret()
-    values = {
-        "access_key": access_key,
-        "account": wanted.account,
-        "region": wanted.region,
-        "role": wanted.role,
-        "fleet": wanted.fleet,
-        "device": wanted.device,
-        "assumable": list(wanted.assumable),
-        "secret": seal.seal(secret.encode(), access_key),
-        "created": now,
-    }
-    connection.execute(insert(KEYS).values(**values))
-    row = connection.execute(select(KEYS).where(KEYS.c.access_key == access_key)).one()
-    return Key(principal_of(row), secret)
+    return create_all(connection, seal, now, [wanted])[0]
+
+
+def create_all(connection: Connection, seal: Seal, now: float, wanted: Sequence[Principal]) -> list[Key]:
+    """A key for each, in one statement."""
+    made = [(each, new_access_key("AKIA"), new_secret()) for each in wanted]
+    rows = [
+        {
+            "access_key": access_key,
+            "account": each.account,
+            "region": each.region,
+            "role": each.role,
+            "fleet": each.fleet,
+            "device": each.device,
+            "assumable": list(each.assumable),
+            "secret": seal.seal(secret.encode(), access_key),
+            "created": now,
+        }
+        for each, access_key, secret in made
+    ]
+    connection.execute(insert(KEYS), rows)
+    arns = [_arn(each.account, each.role, each.fleet, each.device) for each in wanted]
+    return [
+        Key(replace(each, access_key=access_key, arn=arn), secret)
+        for (each, access_key, secret), arn in zip(made, arns, strict=True)
+    ]
 
 
 def find(connection: Connection, seal: Seal, access_key: str) -> Key | None:
@@ -128,11 +142,15 @@ def remove(connection: Connection, access_key: str) -> bool:
 def principal_of(row: AnyRow) -> Principal:
     """Whom a key speaks for."""
     role = Role(row.role)
-    user = role.value if role is not Role.DEVICE else f"device/{row.fleet}/{row.device}"
-    arn = f"arn:aws:iam::{row.account}:user/{user}"
+    arn = _arn(row.account, role, row.fleet, row.device)
     return Principal(
         row.access_key, row.account, arn, role, row.region, row.fleet, row.device, tuple(row.assumable or ())
     )
+
+
+def _arn(account: str, role: Role, fleet: str | None, device: str | None) -> str:
+    user = role.value if role is not Role.DEVICE else f"device/{fleet}/{device}"
+    return f"arn:aws:iam::{account}:user/{user}"
 
 
 def new_access_key(prefix: str) -> str:

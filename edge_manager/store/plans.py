@@ -1,20 +1,21 @@
-"""Plans, their stages, and one deployment per device of a stage that was started."""
+"""Plans, their stages, and the deployments of stages that were started."""
 
 from __future__ import annotations
 
-import json
-import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, delete, func, insert, literal, or_, select, text, update
+from sqlalchemy import delete, func, insert, select, update
 
 from edge_manager.domain.deployments import Deployment, State
+from edge_manager.domain.numbers import Numbers
 from edge_manager.domain.selection import Choice, allocate
 from edge_manager.domain.stages import Counts, Heard, Life, Run
 from edge_manager.errors import not_found
-from edge_manager.store.fleets import directory
-from edge_manager.store.queries import Rows, filters, is_descending, page
-from edge_manager.store.tables import BUNDLES, DEPLOYMENTS, DEVICES, FLEETS, PLANS, STAGES, STARTS
+from edge_manager.store import starts
+from edge_manager.store.fleets import Registered
+from edge_manager.store.queries import Rows, filters, is_descending, page, page_of_numbers
+from edge_manager.store.starts import Start
+from edge_manager.store.tables import BUNDLES, DEPLOYMENTS, DEVICES, FLEETS, PLANS, STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,15 +24,10 @@ if TYPE_CHECKING:
 
     from edge_manager.domain.deployments import Model
     from edge_manager.domain.scope import Scope
-    from edge_manager.store.caches import Caches, Directory
+    from edge_manager.store.caches import Caches
     from edge_manager.store.queries import AnyRow
 
 PASSED = float("-inf")
-# A list of numbers as one parameter: a hundred thousand rows in one statement.
-NUMBERS = {
-    "sqlite": "SELECT value AS number FROM json_each(:numbers)",
-    "postgresql": "SELECT CAST(value AS bigint) AS number FROM json_array_elements_text(CAST(:numbers AS json))",
-}
 
 
 class Stage(NamedTuple):
@@ -163,14 +159,14 @@ class Plans:
         order = keys[wanted.get("SortBy", "CREATION_TIME")]
         return page(self._db, query, order, wanted, descending=is_descending(wanted))
 
-    def allocated(self, plan: AnyRow, stages: Sequence[Stage]) -> list[Sequence[str]]:
-        """The devices of each stage that was not started, as the fleet stands now; those of others may be left out."""
-        fleet = self._directory(plan)
+    def allocated(self, plan: AnyRow, stages: Sequence[Stage]) -> list[Numbers]:
+        """The devices of each stage: as it was started, else as the fleet stands now."""
+        begun = starts.of_stages(self._db, [stage.id for stage in stages if stage.started is not None])
         chosen = [
-            Choice(stage.selection, None if stage.started is None else self._taken(fleet.names, stage, stages))
+            Choice(stage.selection, self._offered(begun[stage.id][0]) if stage.id in begun else None)
             for stage in stages
         ]
-        return allocate(chosen, fleet.ids)
+        return allocate(chosen, self._registered(plan))
 
     def counts(self, plan: AnyRow, stages: Sequence[Stage], now: float) -> list[Counts]:
         """Devices by outcome, of each stage."""
@@ -183,33 +179,17 @@ class Plans:
 
     def start(self, plan: AnyRow, stage: Stage, stages: Sequence[Stage], now: float) -> None:
         """Offer a stage to its devices: those it has at this moment, or once more those that did not succeed."""
-        sequence = self._sequence(now)
-        total = stage.total
         if stage.started is None:
-            fleet = self._directory(plan)
-            position = [other.id for other in stages].index(stage.id)
-            numbers = sorted(fleet.ids[name] for name in self.allocated(plan, stages)[position])
-            total = len(numbers)
-            self._db.execute(
-                text(
-                    "INSERT INTO deployments (stage_id, device_id, sequence, state) "  # noqa: S608  a constant
-                    f"SELECT :stage, number, :sequence, :state FROM ({NUMBERS[self._db.dialect.name]}) AS chosen"
-                ),
-                {"stage": stage.id, "sequence": sequence, "state": State.READY, "numbers": json.dumps(numbers)},
-            )
+            offered = self.allocated(plan, stages)[[other.id for other in stages].index(stage.id)]
+            total = len(offered)
         else:
-            again = (DEPLOYMENTS.c.stage_id == stage.id, DEPLOYMENTS.c.state != State.SUCCESS)
-            values = {"sequence": sequence, "state": State.READY, "message": None, "superseded": None}
-            self._db.execute(update(DEPLOYMENTS).where(*again).values(**values))
+            before = starts.of_stages(self._db, [stage.id])[stage.id]
+            offered = self._offered(before[-1]) - starts.succeeded(self._db, before)
+            total = stage.total
+        name = f"stage {stage.name} of edge deployment plan {plan.name}"
+        sequence = starts.record(self._db, now, Start(plan.fleet_id, stage.id, name, offered))
         values = {"sequence": sequence, "started": now, "stopped": None, "total": total, "failed": 0, "failure": None}
         self._db.execute(update(STAGES).where(STAGES.c.id == stage.id).values(**values))
-
-    def _sequence(self, now: float) -> int:
-        """A number for a start: larger than all before, and none that a store knew which was lost since its backup."""
-        last = self._db.execute(select(func.max(STARTS.c.id))).scalar() or 0
-        number = max(last + 1, int(now * 1000) * 1000 + secrets.randbelow(1000))
-        self._db.execute(insert(STARTS).values(id=number, time=now))
-        return number
 
     def stop(self, stage: Stage, now: float) -> None:
         """Offer a stage to no more devices."""
@@ -227,127 +207,84 @@ class Plans:
     def delete_stage(self, plan: AnyRow, stage: Stage) -> None:
         """Remove a stage. What it superseded on its devices stays so: no device goes back to an older plan."""
         if stage.started is not None:
-            mine = DEPLOYMENTS.alias("mine")
-            devices = select(mine.c.device_id).where(mine.c.stage_id == stage.id)
-            own = (
-                select(mine.c.sequence)
-                .where(mine.c.stage_id == stage.id, mine.c.device_id == DEPLOYMENTS.c.device_id)
-                .scalar_subquery()
-            )
-            self._db.execute(
-                update(DEPLOYMENTS)
-                .where(
-                    DEPLOYMENTS.c.device_id.in_(devices),
-                    DEPLOYMENTS.c.sequence < own,
-                    DEPLOYMENTS.c.superseded.is_(None),
-                )
-                .values(superseded=title(plan.name, stage.name))
-            )
-            self._db.execute(delete(DEPLOYMENTS).where(DEPLOYMENTS.c.stage_id == stage.id))
+            starts.forget(self._db, plan.fleet_id, starts.of_stages(self._db, [stage.id])[stage.id])
         self._db.execute(delete(STAGES).where(STAGES.c.id == stage.id))
 
     def device_page(
         self, plan: AnyRow, stage: Stage, stages: Sequence[Stage], wanted: Mapping[str, Any]
     ) -> tuple[list[StageDevice], str | None]:
         """A page of a stage's devices, in the order in which they were registered."""
-        elsewhere: Any = STAGES.c.id != stage.id
-        if stage.started is None:
-            position = [other.id for other in stages].index(stage.id)
-            fleet = self._directory(plan)
-            numbers = json.dumps([fleet.ids[name] for name in self.allocated(plan, stages)[position]])
-            chosen = text(NUMBERS[self._db.dialect.name]).bindparams(numbers=numbers).columns(number=DEVICES.c.id.type)
-            query = select(DEVICES, literal(None).label("state")).where(
-                DEVICES.c.id.in_(select(chosen.subquery("chosen").c.number))
-            )
-        else:
-            latest = DEPLOYMENTS.alias("latest")
-            newest = select(func.max(latest.c.sequence)).where(latest.c.device_id == DEVICES.c.id).scalar_subquery()
-            columns = [DEPLOYMENTS.c[name] for name in ("sequence", "state", "message", "superseded")]
-            query = (
-                select(DEVICES, *columns, newest.label("newest"))
-                .join(DEPLOYMENTS, DEPLOYMENTS.c.device_id == DEVICES.c.id)
-                .where(DEPLOYMENTS.c.stage_id == stage.id)
-            )
-            # One that this stage deployed to after the other stage did is this stage's.
-            elsewhere = and_(elsewhere, or_(DEPLOYMENTS.c.state != State.SUCCESS, STAGES.c.position > stage.position))
+        begun = starts.of_stages(self._db, [each.id for each in stages])
+        chosen = self.allocated(plan, stages)[[other.id for other in stages].index(stage.id)]
         if wanted.get("ExcludeDevicesDeployedInOtherStage"):
-            query = query.where(~_other_successes(stage).where(elsewhere).exists())
-        # Both name the device; each is the one that its query has in order already.
-        key = DEVICES.c.id if stage.started is None else DEPLOYMENTS.c.device_id
-        rows, token = page(self._db, query, [key], wanted)
-        deployed = self._deployed(stage.plan_id, [row.id for row in rows])
-        later = self._later([row for row in rows if row.state is not None and row.newest > row.sequence])
-        return [self._stage_device(stage, row, deployed, later) for row in rows], token
-
-    def _stage_device(
-        self, stage: Stage, row: AnyRow, deployed: Mapping[int, str], later: Mapping[int, str]
-    ) -> StageDevice:
-        deployment = None
-        if row.state is not None:
-            superseded = later.get(row.id, row.superseded)
-            deployment = Deployment(State(row.state), row.message, stage.stopped is not None, superseded)
-        return StageDevice(row.name, row.description, deployment, deployed.get(row.id))
-
-    def _taken(self, names: Mapping[int, str], stage: Stage, stages: Sequence[Stage]) -> Sequence[str]:
-        """The devices of a stage that was started, if a later one needs to know them."""
-        needed = any(
-            other.started is None and other.selection["DeviceSubsetType"] == "PERCENTAGE"
-            for other in stages
-            if other.position > stage.position
-        )
-        if not needed:
-            return ()
-        numbers = self._db.execute(select(DEPLOYMENTS.c.device_id).where(DEPLOYMENTS.c.stage_id == stage.id)).scalars()
-        return [names[number] for number in numbers if number in names]
-
-    def _directory(self, plan: AnyRow) -> Directory:
-        return directory(self._db, self._caches, plan.fleet_id, plan.version)
-
-    def _deployed(self, plan: int, devices: Sequence[int]) -> dict[int, str]:
-        query = (
-            select(DEPLOYMENTS.c.device_id, STAGES.c.name)
-            .join(STAGES, STAGES.c.id == DEPLOYMENTS.c.stage_id)
-            .where(
-                STAGES.c.plan_id == plan,
-                DEPLOYMENTS.c.device_id.in_(devices),
-                DEPLOYMENTS.c.state == State.SUCCESS,
+            chosen -= self._deployed_elsewhere(stage, stages, begun)
+        numbers, token = page_of_numbers(chosen.after, wanted)
+        rows = {row.id: row for row in self._db.execute(select(DEVICES).where(DEVICES.c.id.in_(numbers)))}
+        heard = self._heard(numbers)
+        deployments = self._deployments(plan, stage, begun[stage.id], heard)
+        return [
+            StageDevice(
+                rows[number].name,
+                rows[number].description,
+                deployments.get(number),
+                self._deployed(stages, begun, heard[number]),
             )
-            .order_by(STAGES.c.position)
-        )
-        return {device: name for device, name in self._db.execute(query)}  # noqa: C416  rows are no pairs to mypy
+            for number in numbers
+        ], token
 
-    def _later(self, rows: Rows) -> dict[int, str]:
-        """By which stage devices were superseded."""
-        newest = {row.id: row.newest for row in rows}
-        query = (
-            select(DEPLOYMENTS.c.device_id, DEPLOYMENTS.c.sequence, PLANS.c.name, STAGES.c.name)
-            .join(STAGES, STAGES.c.id == DEPLOYMENTS.c.stage_id)
-            .join(PLANS, PLANS.c.id == STAGES.c.plan_id)
-            .where(DEPLOYMENTS.c.device_id.in_(newest))
-        )
-        found = self._db.execute(query)
-        return {device: title(plan, stage) for device, number, plan, stage in found if newest[device] == number}
+    def _deployments(
+        self, plan: AnyRow, stage: Stage, begun: Sequence[int], heard: Mapping[int, Mapping[int, AnyRow]]
+    ) -> dict[int, Deployment]:
+        """The latest one of a stage on each of some devices."""
+        own = {device: start for start in begun for device in heard if device in self._offered(start)}
+        latest = {
+            device: next(starts.on_device(self._db, self._caches, plan.fleet_id, plan.latest, device)) for device in own
+        }
+        titles = starts.titles(self._db, {latest[device] for device in own if latest[device] > own[device]})
+        found: dict[int, Deployment] = {}
+        for device, start in own.items():
+            known = heard[device].get(start)
+            state, message = (State.READY, None) if known is None else (State(known.state), known.message)
+            superseded = titles.get(latest[device]) if latest[device] > start else None
+            found[device] = Deployment(state, message, stage.stopped is not None, superseded)
+        return found
 
+    def _deployed_elsewhere(self, stage: Stage, stages: Sequence[Stage], begun: Mapping[int, Sequence[int]]) -> Numbers:
+        """The devices that other stages deployed to. One that this stage deployed to after them is this stage's."""
+        before = after = Numbers()
+        for other in stages:
+            if other.position < stage.position:
+                before |= starts.succeeded(self._db, begun[other.id])
+            elif other.position > stage.position:
+                after |= starts.succeeded(self._db, begun[other.id])
+        return after | (before - starts.succeeded(self._db, begun[stage.id]))
 
-def title(plan: str, stage: str) -> str:
-    """How messages name a stage."""
-    return f"stage {stage} of edge deployment plan {plan}"
+    def _heard(self, devices: Sequence[int]) -> dict[int, dict[int, AnyRow]]:
+        """What devices said, by start."""
+        found: dict[int, dict[int, AnyRow]] = {device: {} for device in devices}
+        for row in self._db.execute(select(DEPLOYMENTS).where(DEPLOYMENTS.c.device_id.in_(devices))):
+            found[row.device_id][row.start_id] = row
+        return found
 
+    def _deployed(
+        self, stages: Sequence[Stage], begun: Mapping[int, Sequence[int]], heard: Mapping[int, AnyRow]
+    ) -> str | None:
+        """The last stage that deployed to a device."""
+        done = {start for start, row in heard.items() if row.state == State.SUCCESS}
+        return next((stage.name for stage in reversed(stages) if not done.isdisjoint(begun[stage.id])), None)
 
-def _other_successes(stage: Stage) -> Any:
-    other = DEPLOYMENTS.alias("other")
-    return (
-        select(other.c.device_id)
-        .join(STAGES, STAGES.c.id == other.c.stage_id)
-        .where(STAGES.c.plan_id == stage.plan_id, other.c.device_id == DEVICES.c.id, other.c.state == State.SUCCESS)
-        .correlate(DEVICES, DEPLOYMENTS)
-    )
+    def _offered(self, start: int) -> Numbers:
+        return starts.offered(self._db, self._caches, start)
+
+    def _registered(self, plan: AnyRow) -> Registered:
+        return Registered(self._db, self._caches, plan.fleet_id, plan.version)
 
 
 def _plans() -> Any:
-    more = (FLEETS.c.name.label("fleet"), FLEETS.c.arn.label("fleet_arn"), FLEETS.c.version, BUNDLES.c.models)
+    names = ("version", "latest")
+    more = (FLEETS.c.name.label("fleet"), FLEETS.c.arn.label("fleet_arn"), *(FLEETS.c[name] for name in names))
     return (
-        select(PLANS, *more)
+        select(PLANS, *more, BUNDLES.c.models)
         .join(FLEETS, FLEETS.c.id == PLANS.c.fleet_id)
         .join(BUNDLES, BUNDLES.c.id == PLANS.c.bundle_id)
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Text, cast, func, literal, tuple_
+from sqlalchemy import Text, cast, func, literal, select, tuple_
 
 from edge_manager.errors import invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Row, Select
 
@@ -42,6 +43,27 @@ def page(
     if len(rows) <= size:
         return rows, None
     return rows[:size], _encode(list(rows[size - 1])[-len(keys) :])
+
+
+def page_of_numbers(after: Callable[[int], Iterator[int]], wanted: Mapping[str, Any]) -> tuple[list[int], str | None]:
+    """The page that was asked for of ascending numbers, and the token of the next one."""
+    last = -1
+    if token := wanted.get("NextToken"):
+        found = _values(token)
+        if len(found) != 1 or not isinstance(found[0], int) or isinstance(found[0], bool):
+            raise invalid("Invalid NextToken.")
+        last = found[0]
+    size = wanted.get("MaxResults") or PAGE
+    found = list(islice(after(last), size + 1))
+    return found[:size], None if len(found) <= size else _encode([found[size - 1]])
+
+
+def numbers(connection: Connection, query: Select[Any]) -> list[int]:
+    """The one column `number` of a query: one value on the wire, not a row for each of a hundred thousand."""
+    rows = query.subquery()
+    collect = func.json_group_array if connection.dialect.name == "sqlite" else func.json_agg
+    found = connection.execute(select(cast(collect(rows.c.number), Text))).scalar()
+    return json.loads(found) if found else []
 
 
 def is_descending(wanted: Mapping[str, Any]) -> bool:
@@ -77,13 +99,20 @@ def _encode(key: list[Any]) -> str:
 
 
 def _decode(token: str, keys: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    values = _values(token)
+    if len(values) != len(keys) or not all(map(_suits, values, keys)):
+        raise invalid("Invalid NextToken.")  # a token of another operation or order
+    return [literal(value, key.type) for value, key in zip(values, keys, strict=True)]
+
+
+def _values(token: str) -> list[Any]:
     try:
         values = json.loads(base64.urlsafe_b64decode(token))
     except (ValueError, binascii.Error):
-        raise invalid("Invalid NextToken.") from None
-    if not isinstance(values, list) or len(values) != len(keys) or not all(map(_suits, values, keys)):
-        raise invalid("Invalid NextToken.")  # a token of another operation or order
-    return [literal(value, key.type) for value, key in zip(values, keys, strict=True)]
+        values = None
+    if not isinstance(values, list):
+        raise invalid("Invalid NextToken.")
+    return values
 
 
 def _suits(value: Any, key: ColumnElement[Any]) -> bool:

@@ -59,6 +59,7 @@ FLEETS = Table(
     *_scoped(
         Column("details", JSON, nullable=False),
         Column("version", Integer, nullable=False),  # moves with every change of its devices
+        Column("latest", ID),  # the last start on its devices
     ),
     sqlite_autoincrement=True,
 )
@@ -116,19 +117,31 @@ STAGES = Table(
     sqlite_autoincrement=True,
 )
 
-# One number per start of a stage: it orders starts over all plans of a device.
-STARTS = Table("starts", METADATA, _number(), Column("time", Double, nullable=False), sqlite_autoincrement=True)
+# One number per start of a stage: it orders starts over all plans of a fleet. Each says once, as ranges of devices, whom
+# it was offered to. One whose stage is gone still hides what was started before it; when nothing is left that it could
+# hide, the number alone is kept, so that none is ever used again.
+STARTS = Table(
+    "starts",
+    METADATA,
+    _number(),
+    Column("time", Double, nullable=False),
+    Column("stage_id", ID, ForeignKey(STAGES.c.id, ondelete="SET NULL"), index=True),
+    Column("fleet_id", ID, ForeignKey(FLEETS.c.id, ondelete="SET NULL")),
+    Column("title", Text),  # how messages name its stage
+    Column("devices", JSON(none_as_null=True)),
+    Index("ix_starts_fleet_id_id", "fleet_id", "id"),
+    sqlite_autoincrement=True,
+)
 
+# What is known of a device in a start once it asked or answered; until then it is READY.
 DEPLOYMENTS = Table(
     "deployments",
     METADATA,
-    Column("stage_id", ID, ForeignKey(STAGES.c.id, ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("start_id", ID, ForeignKey(STARTS.c.id), primary_key=True, autoincrement=False),
     Column("device_id", ID, ForeignKey(DEVICES.c.id), primary_key=True, autoincrement=False),
-    Column("sequence", ID, nullable=False),
     Column("state", String(8), nullable=False),
     Column("message", Text),
-    Column("superseded", Text),  # by what, where that is gone; else the sequence tells
-    Index("ix_deployments_device_id_sequence", "device_id", "sequence"),
+    Index("ix_deployments_device_id_start_id", "device_id", "start_id"),
     sqlite_with_rowid=False,
 )
 

@@ -1,6 +1,7 @@
-"""`make demo`: manifests become plans with an ARN, one meets the quota and gets in when another goes; all live.
+"""`make demo`: two acts, live, in which every promise is checked on all sides.
 
-`command` runs it, `story` is what happens and is checked, `world` what it happens in, `view` what is seen.
+`command` runs them and `view` shows them. `plans` is the first act, in the `world` of a sandbox; `devices` is the second
+one, in the world of `edge`: our Edge Manager with agents. `steps` is what both do.
 """
 
 from __future__ import annotations

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from rich.console import Console
 
 from playground.cluster import ApiError, ClusterError
-from playground.demo.story import Story
+from playground.demo.plans import Plans
 from playground.demo.view import View
 from playground.demo.world import NAMESPACE, REGION, DemoFailedError, World, world
 from playground.programs import BuildFailedError, GoMissingError, progress_for
 
 if TYPE_CHECKING:
     from types import FrameType
+
+
+class Act(Protocol):
+    """One act of the demo."""
+
+    def play(self, *, keep: bool) -> None:
+        """Play it; raise what shows that a promise was not kept."""
+
 
 _INTERRUPTED: Final = 130
 _EMBEDDED: Final = """\
@@ -29,7 +37,7 @@ What the demo needs is etcd and kube-apiserver. Any one of these brings them:
   - install Go 1.26 or newer and run `make demo`: it builds both once, which takes some minutes"""
 
 
-def run(*, keep: bool, embedded: bool) -> int:
+def run(*, keep: bool, embedded: bool, devices: bool = False) -> int:
     """Play the demo; 0 if everything that it promises has really happened, 1 if not, 2 if it cannot be played."""
     console = Console(highlight=False)
     view = View(console)
@@ -38,8 +46,15 @@ def run(*, keep: bool, embedded: bool) -> int:
         return 2
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with world(progress_for(console)) as parts:
-            return _play(parts, view, keep=keep)
+        progress = progress_for(console)
+        if devices:
+            from playground.demo.devices import Devices  # noqa: PLC0415 - the first act does without the service
+            from playground.demo.edge import edge_world  # noqa: PLC0415
+
+            with edge_world(progress) as edge:
+                return _play(edge, Devices(edge, view), view, keep=keep)
+        with world(progress) as parts:
+            return _play(parts, Plans(parts, view), view, keep=keep)
     except (GoMissingError, BuildFailedError) as error:
         view.failed(str(error))
         return 2
@@ -53,16 +68,10 @@ def run(*, keep: bool, embedded: bool) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-def _play(parts: World, view: View, *, keep: bool) -> int:
-    story = Story(parts, view)
+def _play(parts: World, act: Act, view: View, *, keep: bool) -> int:
     try:
         with view.live():
-            story.set_up()
-            story.manifests_become_plans()
-            story.quota_is_met()
-            story.room_is_made()
-            if not keep:
-                story.all_goes()
+            act.play(keep=keep)
     except (ApiError, ClusterError, DemoFailedError, OSError) as error:
         view.failed(str(error))
         view.log("the end of the operator's log", parts.operator_log())
@@ -75,9 +84,10 @@ def _play(parts: World, view: View, *, keep: bool) -> int:
 
 def _wait(parts: World, view: View) -> None:
     view.heading("All of it keeps running until Ctrl-C. In another terminal:")
+    access_key, secret = parts.key
     view.say(
-        f"export KUBECONFIG={parts.cluster.kubeconfig} AWS_ENDPOINT_URL_SAGEMAKER={parts.sandbox.url}"
-        f" AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION} AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo"
+        f"export KUBECONFIG={parts.cluster.kubeconfig} AWS_ENDPOINT_URL_SAGEMAKER={parts.aws.url}"
+        f" AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION} AWS_ACCESS_KEY_ID={access_key} AWS_SECRET_ACCESS_KEY={secret}"
     )
     view.say(f"kubectl get edp -n {NAMESPACE} -o wide")
     view.say("aws sagemaker list-edge-deployment-plans")

@@ -13,14 +13,15 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from playground.demo.world import QUOTA, PlanView, Snapshot
+from playground.demo.world import DeviceView, PlanView, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MESSAGE: Final = 100  # the place in the queue and the beginning of what AWS says
-_NOTHING: Final = Snapshot((), (), {})
+_NOTHING: Final = Snapshot((), (), "")
 _READY_STYLE: Final = {"True": "green", "False": "red"}
+_DEVICE_STYLE: Final = {"DEPLOYED": "green", "FAILED": "red"}
 
 
 class View:
@@ -43,7 +44,8 @@ class View:
         with Live(self._render(), console=self._console, auto_refresh=False, transient=True) as self._live:
             yield
         self._live = None
-        self._console.print(self._table() if self._seen.plans else _calls(self._seen))
+        for part in self._tables() if self._seen.plans or self._seen.devices else (self._seen.caption,):
+            self._console.print(part)
 
     def heading(self, text: str) -> None:
         """Begin a chapter."""
@@ -79,11 +81,14 @@ class View:
         self._console.print(Text(text), soft_wrap=True)
 
     def show(self, seen: Snapshot) -> None:
-        """Update the table; without a terminal, print the plans that look different from before."""
+        """Update the tables; without a terminal, print the plans and devices that look different from before."""
         if self._live is None:
             for plan in seen.plans:
                 if plan.ready != "-" and plan != self._seen.plan(plan.name):
                     self._console.print(Text(f"    {_line(plan)}"), soft_wrap=True)
+            for device in seen.devices:
+                if device not in self._seen.devices:
+                    self._console.print(Text(f"    {_device_line(device)}"), soft_wrap=True)
         self._seen = seen
         self._refresh()
 
@@ -93,12 +98,24 @@ class View:
 
     def _render(self) -> Group:
         waiting = Text(f"… {self._doing}  {time.monotonic() - self._began:.0f} s", style="dim")
-        return Group(waiting, self._table()) if self._doing else Group(self._table())
+        return Group(*((waiting,) if self._doing else ()), *self._tables())
 
-    def _table(self) -> Table:
-        table = Table(
-            caption=_calls(self._seen), caption_justify="left", expand=True, border_style="dim", box=box.ROUNDED
-        )
+    def _tables(self) -> tuple[Table, ...]:
+        return (self._plans(), self._devices()) if self._seen.devices else (self._plans(),)
+
+    def _devices(self) -> Table:
+        table = Table(expand=True, border_style="dim", box=box.ROUNDED)
+        for column in ("Device", "Runs", "Deployment"):
+            table.add_column(column, no_wrap=True)
+        table.add_column("What it says", ratio=1, overflow="fold")
+        for device in self._seen.devices:
+            status = Text(device.status, style=_DEVICE_STYLE.get(device.status, "yellow"))
+            table.add_row(device.name, device.runs, status, shorten(device.message, _MESSAGE, placeholder=" …"))
+        return table
+
+    def _plans(self) -> Table:
+        caption = self._seen.caption or None
+        table = Table(caption=caption, caption_justify="left", expand=True, border_style="dim", box=box.ROUNDED)
         table.add_column("Plan", no_wrap=True)
         table.add_column("Ready", no_wrap=True)
         table.add_column("Reason", no_wrap=True)
@@ -119,6 +136,5 @@ def _waits_for(plan: PlanView) -> str:
     return shorten(plan.message, _MESSAGE, placeholder=" …")
 
 
-def _calls(seen: Snapshot) -> str:
-    counted = " · ".join(f"{operation} {count}" for operation, count in sorted(seen.calls.items()) if count)
-    return f"{len(seen.at_aws)} of {QUOTA} places taken in AWS. Calls so far: {counted or 'none'}"
+def _device_line(device: DeviceView) -> str:
+    return " ".join(filter(None, (f"{device.name}: runs {device.runs}, {device.status}", device.message)))

@@ -8,17 +8,17 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import yaml
 
-from edge_manager.server import Sandbox
-from edge_manager.settings import Settings
+from edge_manager.sandbox.server import Sandbox
+from edge_manager.sandbox.settings import Settings
 from playground.cluster import ApiError, LocalCluster
 from playground.programs.process import spawn, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from playground.cluster import Cluster
     from playground.programs import Progress
@@ -66,44 +66,62 @@ class PlanView:
 
 
 @dataclass(frozen=True)
+class DeviceView:
+    """One device as its owner sees it: what it runs, and what became of its latest deployment."""
+
+    name: str
+    runs: str
+    status: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """Both sides at one moment: the objects in Kubernetes, as they came, and the plans and calls in AWS."""
+    """Both sides at one moment: the objects in Kubernetes, as they came, and the plans in AWS; devices, if there are."""
 
     plans: tuple[PlanView, ...]
     at_aws: tuple[str, ...]
-    calls: dict[str, int]
+    caption: str
+    devices: tuple[DeviceView, ...] = ()
 
     def plan(self, name: str) -> PlanView | None:
         """The plan of that name, if there is one."""
         return next((plan for plan in self.plans if plan.name == name), None)
 
 
+class Aws(Protocol):
+    """What stands in for AWS."""
+
+    @property
+    def url(self) -> str:
+        """Its endpoint, for SageMaker and STS both."""
+
+    def plans(self) -> Iterable[str]:
+        """The names of the edge deployment plans that it holds."""
+
+
 class World:
     """The running parts, and what can be done with them."""
 
-    def __init__(self, cluster: Cluster, sandbox: Sandbox) -> None:
+    def __init__(self, cluster: Cluster, aws: Aws, key: tuple[str, str] = ("demo", "demo")) -> None:
         self.cluster = cluster
-        self.sandbox = sandbox
+        self.aws = aws
+        self.key = key
         self._operator: subprocess.Popen[bytes] | None = None
         self._order: list[str] = []
 
     def start_operator(self) -> None:
         """Start the operator as any user would, with nothing but a kubeconfig and two endpoints."""
-        root = str(Path(__file__).parents[2])
+        access_key, secret = self.key
         environment = {
-            # Nothing of the user's own AWS access: the demo must not be able to reach a real account.
-            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
+            **environment_without_aws(),
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,  # the name that boto3 reads
-            "AWS_ACCESS_KEY_ID": "demo",
-            "AWS_SECRET_ACCESS_KEY": "demo",
-            "AWS_ENDPOINT_URL_SAGEMAKER": self.sandbox.url,
-            "AWS_ENDPOINT_URL_STS": self.sandbox.url,
+            "AWS_ACCESS_KEY_ID": access_key,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_ENDPOINT_URL_SAGEMAKER": self.aws.url,
+            "AWS_ENDPOINT_URL_STS": self.aws.url,
             "KUBECONFIG": str(self.cluster.kubeconfig),
-            "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
         }
         command = [sys.executable, "-m", "controller.cli", "run", "--cluster-id", "demo"]
         with (self.cluster.folder / "operator.log").open("wb") as log:
@@ -154,14 +172,14 @@ class World:
 
     def look(self) -> Snapshot:
         """See both sides as they are now."""
+        return Snapshot(self.plans(), tuple(self.aws.plans()), "")
+
+    def plans(self) -> tuple[PlanView, ...]:
+        """The objects in Kubernetes, in the order in which they came."""
         items = self.cluster.client.request("GET", _PLANS)["items"]
         plans = {body["metadata"]["name"]: PlanView.of(body) for body in items}
         self._order.extend(name for name in plans if name not in self._order)
-        return Snapshot(
-            plans=tuple(plans[name] for name in self._order if name in plans),
-            at_aws=tuple(self.sandbox.plans()),
-            calls=self.sandbox.counts(),
-        )
+        return tuple(plans[name] for name in self._order if name in plans)
 
     def _apply(self, manifest: Path, collection: str, *flags: str) -> None:
         if self.cluster.has_kubectl():
@@ -172,15 +190,42 @@ class World:
         self.cluster.client.request("PATCH", path, body, content_type=_APPLY)
 
 
+class SandboxWorld(World):
+    """The world of the first act: AWS is a sandbox with room for few plans."""
+
+    def __init__(self, cluster: Cluster, sandbox: Sandbox) -> None:
+        super().__init__(cluster, sandbox)
+        self.sandbox = sandbox
+
+    def look(self) -> Snapshot:
+        """See both sides as they are now, and the calls so far."""
+        held, calls = tuple(self.sandbox.plans()), self.sandbox.counts()
+        counted = " · ".join(f"{operation} {count}" for operation, count in sorted(calls.items()) if count)
+        caption = f"{len(held)} of {QUOTA} places taken in AWS. Calls so far: {counted or 'none'}"
+        return Snapshot(self.plans(), held, caption)
+
+
 @contextlib.contextmanager
-def world(progress: Progress) -> Iterator[World]:
+def world(progress: Progress) -> Iterator[SandboxWorld]:
     """Bring everything up but the operator; take everything down in the opposite order."""
     with LocalCluster(progress=progress) as cluster, Sandbox(Settings(quota=QUOTA)) as sandbox:
-        made = World(cluster, sandbox)
+        made = SandboxWorld(cluster, sandbox)
         try:
             yield made
         finally:
             made.stop_operator()
+
+
+def environment_without_aws() -> dict[str, str]:
+    """For child processes: nothing of the user's own AWS access, so that the demo cannot reach a real account."""
+    root = str(Path(__file__).parents[2])
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
+    }
 
 
 def shipped(name: str) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 from playground.cluster import ApiError, Cluster, LocalCluster
 from playground.programs import find_or_build
 from tests.argocd.programs import argocd, source

@@ -12,7 +12,7 @@ import pytest
 
 from controller.aws.accounts import Accounts
 from controller.aws.accounts_file import Account, OwnAccount
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 
 REGION = "eu-west-1"
 HTML = (

@@ -21,7 +21,7 @@ from controller.domain.ownership import Reach, Rights
 from controller.domain.resource import Scope
 from controller.domain.spec import ModelConfig, Target
 from controller.engine.ports import AwsError, TargetRefused
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 from tests.aws.conftest import REGION, Endpoint, Said, account, accounts_at
 
 ROLE = "arn:aws:iam::222222222222:role/edge"

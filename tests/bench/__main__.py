@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: measure the operator, and two other ways of using Kopf beside it."""
+"""`python -m tests.bench`: measure the operator, and two other ways of using Kopf beside it; or the service."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from edge_manager.client import SandboxClient
+from edge_manager.sandbox.client import SandboxClient
 from playground.cluster import LocalCluster
 from playground.programs.process import spawn, stop
-from tests.bench import measure, report
+from tests.bench import measure, report, service
 from tests.bench.measure import Idle, Life, Quota, Stand
 from tests.bench.process import TooSlowError
 from tests.bench.ways import OURS, WAYS
@@ -39,6 +39,8 @@ progress, output = Console(stderr=True, highlight=False), Console(highlight=Fals
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["service"]:
+        return service.main(sys.argv[2:])
     chosen = _arguments()
     # The last resort: whatever hangs, the benchmark ends, and its cluster and processes with it.
     signal.signal(signal.SIGALRM, _too_long)

@@ -17,7 +17,7 @@ from tests.bench.ways import OURS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_manager.client import SandboxClient
+    from edge_manager.sandbox.client import SandboxClient
     from playground.cluster import Cluster
     from tests.bench.ways import Way
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 from playground.cluster import Cluster, LocalCluster
 from playground.programs import find_or_build
 from tests.chart.helm import Helm

@@ -72,7 +72,7 @@ class Pod:
         (self.container,) = spec["containers"]
         self._injected = injected or {}
         self._process: subprocess.Popen[bytes] | None = None
-        self._port = _free_port()
+        self._port = free_port()
 
     def __enter__(self) -> Self:
         self._folder.mkdir()
@@ -200,7 +200,7 @@ def entrypoint() -> list[str]:
     return list(json.loads(found[-1]))
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with contextlib.closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

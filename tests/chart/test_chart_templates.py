@@ -134,9 +134,14 @@ def test_pod_outlives_the_operators_patience(offline: Helm) -> None:
         assert duration(patience.partition("=")[2]).total_seconds() < spec["terminationGracePeriodSeconds"]
 
 
-def test_one_replica_at_a_time(offline: Helm) -> None:
+def test_replicas_share_a_lease_and_one_stays_while_nodes_are_drained(offline: Helm) -> None:
     (deployment,) = of_kind(offline.template(), "Deployment")
-    assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
+    (budget,) = of_kind(offline.template(), "PodDisruptionBudget")
+    assert deployment["spec"]["replicas"] == 2
+    assert "--lease=edgeplan-system/edgeplan" in deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert budget["spec"]["selector"] == deployment["spec"]["selector"]
+    # A budget of one for a single pod would keep its node from being drained at all.
+    assert not of_kind(offline.template("--set=replicas=1"), "PodDisruptionBudget")
 
 
 def test_new_accounts_restart_the_pod(offline: Helm) -> None:

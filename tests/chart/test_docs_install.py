@@ -20,7 +20,7 @@ from tests.chart.test_chart_pod import until_served
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_manager.server import Sandbox
+    from edge_manager.sandbox.server import Sandbox
     from playground.cluster import Cluster
 
 TEXT = (ROOT / "docs" / "install.md").read_text()

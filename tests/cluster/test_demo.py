@@ -58,6 +58,29 @@ def test_demo_keeps_its_promises_and_leaves_nothing() -> None:
     assert "waiting for quota behind 1 plan" in output
 
 
+def test_second_act_puts_models_on_devices_and_leaves_nothing() -> None:
+    with subprocess.Popen([*COMMAND, "--devices"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as playing:
+        assert playing.stdout is not None
+        wait_for(playing.stdout, "$ kubectl apply")
+        started = children(playing.pid)
+        output = playing.stdout.read()
+    assert playing.returncode == 0, output
+    assert len(started) == 11, started  # etcd, kube-apiserver, the service, six agents, the operator; their folder
+    assert not any(path.exists() for path in started)
+    told = [line.rsplit("  ", 1)[0] for line in output.splitlines() if line.startswith("✓")]
+    assert told == [
+        "✓ till-canary runs counter 1, the others nothing",
+        "✓ all six devices run counter 1",
+        "✓ queue-counters is Ready: the rollout is complete",
+        "✓ till-canary failed its check of counter 2",
+        "✓ queue-counters is Stalled: the rollout stopped",
+        "✓ all six devices run counter 1 still",
+        "✓ all six devices run counter 3",
+        "✓ queue-counters is Ready: the rollout is complete",
+        "✓ no object is left in Kubernetes and no plan in AWS",
+    ]
+
+
 def test_kept_demo_can_be_used_until_interrupted() -> None:
     with subprocess.Popen([*COMMAND, "--keep"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as playing:
         assert playing.stdout is not None

@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from controller.cli import main
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 from playground.cluster import Cluster
 from tests.argocd.system import wait_served
 from tests.integration.operators import World

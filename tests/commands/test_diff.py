@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 from tests.commands.conftest import GOLDEN, Ended, golden
 
 Run = Callable[..., Ended]

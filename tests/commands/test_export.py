@@ -8,7 +8,7 @@ import yaml
 
 from controller.commands.export import object_names
 from controller.schema.manifests import check
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 from tests.commands.conftest import Ended, golden
 
 Run = Callable[..., Ended]

@@ -20,7 +20,7 @@ import yaml
 
 from controller.commands.check import judge_definition, judge_operator
 from controller.schema.crd import custom_resource_definition
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 from tests.commands.conftest import Ended
 from tests.integration.operators import COLLECTION, World, stage, wait_until
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 from tests.commands.conftest import Ended
 from tests.integration.operators import World, wait_until
 

@@ -22,8 +22,8 @@ SEARCHED = os.pathsep.join([os.environ.get("PATH", ""), *map(str, Path("/usr/lib
 
 
 @contextmanager
-def postgresql() -> Iterator[str]:
-    """The URL of a server; the test is skipped where there is none to start."""
+def postgresql(*, durable: bool = False) -> Iterator[str]:
+    """The URL of a server; the test is skipped where there is none to start. A durable one syncs its commits."""
     initdb, server = shutil.which("initdb", path=SEARCHED), shutil.which("postgres", path=SEARCHED)
     if initdb is None or server is None:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
@@ -42,7 +42,8 @@ def postgresql() -> Iterator[str]:
         )
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        options = ["-h", "127.0.0.1", "-p", str(port), "-k", folder, "-c", "max_connections=100", "-c", "fsync=off"]
+        options = ["-h", "127.0.0.1", "-p", str(port), "-k", folder, "-c", "max_connections=100"]
+        options += [] if durable else ["-c", "fsync=off"]
         with Path(folder, "log").open("wb") as log:
             process = subprocess.Popen([server, "-D", data, *options], user=user, cwd=folder, stdout=log, stderr=log)
         try:

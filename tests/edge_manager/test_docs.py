@@ -6,12 +6,15 @@ import argparse
 import re
 from pathlib import Path
 
+import pytest
+
 from edge_manager.api.calls import OPERATIONS
 from edge_manager.api.service import REGISTERED
-from edge_manager.commands import add_serve
+from edge_manager.commands import add_fleet, add_serve
 from edge_manager.domain.access import OPERATOR_OPERATIONS
 
 FOLDER = Path(__file__).parents[2] / "docs"
+SIZING = (FOLDER / "edge-manager-sizing.md").read_text(encoding="utf-8")
 DOCS = (FOLDER / "edge-manager.md").read_text(encoding="utf-8")
 
 
@@ -27,6 +30,15 @@ def test_every_option_of_serve_is_documented() -> None:
     add_serve(parser)
     options = set(re.findall(r"--[a-z][a-z-]+", parser.format_help())) - {"--help"}
     assert [option for option in sorted(options) if f"`{option}`" not in DOCS] == []
+
+
+def test_every_option_of_fleet_simulate_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_fleet(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["simulate", "--help"])
+    options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}
+    assert [option for option in sorted(options) if f"`{option}`" not in SIZING] == []
 
 
 def test_an_operators_key_may_what_the_iam_policy_says() -> None:

@@ -12,10 +12,10 @@ from edge_manager.domain.access import DEVICE_OPERATIONS, OPERATOR_OPERATIONS, P
 from edge_manager.domain.deployments import Deployment, State, answer_of, definitions, name_of
 from edge_manager.domain.plans import models_of
 from edge_manager.domain.scope import Scope
-from edge_manager.domain.selection import Choice, allocate, select
+from edge_manager.domain.selection import Choice, Names, allocate, select
 from edge_manager.domain.stages import Answers, Counts, Heard, Life, Run
 from edge_manager.errors import ApiError
-from edge_manager.stages import Attempt
+from edge_manager.sandbox.stages import Attempt
 
 SCOPE = Scope("111111111111", "eu-west-1")
 
@@ -84,7 +84,7 @@ SELECTIONS = st.one_of(
 def test_stages_go_to_devices_of_the_fleet_and_shares_do_not_overlap(
     selections: list[dict[str, Any]], fleet: list[str]
 ) -> None:
-    allocated = allocate([Choice(selection, None) for selection in selections], dict.fromkeys(fleet))
+    allocated = allocate([Choice(selection, None) for selection in selections], Names(dict.fromkeys(fleet)))
     earlier: set[str] = set()
     for selection, devices in zip(selections, allocated, strict=True):
         assert set(devices) <= set(fleet)
@@ -94,7 +94,7 @@ def test_stages_go_to_devices_of_the_fleet_and_shares_do_not_overlap(
 
 
 def test_a_share_is_rounded_up() -> None:
-    assert select({"DeviceSubsetType": "PERCENTAGE", "Percentage": 1}, ["a", "b", "c"], set()) == ["a"]
+    assert select({"DeviceSubsetType": "PERCENTAGE", "Percentage": 1}, Names(["a", "b", "c"]), []) == ["a"]
 
 
 def test_the_names_of_deployments_fit_the_model_and_tell_starts_apart() -> None:

@@ -1,7 +1,8 @@
-"""Arrows point one way: domain <- store <- api <- commands; the domain is pure."""
+"""Arrows point one way: domain <- store <- api <- commands; the sandbox has no store, the agent stands apart."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,14 +11,23 @@ import pytest
 from tests.unit.test_layers import files, imports, name_of, packages
 
 ROOT = Path(__file__).parents[2] / "edge_manager"
-# What each folder may import of the package; the modules without a folder are the sandbox's, shared until it is one of them.
-PURE = {"errors", "clock"}
+# What each folder may import of the package; `errors` is everybody's.
+SHARED = {"errors"}
 ALLOWED = {
-    "domain": {"domain", *PURE},
-    "store": {"domain", "store", *PURE},
-    "api": {"domain", "store", "api", "artifacts", "faults", "paging", "sts", "wire", *PURE},
+    "domain": {"domain", *SHARED},
+    "store": {"domain", "store", *SHARED},
+    "agent": {"agent"},  # a distribution of its own
+    "api": {"domain", "store", "api", "artifacts", *SHARED},
+    "sandbox": {"domain", "api", "sandbox", *SHARED},
 }
-LIBRARIES = {"sqlalchemy": {"store", "api"}, "alembic": {"store"}, "cryptography": {"store"}, "aiohttp": {"api"}}
+LIBRARIES = {
+    "sqlalchemy": {"store", "api"},
+    "alembic": {"store"},
+    "cryptography": {"store"},
+    "aiohttp": {"api", "sandbox"},
+    "prometheus_client": {"api"},
+    "pydantic": {"sandbox"},
+}
 
 
 @pytest.mark.parametrize("path", [path for folder in ALLOWED for path in files(f"edge_manager/{folder}")], ids=name_of)
@@ -33,3 +43,9 @@ def test_arrows_point_one_way(path: Path) -> None:
 def test_the_domain_reads_no_clock_and_rolls_no_dice(path: Path) -> None:
     assert packages(path) - sys.stdlib_module_names <= {"edge_manager"}
     assert not imports(path) & {"time", "random", "os", "asyncio", "threading", "socket", "pathlib", "logging"}
+
+
+def test_the_sandbox_runs_without_what_only_the_service_needs() -> None:
+    code = "import sys, edge_manager.sandbox.server; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert not {"sqlalchemy", "alembic", "cryptography", "psycopg"} & set(loaded)

@@ -13,13 +13,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from hypothesis import settings
+from hypothesis import seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test, initialize, precondition, rule
 from sqlalchemy import insert
 
 from edge_manager.domain.access import Principal, Role
@@ -29,13 +26,14 @@ from edge_manager.store.engine import Store
 from edge_manager.store.fleets import Fleets
 from edge_manager.store.keys import Seal
 from edge_manager.store.tables import PACKAGING_JOBS
+from tests.edge_manager.lean import Lean, Refused
 from tests.edge_manager.model import DEVICES, World
 from tests.edge_manager.processes import REGION
 from tests.edge_manager.zygote import Zygote, free_port
 
 ACCOUNTS = itertools.count(200_000_000_000)
 SHIFTS = itertools.cycle([0, 200, -200, 60, -3])
-ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=60, connect_timeout=5)
+LONGER = int(os.environ.get("EDGE_MANAGER_LIVES", "1"))  # times as many lives as CI has time for: `make lives`
 REFUSALS = ("ValidationException", "ResourceNotFound", "ResourceInUse")
 PLANS, STAGES = ("a", "b", "c"), ("one", "two")
 SELECTIONS = st.one_of(
@@ -52,14 +50,13 @@ deaths, SAFE = st.integers(0, 40), 40  # it dies if that is less than four, so m
 class Replicas:
     """Services on one store, each of which can be killed and is back at the same address."""
 
-    def __init__(self, store: str, count: int) -> None:
+    def __init__(self, zygote: Zygote, store: str, count: int) -> None:
         self.secret_key = Seal.new_key()
         self.store, self.seal = Store(store), Seal(self.secret_key)
         self.options: dict[str, Any] = {"store": store, "secret_key": self.secret_key, "rate": None}
-        self.zygote = Zygote(dict(os.environ))
+        self.zygote = zygote
         self.ports = [free_port() for _ in range(count)]
         self.numbers = [self.zygote.start(port, **self.options) for port in self.ports]
-        self.clients: list[Any] = []
 
     def kill(self, replica: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -78,8 +75,8 @@ class Replicas:
         shift = next(SHIFTS)
         self.numbers[replica] = self.zygote.start(self.ports[replica], shift=shift, **self.options)
 
-    def shop(self) -> tuple[list[Any], list[Any]]:
-        """Clients for both halves of the API at each replica, in a new account with a fleet and a package."""
+    def shop(self) -> list[Lean]:
+        """A client at each replica, in a new account with a fleet and a package."""
         account = str(next(ACCOUNTS))
         scope = Scope(account, REGION)
 
@@ -96,21 +93,11 @@ class Replicas:
             return keys.create(db, self.seal, 1.0, Principal("", account, "", Role.ADMIN))
 
         key = self.store.write(work)
-        made = [
-            [
-                boto3.client(
-                    service, region_name=REGION, endpoint_url=f"http://127.0.0.1:{port}", config=ONCE,
-                    aws_access_key_id=key.principal.access_key, aws_secret_access_key=key.secret,
-                )
-                for port in self.ports
-            ]
-            for service in ("sagemaker", "sagemaker-edge")
-        ]  # fmt: skip
-        self.clients = [client for group in made for client in group]
-        return made[0], made[1]
+        return [Lean(port, key) for port in self.ports]
 
     def close(self) -> None:
-        self.zygote.close()
+        for replica in range(len(self.ports)):
+            self.kill(replica)
         self.store.close()
 
 
@@ -126,7 +113,7 @@ class Lives(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.world = World()
-        self.sagemaker, self.edge = self.replicas.shop()
+        self.clients = self.replicas.shop()
         self.names: dict[str, int] = {}  # of deployments, and the start that they belong to
         for plan in PLANS[:2]:
             self.make(plan, {stage: {"DeviceSubsetType": "PERCENTAGE", "Percentage": 60} for stage in STAGES}, 0, SAFE)
@@ -135,7 +122,7 @@ class Lives(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "world"):
             self.look(0)
-            for client in self.replicas.clients:
+            for client in self.clients:
                 client.close()
 
     @rule(plan=plans, chosen=st.lists(SELECTIONS, min_size=1, max_size=2), at=replica, dying=deaths)
@@ -151,7 +138,7 @@ class Lives(RuleBasedStateMachine):
                     self.end_stage(plan, stage, at, dying)
             self.call(
                 lambda world: world.delete(plan),
-                lambda sagemaker, _: sagemaker.delete_edge_deployment_plan(EdgeDeploymentPlanName=plan),
+                lambda client: client.control("DeleteEdgeDeploymentPlan", EdgeDeploymentPlanName=plan),
                 at,
                 dying,
             )
@@ -162,8 +149,8 @@ class Lives(RuleBasedStateMachine):
         if sure:
             self.call(
                 lambda world: world.delete_stage(plan, stage),
-                lambda sagemaker, _: sagemaker.delete_edge_deployment_stage(
-                    EdgeDeploymentPlanName=plan, StageName=stage
+                lambda client: client.control(
+                    "DeleteEdgeDeploymentStage", EdgeDeploymentPlanName=plan, StageName=stage
                 ),
                 at,
                 dying,
@@ -207,7 +194,7 @@ class Lives(RuleBasedStateMachine):
         """The name of what a device is offered."""
         answer = self.call(
             lambda world: world.ask(device),
-            lambda _, edge: edge.get_deployments(DeviceName=device, DeviceFleetName="shops"),
+            lambda client: client.edge("GetDeployments", DeviceName=device, DeviceFleetName="shops"),
             at,
             dying,
         )
@@ -228,7 +215,8 @@ class Lives(RuleBasedStateMachine):
     def make(self, plan: str, wanted: dict[str, dict[str, Any]], at: int, dying: int) -> None:
         self.call(
             lambda world: world.create(plan, wanted),
-            lambda sagemaker, _: sagemaker.create_edge_deployment_plan(
+            lambda client: client.control(
+                "CreateEdgeDeploymentPlan",
                 EdgeDeploymentPlanName=plan,
                 DeviceFleetName="shops",
                 ModelConfigs=[{"ModelHandle": "counter", "EdgePackagingJobName": "counter"}],
@@ -241,7 +229,7 @@ class Lives(RuleBasedStateMachine):
     def begin_stage(self, plan: str, stage: str, at: int, dying: int) -> None:
         self.call(
             lambda world: world.start(plan, stage),
-            lambda sagemaker, _: sagemaker.start_edge_deployment_stage(EdgeDeploymentPlanName=plan, StageName=stage),
+            lambda client: client.control("StartEdgeDeploymentStage", EdgeDeploymentPlanName=plan, StageName=stage),
             at,
             dying,
         )
@@ -249,7 +237,7 @@ class Lives(RuleBasedStateMachine):
     def end_stage(self, plan: str, stage: str, at: int, dying: int) -> None:
         self.call(
             lambda world: world.stop(plan, stage),
-            lambda sagemaker, _: sagemaker.stop_edge_deployment_stage(EdgeDeploymentPlanName=plan, StageName=stage),
+            lambda client: client.control("StopEdgeDeploymentStage", EdgeDeploymentPlanName=plan, StageName=stage),
             at,
             dying,
         )
@@ -263,7 +251,8 @@ class Lives(RuleBasedStateMachine):
         before = self.world.seen()
         self.call(
             lambda world: world.tell(device, self.names[name], status),
-            lambda _, edge: edge.send_heartbeat(
+            lambda client: client.edge(
+                "SendHeartbeat",
                 AgentVersion="1.0",
                 DeviceName=device,
                 DeviceFleetName="shops",
@@ -276,7 +265,7 @@ class Lives(RuleBasedStateMachine):
         type(self).repeated += before == self.world.seen()
 
     def call(
-        self, expect: Callable[[World], bool], call: Callable[[Any, Any], Any], at: int, dying: int
+        self, expect: Callable[[World], bool], call: Callable[[Lean], dict[str, Any]], at: int, dying: int
     ) -> dict[str, Any] | None:
         """Make a call at a replica, which in one of ten calls dies within it; its answer, None if there was none."""
         replica = at % len(self.replicas.ports)
@@ -290,12 +279,12 @@ class Lives(RuleBasedStateMachine):
         answer: dict[str, Any] | None = None
         refused = lost = False
         try:
-            answer = call(self.sagemaker[replica], self.edge[replica])
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in REFUSALS:
+            answer = call(self.clients[replica])
+        except Refused as error:
+            if error.code not in REFUSALS:
                 raise
             refused = True
-        except BotoCoreError:
+        except ConnectionError:
             lost = True
         if dying < 4:
             timer.join()
@@ -313,22 +302,19 @@ class Lives(RuleBasedStateMachine):
         return answer
 
     def see(self, at: int) -> dict[str, Any]:
-        sagemaker = self.sagemaker[at % len(self.sagemaker)]
+        client = self.clients[at % len(self.clients)]
         found: dict[str, Any] = {}
-        totals = {}
-        for plan in sagemaker.list_edge_deployment_plans()["EdgeDeploymentPlanSummaries"]:
+        for plan in client.control("ListEdgeDeploymentPlans")["EdgeDeploymentPlanSummaries"]:
             name = plan["EdgeDeploymentPlanName"]
-            totals[name] = [plan[f"EdgeDeployment{outcome}"] for outcome in ("Success", "Pending", "Failed")]
-            found[name] = {
-                stage["StageName"]: self.stage(sagemaker, name, stage)
-                for stage in sagemaker.describe_edge_deployment_plan(EdgeDeploymentPlanName=name)["Stages"]
-            }
-            assert totals[name] == [sum(stage[place] for stage in found[name].values()) for place in (1, 2, 3)]
+            described = client.control("DescribeEdgeDeploymentPlan", EdgeDeploymentPlanName=name)
+            found[name] = {stage["StageName"]: self.stage(client, name, stage) for stage in described["Stages"]}
+            totals = [plan[f"EdgeDeployment{outcome}"] for outcome in ("Success", "Pending", "Failed")]
+            assert totals == [sum(stage[place] for stage in found[name].values()) for place in (1, 2, 3)]
         return found
 
-    def stage(self, sagemaker: Any, plan: str, stage: dict[str, Any]) -> tuple[Any, ...]:
+    def stage(self, client: Lean, plan: str, stage: dict[str, Any]) -> tuple[Any, ...]:
         told = stage["DeploymentStatus"]
-        listed = sagemaker.list_stage_devices(EdgeDeploymentPlanName=plan, StageName=stage["StageName"])
+        listed = client.control("ListStageDevices", EdgeDeploymentPlanName=plan, StageName=stage["StageName"])
         return (
             told["StageStatus"],
             *(told[f"EdgeDeployment{outcome}InStage"] for outcome in ("Success", "Pending", "Failed")),
@@ -336,84 +322,110 @@ class Lives(RuleBasedStateMachine):
         )
 
 
-@pytest.fixture
-def replicas(request: pytest.FixtureRequest, database: str) -> Iterator[Replicas]:
-    running = Replicas(database, getattr(request, "param", 1 if database.startswith("sqlite") else 2))
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    running = Zygote(dict(os.environ))
     yield running
     running.close()
 
 
-@pytest.mark.timeout(900)
+@pytest.fixture
+def replicas(request: pytest.FixtureRequest, zygote: Zygote, database: str) -> Iterator[Replicas]:
+    running = Replicas(zygote, database, getattr(request, "param", 1 if database.startswith("sqlite") else 2))
+    yield running
+    running.close()
+
+
+@pytest.mark.timeout(900 * LONGER)
 def test_random_lives_are_as_the_rules_have_them_whoever_is_killed(replicas: Replicas) -> None:
     """SQLite with one process, PostgreSQL with two."""
     Lives.replicas = replicas
     Lives.steps = Lives.kills = Lives.counted = Lives.repeated = 0
-    examples = 75 if replicas.store.is_sqlite else 25
-    run_state_machine_as_test(Lives, settings=settings(max_examples=examples, stateful_step_count=50))
-    done = (Lives.steps, Lives.kills, Lives.counted, Lives.repeated)
-    least = (2000, 100, 60, 100) if replicas.store.is_sqlite else (700, 35, 15, 35)
-    assert all(map(int.__ge__, done, least)), f"steps, kills, answers that counted, answers that did not: {done}"
+    least = [LONGER * each for each in ((1400, 70, 40, 70) if replicas.store.is_sqlite else (700, 35, 15, 35))]
+    for number in range(40 * LONGER):
+        lives = get_state_machine_test(Lives, settings=settings(max_examples=10, stateful_step_count=50))
+        seed(number)(lives)(Lives)
+        done = (Lives.steps, Lives.kills, Lives.counted, Lives.repeated)
+        if all(map(int.__ge__, done, least)):
+            return
+    raise AssertionError(f"steps, kills, answers that counted, answers that did not: {done}")
 
 
 def test_a_killed_service_has_lost_nothing_that_it_answered(replicas: Replicas) -> None:
     """Many devices at once, a kill in their midst; each asks and answers until it is answered."""
-    sagemaker, edge = replicas.shop()
+    clients = replicas.shop()
     names = [f"extra-{number}" for number in range(60)]
-    sagemaker[0].register_devices(DeviceFleetName="shops", Devices=[{"DeviceName": name} for name in names])
+    clients[0].control("RegisterDevices", DeviceFleetName="shops", Devices=[{"DeviceName": name} for name in names])
     selection = {"DeviceSubsetType": "NAMECONTAINS", "DeviceNameContains": "extra"}
-    sagemaker[0].create_edge_deployment_plan(
+    clients[0].control(
+        "CreateEdgeDeploymentPlan",
         EdgeDeploymentPlanName="a",
         DeviceFleetName="shops",
         ModelConfigs=[{"ModelHandle": "counter", "EdgePackagingJobName": "counter"}],
         Stages=[{"StageName": "one", "DeviceSelectionConfig": selection}],
     )
-    sagemaker[0].start_edge_deployment_stage(EdgeDeploymentPlanName="a", StageName="one")
+    clients[0].control("StartEdgeDeploymentStage", EdgeDeploymentPlanName="a", StageName="one")
     answered: dict[str, str] = {}
 
     def live(number: int) -> None:
-        device, replica = names[number], number % len(edge)
+        device, replica = names[number], number % len(clients)
         status = "FAIL" if number % 5 == 0 else "SUCCESS"
-        for _ in range(400):
-            try:
-                offers = edge[replica].get_deployments(DeviceName=device, DeviceFleetName="shops")["Deployments"]
-                if not offers:
-                    return  # it failed and its answer was counted, which it was not told
-                edge[replica].send_heartbeat(
-                    AgentVersion="1.0",
-                    DeviceName=device,
-                    DeviceFleetName="shops",
-                    DeploymentResult={"DeploymentName": offers[0]["DeploymentName"], "DeploymentStatus": status},
-                )
-            except BotoCoreError:
-                time.sleep(0.02)
-            else:
+        client = Lean(replicas.ports[replica], clients[0].key)
+        with contextlib.closing(client):
+            if carry_on(client, device, status):
                 answered[device] = status
-                return
 
     with ThreadPoolExecutor(12) as pool:
         lives = [pool.submit(live, number) for number in range(len(names))]
         for round_ in range(5):
             time.sleep(0.15)
-            replica = round_ % len(edge)
+            replica = round_ % len(clients)
             replicas.kill(replica)
             known = dict(answered)
             replicas.start(replica)
-            listed = {
-                each["DeviceName"]: each["DeviceDeploymentStatus"]
-                for page in sagemaker[replica]
-                .get_paginator("list_stage_devices")
-                .paginate(EdgeDeploymentPlanName="a", StageName="one")
-                for each in page["DeviceDeploymentSummaries"]
-            }
+            listed = listing(clients[replica])
             expected = {"SUCCESS": "DEPLOYED", "FAIL": "FAILED"}
             assert {device: listed[device] for device in known} == {
                 device: expected[status] for device, status in known.items()
             }
         for each in lives:
             each.result()
-    [stage] = sagemaker[0].describe_edge_deployment_plan(EdgeDeploymentPlanName="a")["Stages"]
+    [stage] = clients[0].control("DescribeEdgeDeploymentPlan", EdgeDeploymentPlanName="a")["Stages"]
     told = stage["DeploymentStatus"]
     counts = [told[f"EdgeDeployment{outcome}InStage"] for outcome in ("Success", "Pending", "Failed")]
     assert (told["StageStatus"], counts) == ("FAILED", [48, 0, 12])
-    for client in replicas.clients:
+    for client in clients:
         client.close()
+
+
+def carry_on(client: Lean, device: str, status: str) -> bool:
+    """Ask and answer until the answer was heard; False if it was and the device was not told."""
+    for _ in range(400):
+        try:
+            offers = client.edge("GetDeployments", DeviceName=device, DeviceFleetName="shops")["Deployments"]
+            if not offers:
+                return False  # it failed and its answer was counted
+            client.edge(
+                "SendHeartbeat",
+                AgentVersion="1.0",
+                DeviceName=device,
+                DeviceFleetName="shops",
+                DeploymentResult={"DeploymentName": offers[0]["DeploymentName"], "DeploymentStatus": status},
+            )
+        except ConnectionError:
+            time.sleep(0.02)
+        else:
+            return True
+    raise AssertionError("it was never heard")
+
+
+def listing(client: Lean) -> dict[str, str]:
+    """The status of each device of the stage."""
+    found: dict[str, str] = {}
+    token: dict[str, str] = {}
+    while True:
+        page = client.control("ListStageDevices", EdgeDeploymentPlanName="a", StageName="one", **token)
+        found |= {each["DeviceName"]: each["DeviceDeploymentStatus"] for each in page["DeviceDeploymentSummaries"]}
+        if "NextToken" not in page:
+            return found
+        token = {"NextToken": page["NextToken"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 from pathlib import Path
@@ -13,20 +14,24 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, create_engine, func, insert, make_url, select, text, update
+from sqlalchemy import Connection, create_engine, event, func, insert, make_url, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from edge_manager.domain.access import Principal, Role
+from edge_manager.domain.deployments import Answer, State
 from edge_manager.domain.scope import Scope
 from edge_manager.errors import ApiError
-from edge_manager.store import keys
+from edge_manager.store import keys, starts
+from edge_manager.store.caches import Cache, Caches
+from edge_manager.store.devices import Beat, Device, apply, offered
 from edge_manager.store.engine import Store, is_transient
 from edge_manager.store.fleets import Fleets
 from edge_manager.store.groups import Group
 from edge_manager.store.keys import Seal, SealError
 from edge_manager.store.migrate import FOLDER, UnknownSchemaError
+from edge_manager.store.plans import Plans, StageDevice
 from edge_manager.store.queries import page
-from edge_manager.store.tables import METADATA, STARTS
+from edge_manager.store.tables import DEPLOYMENTS, METADATA, STARTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,6 +71,112 @@ def test_a_store_of_every_released_version_is_brought_up_to_date(tmp_path: Path,
     store.close()
     assert differences == []
     assert all(counts.values()), "the store of an older version has a row of every kind"
+
+
+def test_what_the_first_schema_knew_of_devices_is_known_after_it(tmp_path: Path) -> None:
+    """One succeeded at first and the other at the second start; one of another plan, which is gone, hides the third."""
+    with sqlite3.connect(tmp_path / "store.db") as old:
+        old.executescript((SCHEMAS / "0001.sql").read_text(encoding="utf-8"))
+        old.executescript("""
+            INSERT INTO devices(id, fleet_id, name, registered, is_registered) VALUES (3, 1, 'till-3', 1.0, 1);
+            INSERT INTO starts VALUES (5, 1.0);
+            UPDATE deployments SET sequence = 5, state = 'FETCHED' WHERE device_id = 2;
+            INSERT INTO deployments VALUES (1, 3, 5, 'READY', NULL, 'stage x of edge deployment plan gone');
+            UPDATE stages SET total = 3, sequence = 5;
+        """)
+    old.close()
+    store, caches = Store(f"sqlite:///{tmp_path / 'store.db'}"), Caches()
+
+    def read(db: Connection) -> tuple[list[StageDevice], list[str | None]]:
+        plans = Plans(db, SCOPE, caches)
+        plan = plans.find("tills")
+        assert plan is not None
+        stages = plans.stages([plan.id])[plan.id]
+        names = [Device(SCOPE, "shops", f"till-{number}") for number in (1, 2, 3)]
+        offers = [offered(db, caches, each) for each in names]
+        return plans.device_page(plan, stages[0], stages, {})[0], [
+            offer.answer["DeploymentName"] if offer else None for offer in offers
+        ]
+
+    found, offers = store.read(read)
+    store.close()
+    assert [device.deployment and device.deployment.status for device in found] == ["DEPLOYED", "INPROGRESS", "STOPPED"]
+    assert found[2].deployment is not None
+    assert "plan gone" in (found[2].deployment.status_message or "")
+    assert offers == ["tills-all-1", "tills-all-5", None]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_start_writes_as_much_whatever_the_number_of_devices(store: Store, again: bool) -> None:
+    """The first one of a stage, and the next one after a device in a hundred failed and a device in two succeeded."""
+    written = {}
+    for count in (100, 1000):
+        scope = Scope(f"{count:012}", SCOPE.region)
+        store.write(lambda db, scope=scope, count=count: _stage(db, scope, count))  # type: ignore[misc]
+        if again:
+            start = store.write(lambda db, scope=scope: _start(db, scope))  # type: ignore[misc]
+            states = (State.FAIL if number % 100 == 0 else State.SUCCESS for number in range(count // 2))
+            beats = [
+                Beat(Device(scope, "shops", f"till-{number}"), 1.0, "1.0", [], Answer(start, state))
+                for number, state in enumerate(states)
+            ]
+            store.write(lambda db, beats=beats: apply(Caches(), db, beats), isolation="READ COMMITTED")  # type: ignore[misc]
+            store.write(lambda db, scope=scope: _stop(db, scope))  # type: ignore[misc]
+        statements: list[str] = []
+        listener = lambda _c, _u, statement, *_: statements.append(statement)  # noqa: B023, E731
+        event.listen(store.engine, "before_cursor_execute", listener)
+        start = store.write(lambda db, scope=scope: _start(db, scope))  # type: ignore[misc]
+        event.remove(store.engine, "before_cursor_execute", listener)
+        offered_to = store.read(lambda db, start=start: starts.offered(db, Caches(), start))  # type: ignore[misc]
+        assert len(offered_to) == (count // 2 + math.ceil(count / 200) if again else count)
+        written[count] = [statement for statement in statements if statement.startswith(("INSERT", "UPDATE", "DELETE"))]
+        rows = store.read(lambda db, start=start: _rows_of(db, start))  # type: ignore[misc]
+        assert rows == 0, "a device has a row once it asks"
+    assert written[100] == written[1000]
+    assert len(written[100]) == 3
+
+
+def _stage(db: Connection, scope: Scope, count: int) -> None:
+    fleets, plans = Fleets(db, scope), Plans(db, scope, Caches())
+    fleets.create("shops", {}, {}, 1.0)
+    fleets.register("shops", [{"DeviceName": f"till-{number}"} for number in range(count)], 1.0)
+    plan = plans.create("tills", fleets.find("shops"), [], {}, 1.0)
+    plans.append(plan, [("all", {"DeviceSubsetType": "PERCENTAGE", "Percentage": 100}, "DO_NOTHING")], 1.0)
+
+
+def _start(db: Connection, scope: Scope) -> int:
+    plans = Plans(db, scope, Caches())
+    plan = plans.find("tills")
+    assert plan is not None
+    stages = plans.stages([plan.id])[plan.id]
+    plans.start(plan, stages[0], stages, 1.0)
+    return plans.stages([plan.id])[plan.id][0].sequence or 0
+
+
+def _stop(db: Connection, scope: Scope) -> None:
+    plans = Plans(db, scope, Caches())
+    plan = plans.find("tills")
+    assert plan is not None
+    plans.stop(plans.stages([plan.id])[plan.id][0], 1.0)
+
+
+def _rows_of(db: Connection, start: int) -> int:
+    return db.execute(select(func.count()).where(DEPLOYMENTS.c.start_id == start)).scalar_one()
+
+
+def test_starts_that_hide_nothing_any_more_are_forgotten(store: Store) -> None:
+    store.write(lambda db: _stage(db, SCOPE, 3))
+    first = store.write(lambda db: _start(db, SCOPE))
+
+    def delete(db: Connection) -> None:
+        plans = Plans(db, SCOPE, Caches())
+        plan = plans.find("tills")
+        assert plan is not None
+        plans.delete(plan, plans.stages([plan.id])[plan.id])
+
+    store.write(delete)
+    kept = store.read(lambda db: db.execute(select(STARTS.c.id, STARTS.c.fleet_id, STARTS.c.devices)).one())
+    assert tuple(kept) == (first, None, None), "its number is used by no other start"
 
 
 def test_a_store_of_a_newer_version_is_left_alone(database: str) -> None:
@@ -252,6 +363,20 @@ def test_pages_have_every_row_once(size: int, total: int, descending: bool) -> N
     engine.dispose()
     expected = sorted(range(1, total + 1), key=lambda number: ((number - 1) % 3, number), reverse=descending)
     assert found == expected
+
+
+def test_a_cache_holds_what_weighs_so_much_and_the_last_one_at_least() -> None:
+    cache: Cache[str] = Cache(4, len)
+    made: list[str] = []
+
+    def get(key: int, value: str, stamp: int = 0) -> str:
+        return cache.get(key, stamp, lambda: made.append(value) or value)  # type: ignore[func-returns-value]
+
+    assert [get(1, "aa"), get(2, "bb"), get(1, "-"), get(3, "cc"), get(2, "new")] == ["aa", "bb", "aa", "cc", "new"]
+    assert made == ["aa", "bb", "cc", "new"]
+    assert get(2, "newer", 1) == "newer", "the stamp has moved"
+    assert get(4, "too much") == "too much"
+    assert get(4, "-") == "too much"
 
 
 def test_a_secret_is_kept_encrypted_and_opens_with_its_key_alone(store: Store) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 from playground.cluster import Cluster, LocalCluster
 from tests.integration.operators import World, install
 

@@ -18,7 +18,7 @@ from controller.domain.api import API_VERSION, GROUP, KIND, PLURAL, RECONCILE_AN
 from controller.operator.handlers import register
 from controller.operator.process import Operator
 from controller.operator.settings import Settings
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 from playground.cluster import ApiError, Cluster
 
 REGION = "eu-west-1"

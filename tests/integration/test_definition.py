@@ -1,6 +1,6 @@
 """The CustomResourceDefinition comes, goes and comes back while the operator runs. Each test has a cluster of its own."""
 
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 from playground.cluster import LocalCluster
 from tests.integration.operators import World, install
 

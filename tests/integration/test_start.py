@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -139,9 +141,53 @@ class Relay:
     def __enter__(self) -> None:
         pass
 
+    def freeze(self) -> None:
+        """Connections stay, new ones are taken, and nothing gets through."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
+
+
+def test_liveness_fails_while_the_api_server_is_silent_and_a_new_process_works(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, probe = free_port(), free_port()
+    kubectl = Path(world.cluster.kubeconfig).read_text()
+    (tmp_path / "kubeconfig").write_text(kubectl.replace(world.cluster.url, f"https://127.0.0.1:{port}"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    flags = ("--liveness", f"http://127.0.0.1:{probe}/healthz", "--watch-patience", "15s")
+    relay = Relay(port, int(world.cluster.url.rpartition(":")[2]))
+    with relay, world.process(tmp_path / "log", *flags) as operator:
+        wait_until(lambda: healthy(probe) is True, seconds=60, every=0.5)
+        relay.freeze()
+        wait_until(lambda: healthy(probe) is False, seconds=120, every=0.5)
+        operator.stop(signal.SIGKILL)  # as the kubelet does
+        relay.thaw()
+        with operator:
+            wait_until(lambda: healthy(probe) is True, seconds=60, every=0.5)
+            world.create("works")
+            world.wait_for("works", "Ready", seconds=60)
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        return int(taken.getsockname()[1])
+
+
+def healthy(port: int) -> bool | None:
+    """What the liveness probe answers; None while nobody does."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10):
+            return True
+    except urllib.error.HTTPError:
+        return False
+    except OSError:
+        return None
 
 
 # -- secrets --------------------------------------------------------------------------------------------------------

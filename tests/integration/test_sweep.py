@@ -17,7 +17,7 @@ from controller.domain.resource import Key, Resource, Scope, parse
 from controller.engine.index import Index
 from controller.engine.quotas import Quotas
 from controller.engine.sweeper import Sweeper
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 from tests.integration.operators import REGION, minimal_spec
 
 SCOPE = Scope("default", REGION)

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from controller.operator import watch
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 from playground.cluster import LocalCluster
 from tests.integration.operators import REGION, World, install, wait_until
 
@@ -39,6 +39,19 @@ def test_objects_that_went_while_the_api_server_was_away_are_gone_within_seconds
         wait_until(lambda: operator.knows() == ["heir", "second"], seconds=30)
         assert time.monotonic() - back < 10
         broken.wait_for("heir", "Ready")  # nobody holds its plan's name any more
+
+
+def test_operator_that_could_not_renew_its_lease_leads_again_once_the_api_server_is_back(
+    broken: World, own: LocalCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    with broken.operator(lease="default/edgeplan"):
+        broken.create("first")
+        broken.wait_for("first", "Ready", seconds=60)
+        with own.elsewhere():
+            wait_until(lambda: "does not lead any more" in caplog.text, seconds=60)
+        broken.create("second")
+        broken.wait_for("second", "Ready", seconds=60)
+    assert broken.creates() == 2
 
 
 def test_last_object_that_went_in_a_gap_is_gone_too(broken: World, own: LocalCluster) -> None:

@@ -18,14 +18,15 @@ from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, 
 from controller.aws.answers import refuse_rubbish
 from controller.domain.resource import Resource
 from controller.engine.index import Index
-from edge_manager.calls import Call
-from edge_manager.clock import Clock
-from edge_manager.faults import Fault, Faults
-from edge_manager.plan_calls import describe
-from edge_manager.service import Reply, Request, Service
-from edge_manager.settings import Settings
-from edge_manager.stages import Failure
-from edge_manager.state import Place, World
+from edge_manager.domain.scope import Scope
+from edge_manager.sandbox.calls import Call
+from edge_manager.sandbox.clock import Clock
+from edge_manager.sandbox.faults import Fault, Faults
+from edge_manager.sandbox.plan_calls import describe
+from edge_manager.sandbox.service import Reply, Request, Service
+from edge_manager.sandbox.settings import Settings
+from edge_manager.sandbox.stages import Failure
+from edge_manager.sandbox.state import Holdings, World
 from tests.life.crash import Mortality
 from tests.life.virtual import VirtualLoop
 
@@ -151,23 +152,23 @@ class Aws:
 
     # -- what is there ----------------------------------------------------------------------------------------------
 
-    def place(self, region: str) -> Place:
+    def holdings(self, region: str) -> Holdings:
         """What one region holds."""
         self.service.catch_up(self.loop.time())
-        return self.service.world.place(ACCOUNT, region)
+        return self.service.world.holdings(Scope(ACCOUNT, region))
 
     def plan(self, name: str, region: str) -> dict[str, Any] | None:
         """A plan as it is, with its tags, however far behind Describe may be."""
-        plan = self.place(region).plans.get(name)
+        plan = self.holdings(region).plans.get(name)
         if plan is None:
             return None
         now = self.service.clock.now(self.loop.time())
-        call = Call(self.service.world, self.place(region), self.service.settings, now)
+        call = Call(self.service.world, self.holdings(region), self.service.settings, now)
         return {**describe(plan, call), "Tags": dict(plan.tags)}
 
     @property
     def world(self) -> World:
-        """All places."""
+        """All scopes."""
         return self.service.world
 
     # -- the wire ---------------------------------------------------------------------------------------------------

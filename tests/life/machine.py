@@ -25,7 +25,7 @@ from tests.life.verdict import Verdict
 from tests.life.witness import Witness
 
 if TYPE_CHECKING:
-    from edge_manager.service import Request
+    from edge_manager.sandbox.service import Request
 
 # How long a life may take to settle, in rounds.
 PATIENCE = 2000
@@ -197,7 +197,7 @@ class World(RuleBasedStateMachine):
         """Whether it is the create of an object that waits for quota."""
         return request.operation == "CreateEdgeDeploymentPlan" and any(
             plan.status.is_true("ResourceLimitExceeded")
-            and (plan.plan_name, region_of(plan)) == (request.name, request.caller.region)
+            and (plan.plan_name, region_of(plan)) == (request.name, request.caller.scope.region)
             for plan in self.cluster.plans()
         )
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from controller.domain.status import EdgeDeploymentPlanStatus
-    from edge_manager.service import Request
+    from edge_manager.sandbox.service import Request
 
 REGION = REGIONS[0]
 A, B = Key("retail", "a"), Key("retail", "b")
@@ -262,7 +262,7 @@ def test_deletion_survives_a_crash_at_every_call(story: Story, after: bool) -> N
         story.cluster.delete(key)
     story.pass_time()
     assert story.cluster.all_keys() == []
-    assert story.aws.place(REGION).plans == {}
+    assert story.aws.holdings(REGION).plans == {}
 
 
 @pytest.mark.parametrize("after", [False, True])

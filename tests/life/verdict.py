@@ -74,7 +74,7 @@ class Verdict:
         return [
             (plan.name, region, plan.tags[OWNER_TAG])
             for region in REGIONS
-            for plan in self._aws.place(region).plans.values()
+            for plan in self._aws.holdings(region).plans.values()
             if OWNER_TAG in plan.tags
         ]
 
@@ -130,7 +130,7 @@ class Verdict:
         quota = self._aws.service.settings.quota
         assert aws is None, context
         assert quota is not None, context
-        assert len(self._aws.place(region).plans) >= quota, context
+        assert len(self._aws.holdings(region).plans) >= quota, context
         older = [
             other
             for other in map(self._cluster.plan, self._cluster.all_keys())

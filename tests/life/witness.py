@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from controller.domain.resource import Resource
     from controller.domain.status import EdgeDeploymentPlanStatus
-    from edge_manager.service import Request
+    from edge_manager.sandbox.service import Request
     from tests.life.aws import Aws
     from tests.life.cluster import Cluster
 
@@ -56,7 +56,7 @@ class Witness:
         if request.operation in READS:
             return
         self.writes.append(request)
-        region = request.caller.region
+        region = request.caller.scope.region
         name = request.name.rpartition("/")[2]
         namesakes = [plan for plan in known if plan.plan_name == name and region_of(plan) == region]
         writers = [
@@ -116,7 +116,7 @@ class Witness:
         owners = [
             plan.tags[OWNER_TAG]
             for region in REGIONS
-            for plan in self._aws.place(region).plans.values()
+            for plan in self._aws.holdings(region).plans.values()
             if OWNER_TAG in plan.tags
         ]
         assert len(owners) == len(set(owners)), "an object has two plans"

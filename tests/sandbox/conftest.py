@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from edge_manager.server import Sandbox
+from edge_manager.sandbox.server import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

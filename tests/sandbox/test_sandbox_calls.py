@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_manager.server import Sandbox
+    from edge_manager.sandbox.server import Sandbox
 
     Create = Callable[..., str]
     Connect = Callable[..., Any]

@@ -12,14 +12,14 @@ import pytest
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
-from edge_manager.calls import OPERATIONS
-from edge_manager.service import codec
-from edge_manager.wire import pattern_of
+from edge_manager.api.wire import pattern_of
+from edge_manager.sandbox.calls import OPERATIONS
+from edge_manager.sandbox.service import codec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edge_manager.server import Sandbox
+    from edge_manager.sandbox.server import Sandbox
 
 MODEL = botocore.session.get_session().get_service_model("sagemaker")
 ROLE = "arn:aws:iam::123456789012:role/edge"

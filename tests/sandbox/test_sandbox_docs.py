@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_manager.calls import OPERATIONS
-from edge_manager.client import PREFIX
-from edge_manager.clock import Clock
-from edge_manager.control import Control
-from edge_manager.faults import Fault
-from edge_manager.service import Service
-from edge_manager.settings import Settings
+from edge_manager.sandbox.calls import OPERATIONS
+from edge_manager.sandbox.client import PREFIX
+from edge_manager.sandbox.clock import Clock
+from edge_manager.sandbox.control import Control
+from edge_manager.sandbox.faults import Fault
+from edge_manager.sandbox.service import Service
+from edge_manager.sandbox.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

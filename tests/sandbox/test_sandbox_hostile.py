@@ -16,7 +16,7 @@ from botocore.parsers import ResponseParserError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_manager.server import Sandbox
+    from edge_manager.sandbox.server import Sandbox
 
     Create = Callable[..., str]
     Connect = Callable[..., Any]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from edge_manager.history import MAX_CHANGES, MAX_LAG, History
+from edge_manager.sandbox.history import MAX_CHANGES, MAX_LAG, History
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_manager.server import Sandbox
+    from edge_manager.sandbox.server import Sandbox
 
     Create = Callable[..., str]
     Stage = Callable[..., dict[str, Any]]

@@ -11,17 +11,18 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from edge_manager.calls import OPERATIONS, Call
-from edge_manager.clock import later
+from edge_manager.domain.scope import Scope
 from edge_manager.errors import ApiError
-from edge_manager.settings import Settings
-from edge_manager.stages import Failure
-from edge_manager.state import World, device_names
+from edge_manager.sandbox.calls import OPERATIONS, Call
+from edge_manager.sandbox.clock import later
+from edge_manager.sandbox.settings import Settings
+from edge_manager.sandbox.stages import Failure
+from edge_manager.sandbox.state import World, device_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_manager.server import Sandbox
+    from edge_manager.sandbox.server import Sandbox
 
     Create = Callable[..., str]
     Percentage = Callable[..., dict[str, Any]]
@@ -243,12 +244,12 @@ class StageMachine(RuleBasedStateMachine):
         )
         self.now, self.world = 1_000.0, World()
         self.world.failures.append(("*", "*", Failure(devices=failing)))
-        self.place = self.world.place("1", "r")
-        self.place.seed("fleet", device_names("fleet", devices), self.now)
+        self.holdings = self.world.holdings(Scope("1", "r"))
+        self.holdings.seed("fleet", device_names("fleet", devices), self.now)
         self.create_plan()
 
     def call(self, name: str, **parameters: Any) -> dict[str, Any]:
-        call = Call(self.world, self.place, self.settings, self.now)
+        call = Call(self.world, self.holdings, self.settings, self.now)
         return OPERATIONS[name](call, {"EdgeDeploymentPlanName": "plan", **parameters}) or {}
 
     def create_plan(self) -> None:
@@ -357,7 +358,7 @@ class StageMachine(RuleBasedStateMachine):
             assert (status["StageStatus"] != "FAILED") or failed
         plan = self.call("ListEdgeDeploymentPlans")["EdgeDeploymentPlanSummaries"][0]
         counts = [plan[f"EdgeDeployment{outcome}"] for outcome in ("Success", "Pending", "Failed")]
-        assert sum(counts) <= len(self.place.fleets["fleet"].devices)
+        assert sum(counts) <= len(self.holdings.fleets["fleet"].devices)
         assert plan["CreationTime"] <= plan["LastModifiedTime"] <= self.now
 
 

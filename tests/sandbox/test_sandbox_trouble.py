@@ -18,13 +18,15 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from edge_manager.client import SandboxClient
-from edge_manager.clock import Clock
-from edge_manager.faults import Fault, Throttle
-from edge_manager.identity import Session, identify
-from edge_manager.server import Sandbox
-from edge_manager.service import Service
-from edge_manager.settings import Settings
+from edge_manager.api.sts import Wanted
+from edge_manager.api.throttle import Throttle
+from edge_manager.sandbox.client import SandboxClient
+from edge_manager.sandbox.clock import Clock
+from edge_manager.sandbox.faults import Fault
+from edge_manager.sandbox.identity import assume, identify
+from edge_manager.sandbox.server import Sandbox
+from edge_manager.sandbox.service import Service
+from edge_manager.sandbox.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -259,10 +261,10 @@ def test_errors_of_sts_keep_a_status_of_their_own(sandbox: Sandbox, connect: Con
 
 
 def test_an_assumed_role_expires_by_the_wall_clock() -> None:
-    session = Session("222222222222", "edge", "operator", expires=1000.0)
+    session = Wanted("222222222222", "edge", "operator", expires=1000.0)
     headers = {
         "Authorization": "AWS4-HMAC-SHA256 Credential=ASIA222222222222ABCD/20260101/eu-west-1/sagemaker/aws4_request",
-        "X-Amz-Security-Token": session.token,
+        "X-Amz-Security-Token": assume(session).token,
     }
     assert identify(headers, Settings(), wall=999).arn == session.arn
     with pytest.raises(Exception, match="ExpiredTokenException"):
@@ -339,12 +341,12 @@ def test_a_reset_goes_back_to_the_beginning(sandbox: Sandbox, create: Create) ->
     sandbox.fault("ListTags")
     sandbox.fail_devices(devices=1)
     create()
-    assert sandbox.overview()["places"][0]["plans"] == 1
+    assert sandbox.overview()["scopes"][0]["plans"] == 1
     sandbox.reset()
     assert sandbox.settings() == before
     assert (sandbox.plans(), sandbox.faults(), sandbox.counts()) == ([], [], {})
     assert sandbox.control("GET", "/failures") == []
-    assert sandbox.overview()["places"] == []
+    assert sandbox.overview()["scopes"] == []
 
 
 def test_a_port_that_is_taken_is_reported(sandbox: Sandbox) -> None:
@@ -355,7 +357,7 @@ def test_a_port_that_is_taken_is_reported(sandbox: Sandbox) -> None:
 
 def test_a_sandbox_of_its_own_process_serves_until_it_is_told_to_stop() -> None:
     program = (
-        "from edge_manager.server import run; from edge_manager.settings import Settings; "
+        "from edge_manager.sandbox.server import run; from edge_manager.sandbox.settings import Settings; "
         "run('127.0.0.1', 0, Settings(quota=5), speed=0)"
     )
     with subprocess.Popen(

@@ -10,6 +10,7 @@ from controller.domain.api import OWNER_TAG
 from controller.domain.conversation import Announce
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.outcomes import IN_SYNC, Done, Gone, Pending, Queued, Retrying, Stalled, Waiting
+from controller.domain.ownership import Owner
 from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
 from controller.domain.schedule import LONGEST, STAGE_POLL
@@ -94,8 +95,8 @@ def test_tags_are_looked_at_where_they_may_differ(one: Resource, wakes: frozense
 
 def test_attempt_that_always_finds_something_to_do_lets_others_have_their_turn() -> None:
     answers = [each for _ in range(6) for each in (observed("canary", "fleet"), DID)]
-    talk = attempted(known("canary"), *answers)
-    assert talk.words == ["look", "DeleteStage(fleet)"] * 6
+    talk = attempted(known("canary", generation=2), *answers)
+    assert talk.words == ["look at tags", "DeleteStage(fleet)", *["look", "DeleteStage(fleet)"] * 5]
     assert talk.outcome == Waiting(STAGE_POLL, Reason.CHANGING_STAGES, "stages are brought in step with the spec")
 
 
@@ -206,11 +207,12 @@ def test_adopted_plan_is_not_ours_before_its_tag_is_on() -> None:
 # -- rollout ----------------------------------------------------------------------------------------------------------
 
 ROLLING = known("canary", "fleet", rollout=rollout())
+READY_TO_ROLL = observed("canary", "fleet")
 
 
 def test_start_of_a_stage_is_announced_first() -> None:
-    talk = attempted(ROLLING, observed("canary", "fleet"), ANNOUNCED, DID)
-    assert talk.words == ["look", "announce RolloutProgressing", "StartStage(canary)"]
+    talk = attempted(ROLLING, READY_TO_ROLL, READY_TO_ROLL, ANNOUNCED, DID)
+    assert talk.words == ["look", "look at tags", "announce RolloutProgressing", "StartStage(canary)"]
     (note,) = announced(talk)
     assert note.claim == Claim(by=PROCESS, until=NOON + SETTLE)
     assert talk.reason is Reason.ROLLOUT_PROGRESSING
@@ -218,7 +220,7 @@ def test_start_of_a_stage_is_announced_first() -> None:
 
 
 def test_stage_whose_start_does_not_show_yet_is_not_started_twice() -> None:
-    talk = attempted(ROLLING, observed("canary", "fleet"), ANNOUNCED, DID)
+    talk = attempted(ROLLING, READY_TO_ROLL, READY_TO_ROLL, ANNOUNCED, DID)
     assert talk.found.settling is not None
     assert talk.found.settling.started == "canary"
     later = reported(ROLLING, talk)
@@ -227,18 +229,18 @@ def test_stage_whose_start_does_not_show_yet_is_not_started_twice() -> None:
     assert "StartStage(canary)" not in talk.words
     moved = observed("canary", "fleet").at("canary", "INPROGRESS")
     assert attempted(later, moved, now=NOON + 2 * SECOND).reason is Reason.ROLLOUT_PROGRESSING
-    late = attempted(later, observed("canary", "fleet"), ANNOUNCED, DID, now=NOON + SETTLE)
+    late = attempted(later, READY_TO_ROLL, READY_TO_ROLL, ANNOUNCED, DID, now=NOON + SETTLE)
     assert late.words[-1] == "StartStage(canary)"
 
 
 def test_claim_is_never_further_away_than_any_wait_or_nobody_would_heed_it() -> None:
-    talk = attempted(ROLLING, observed("canary", "fleet"), ANNOUNCED, DID, settle=10 * MINUTE)
+    talk = attempted(ROLLING, READY_TO_ROLL, READY_TO_ROLL, ANNOUNCED, DID, settle=10 * MINUTE)
     (note,) = announced(talk)
     assert note.claim.until - NOON < LONGEST
 
 
 def test_stage_whose_start_was_lost_is_looked_at_before_it_is_started_again() -> None:
-    talk = attempted(ROLLING, observed("canary", "fleet"), ANNOUNCED, LOST)
+    talk = attempted(ROLLING, READY_TO_ROLL, READY_TO_ROLL, ANNOUNCED, LOST)
     assert talk.outcome == Retrying(LOST, SECOND / 2, 1)
     later = reported(ROLLING, talk)
     talk = attempted(later, observed("canary", "fleet").at("canary", "INPROGRESS"), now=NOON + SECOND)
@@ -247,8 +249,8 @@ def test_stage_whose_start_was_lost_is_looked_at_before_it_is_started_again() ->
 
 def test_stage_that_another_operator_started_first_is_no_refusal() -> None:
     running = observed("canary", "fleet").at("canary", "STARTING")
-    talk = attempted(ROLLING, observed("canary", "fleet"), ANNOUNCED, refusal(), running)
-    assert talk.words == ["look", "announce RolloutProgressing", "StartStage(canary)", "look at tags"]
+    talk = attempted(ROLLING, READY_TO_ROLL, READY_TO_ROLL, ANNOUNCED, refusal(), running)
+    assert talk.words[2:] == ["announce RolloutProgressing", "StartStage(canary)", "look at tags"]
     assert talk.reason is Reason.ROLLOUT_PROGRESSING
 
 
@@ -272,8 +274,19 @@ def test_one_request_is_one_more_start() -> None:
 
 def test_stage_over_its_bound_is_stopped_without_an_announcement() -> None:
     want = known("canary", rollout=rollout(maxFailedPercent=5))
-    talk = attempted(want, observed().at("canary", "INPROGRESS", failed=9), DID)
-    assert (talk.words, talk.reason) == (["look", "StopStage(canary)"], Reason.STOPPING_STAGE)
+    over = observed().at("canary", "INPROGRESS", failed=9)
+    talk = attempted(want, over, over, DID)
+    assert (talk.words, talk.reason) == (["look", "look at tags", "StopStage(canary)"], Reason.STOPPING_STAGE)
+
+
+def test_nothing_is_done_to_a_plan_that_somebody_took_before_it_is_known_whose_it_is() -> None:
+    """The polls of a rollout look without tags."""
+    over = observed().at("canary", "INPROGRESS", failed=9)
+    elsewhere = Owner("cluster-2", "retail", "z", "uid-z").tag_value
+    talk = attempted(known("canary", rollout=rollout(maxFailedPercent=5)), over, over.tagged({OWNER_TAG: elsewhere}))
+    assert (talk.words, talk.reason) == (["look", "look at tags"], Reason.OWNERSHIP_LOST)
+    talk = attempted(ROLLING, READY_TO_ROLL, READY_TO_ROLL.tagged({OWNER_TAG: elsewhere}))
+    assert (talk.words, talk.reason) == (["look", "look at tags"], Reason.OWNERSHIP_LOST)
 
 
 # -- replacement ------------------------------------------------------------------------------------------------------

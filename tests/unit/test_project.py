@@ -64,7 +64,7 @@ def test_what_decides_and_runs_stays_within_its_bound() -> None:
 HAND_WRITTEN = (
     *("*.md", "docs/**/*.md", ".github/**/*.md", "edge_manager/**/*.md"),
     *("Makefile", "Dockerfile", "pyproject.toml", ".github/**/*.yml", "examples/**/*.yaml", ".pre-commit-*.yaml"),
-    *("charts/edgeplan/values.yaml", "charts/edgeplan/templates/**/*.yaml", "charts/edgeplan/templates/*.tpl"),
+    *("charts/*/values.yaml", "charts/*/templates/**/*.yaml", "charts/*/templates/*.tpl", "packaging/**/*.md"),
     "argocd/resource_customizations/**/*.lua",
 )
 GENERATED = {"crd-edgeplan.dev_edgedeploymentplans.yaml"}
@@ -178,6 +178,7 @@ def test_commands_in_docs_exist(path: Path) -> None:
     known = {"make": TARGETS, "edgeplan": {*COMMANDS}} | {
         f"python -m {package}": subcommands(package) for package in ("edge_manager", "playground")
     }
+    known["edge-manager"] = known["python -m edge_manager"]
     for command, names in known.items():
         assert names, command
         for word in re.findall(rf"(?:\$ |`|bin/){command} ([a-z]+)\b", text):

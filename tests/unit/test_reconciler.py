@@ -601,6 +601,35 @@ def test_object_that_goes_while_it_is_refused_for_quota_frees_its_place(policy: 
     assert loop.ready(younger.key).status == "True"
 
 
+@pytest.mark.parametrize("policy", [{}, {"deletion": "Retain"}], ids=["with a ghost", "without"])
+def test_object_whose_refusal_for_quota_comes_after_the_news_that_it_is_gone_stands_in_no_queue(
+    policy: dict[str, str],
+) -> None:
+    loop = Loop(fresh(policy=policy))
+    loop.aws.failures["CreatePlan"] = [REFUSED_FOR_QUOTA]
+    loop.meanwhile("CreatePlan", lambda: loop.news.gone(loop.objects.there.pop(KEY)))
+    loop.reconcile()
+    loop.wait(2 * MINUTE)
+    loop.reconcile()
+    assert loop.index.at(KEY) == ()
+    assert loop.quotas.queue(SCOPE).probe is None
+
+
+def test_ghost_takes_nothing_of_its_successors_place_in_the_queue() -> None:
+    loop = Loop(fresh(edgeDeploymentPlanName="former"))
+    successor = fresh(uid="uid-2")
+    loop.aws.failures["CreatePlan"] = [REFUSED_FOR_QUOTA] * 2
+
+    def replaced() -> None:
+        loop.objects.there[KEY] = successor
+        loop.news.seen(successor)
+
+    loop.meanwhile("CreatePlan", replaced)
+    loop.reconcile()
+    loop.reconcile()
+    assert loop.quotas.queue(SCOPE).probe == Ticket.of(loop.objects.there[KEY])
+
+
 def test_object_that_goes_while_it_is_reconciled_frees_its_name() -> None:
     holder = known(policy={"deletion": "Retain"}, has_finalizer=False, status=status(conditions=()))
     conflict = (condition("Ready", "False"), condition("Stalled", reason=Reason.NAME_CONFLICT))

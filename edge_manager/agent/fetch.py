@@ -1,0 +1,148 @@
+"""Downloads a package, going on where an earlier attempt ended, be it another process's.
+
+Beside the part lies of which object it is: a part of an object that was overwritten since is thrown away, not mixed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from edge_manager.agent.disk import sha1, write
+from edge_manager.agent.errors import LaterError, S3KeyError, UnfitError
+from edge_manager.agent.trouble import clock, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edge_manager.agent.disk import Disk
+    from edge_manager.agent.values import Model
+
+CHUNK = 1 << 16
+BUSY = frozenset({"SlowDown", "RequestTimeout", "ThrottlingException", "TooManyRequestsException"})
+SKEWED = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
+MISSING = frozenset({"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "InvalidObjectState"})
+STALE = frozenset({HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
+
+
+class MismatchError(Exception):
+    """The package that was fetched has another checksum; its part is gone."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(found)
+        self.found = found
+
+
+def fetch(s3: Any, disk: Disk, model: Model, enough: Callable[[], bool]) -> bool:
+    """Download, verify and unpack a model. False when `enough` said so before the end: call again to go on."""
+    bucket, key = _location(model)
+    part, note = disk.partial / model.sha1, disk.partial / f"{model.sha1}.json"
+    etag, size = _noted(note, model)
+    offset = part.stat().st_size if etag is not None and part.exists() else 0
+    if etag is None or offset < size:
+        condition = {} if etag is None else {"IfMatch": etag}
+        with_range = {"Range": f"bytes={offset}-"} if offset else {}
+        try:
+            answer = s3.get_object(Bucket=bucket, Key=key, **condition, **with_range)
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in STALE:
+                _forget(part, note)
+                raise LaterError(f"{model.url} was replaced meanwhile: it is fetched from its beginning") from None
+            raise _trouble(error, model) from None
+        except (BotoCoreError, ResponseParserError) as error:
+            raise _no_answer(error) from None
+        with contextlib.closing(answer["Body"]) as body:
+            offset = _start(answer, offset, part, note, model)
+            size = offset + answer["ContentLength"]
+            disk.need(2 * size - offset)  # what is to come, and at least as much when it is unpacked
+            if not _receive(body, part, offset, enough):
+                return False
+            if part.stat().st_size < size:
+                raise LaterError(f"{model.url}: the connection ended early")
+    with part.open("rb") as package:
+        found = sha1(package)
+        if found != model.sha1:
+            _forget(part, note)
+            raise MismatchError(found)
+        disk.install(model, package)
+    _forget(part, note)
+    return True
+
+
+def _start(answer: dict[str, Any], offset: int, part: Path, note: Path, model: Model) -> int:
+    """Where the answer begins: some S3 do not know of ranges. A new download is noted before its first byte."""
+    if offset and answer["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.PARTIAL_CONTENT:
+        return offset
+    if not answer.get("ETag"):
+        raise LaterError(f"{model.url}: what answers is no S3, but something in between")
+    _forget(part, note)
+    content = {"url": model.url, "etag": answer["ETag"], "size": answer["ContentLength"]}
+    write(note, json.dumps(content).encode())
+    return 0
+
+
+def _receive(body: Any, part: Path, offset: int, enough: Callable[[], bool]) -> bool:
+    with part.open("r+b" if offset else "wb", buffering=0) as file:
+        file.seek(offset)
+        while True:
+            try:
+                chunk = body.read(CHUNK)
+            except (BotoCoreError, OSError) as error:
+                raise _no_answer(error) from None
+            if not chunk:
+                break
+            view = memoryview(chunk)
+            while view:
+                view = view[file.write(view) :]
+            if enough():
+                return False
+        os.fsync(file.fileno())
+    return True
+
+
+def _noted(note: Path, model: Model) -> tuple[str | None, int]:
+    try:
+        found = json.loads(note.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None, 0
+    return (found["etag"], found["size"]) if found["url"] == model.url else (None, 0)
+
+
+def _forget(part: Path, note: Path) -> None:
+    for path in (note, part):
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+
+
+def _location(model: Model) -> tuple[str, str]:
+    parts = urlsplit(model.url, allow_fragments=False)
+    key = model.url.split("/", 3)[-1]
+    if parts.scheme != "s3" or not parts.netloc or not parts.path.strip("/"):
+        raise UnfitError(f"{model.url} does not name an object in S3.", model.handle)
+    return parts.netloc, key
+
+
+def _no_answer(error: Exception) -> Exception:
+    if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}:
+        return S3KeyError(f"S3: {error}")
+    return LaterError(f"S3 does not answer: {error}")
+
+
+def _trouble(error: ClientError, model: Model) -> Exception:
+    code = error.response.get("Error", {}).get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", HTTPStatus.INTERNAL_SERVER_ERROR)
+    if code in SKEWED:
+        return LaterError(f"S3 refuses the call: {describe(error)}. {clock(error.response)}")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS or code in BUSY:
+        return LaterError(f"S3 cannot answer now: {describe(error)}")
+    if status == HTTPStatus.NOT_FOUND or code in MISSING:
+        return UnfitError(f"{model.url} is not there: {describe(error)}", model.handle)
+    return S3KeyError(f"S3 refuses {model.url}: {describe(error)}")
