@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import click
@@ -17,6 +18,7 @@ from controller.commands.accounts import accounts_of, scopes_of
 from controller.commands.get import make_console
 from controller.commands.options import AwsFlags, ClusterFlags, aws_options, cluster_options
 from controller.commands.session import complain
+from controller.commands.view import length
 from controller.domain.api import API_VERSION, GROUP, PLURAL, VERSION
 from controller.domain.resource import Scope, parse
 from controller.domain.wording import explain
@@ -26,6 +28,8 @@ from controller.schema.crd import custom_resource_definition
 GOOD, BAD, TROUBLE = 0, 1, 2
 _FORBIDDEN = 403
 _LABEL = "app.kubernetes.io/name=edgeplan"
+_LEASE_FLAG = "--lease="
+_LEASES_UNTIL_OVER = 3
 _UNUSED_NAME = "edgeplan-check-no-plan-of-this-name"
 _WRITES = (
     "CreateEdgeDeploymentPlan, DeleteEdgeDeploymentPlan, CreateEdgeDeploymentStage, DeleteEdgeDeploymentStage, "
@@ -52,8 +56,8 @@ class Finding:
 def check(*, skip_cluster: bool, skip_aws: bool, cluster: ClusterFlags, aws: AwsFlags) -> int:
     """Check what the operator needs, from here and with the rights that you have.
 
-    In the cluster: the API server, the definition and its version, the operator's Deployment, objects that no operator
-    takes up. In AWS: for the own account and each of the accounts file, whose account answers, and each call that only
+    In the cluster: the API server, the definition and its version, the operator's Deployment and its lease, objects that
+    no operator takes up. In AWS: for the own account and each of the accounts file, whose account answers, and each call that only
     reads. Calls that change something are not made: whether they are allowed shows at the first plan.
 
     Exit code 0: nothing is wrong (`?` is what could not be found out), 1: something is, 2: an error.
@@ -93,7 +97,8 @@ async def _cluster(flags: ClusterFlags) -> AsyncIterator[Finding]:
             version = await access.read("/version")
             yield Finding("good", "cluster", f"Kubernetes {version.get('gitVersion')} answers")
             yield await _definition(access)
-            yield await _operator(access)
+            async for finding in _operator(access):
+                yield finding
             yield await _objects(access)
     except ObjectError as error:
         yield Finding("bad", "cluster", str(error))
@@ -134,14 +139,51 @@ async def _served(access: Access) -> Finding:
     return Finding("good", "definition", f"{API_VERSION} is served; you may not read its schema")
 
 
-async def _operator(access: Access) -> Finding:
+async def _operator(access: Access) -> AsyncIterator[Finding]:
     try:
         body = await access.read("/apis/apps/v1/deployments", {"labelSelector": _LABEL})
     except ObjectError as error:
         if status_of(error) != _FORBIDDEN:
             raise
-        return Finding("unknown", "operator", "you may not read Deployments of all namespaces")
-    return judge_operator(body.get("items") or ())
+        yield Finding("unknown", "operator", "you may not read Deployments of all namespaces")
+        return
+    deployments = body.get("items") or ()
+    yield judge_operator(deployments)
+    for lease in sorted({lease for each in deployments if (lease := lease_of(each))}):
+        yield await _leader(access, lease)
+
+
+async def _leader(access: Access, lease: str) -> Finding:
+    namespace, _, name = lease.partition("/")
+    try:
+        body = await access.read(f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}")
+    except ObjectGone:
+        return Finding("bad", "leader", f"there is no lease {lease}: no operator has ever led")
+    except ObjectError as error:
+        if status_of(error) != _FORBIDDEN:
+            raise
+        return Finding("unknown", "leader", f"you may not read the lease {lease}")
+    return judge_leader(lease, body["spec"], datetime.now(UTC))
+
+
+def lease_of(deployment: Mapping[str, Any]) -> str | None:
+    """The Lease that the operators of a Deployment lead by: namespace, slash, name."""
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    arguments = [*container.get("command", ()), *container.get("args", ())]
+    given = (argument.removeprefix(_LEASE_FLAG) for argument in arguments if argument.startswith(_LEASE_FLAG))
+    return next(given, None)
+
+
+def judge_leader(lease: str, spec: Mapping[str, Any], now: datetime) -> Finding:
+    """Whether somebody holds the lease and renews it."""
+    holder, renewed = spec.get("holderIdentity"), spec.get("renewTime")
+    if not holder or not renewed:
+        return Finding("bad", "leader", f"nobody holds the lease {lease}")
+    silent = now - datetime.fromisoformat(renewed)
+    # Clocks differ: only what is long over is over.
+    if silent > _LEASES_UNTIL_OVER * timedelta(seconds=spec.get("leaseDurationSeconds") or 1):
+        return Finding("bad", "leader", f"{holder} holds the lease {lease} and has not renewed it for {length(silent)}")
+    return Finding("good", "leader", f"{holder} holds the lease {lease}")
 
 
 def judge_operator(deployments: Sequence[Mapping[str, Any]]) -> Finding:

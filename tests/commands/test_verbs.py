@@ -12,13 +12,14 @@ import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from controller.commands.check import judge_definition, judge_operator
+from controller.commands.check import judge_definition, judge_leader, judge_operator
 from controller.schema.crd import custom_resource_definition
 from edge_manager.sandbox.server import Sandbox
 from tests.commands.conftest import Ended
@@ -370,6 +371,43 @@ def test_a_definition_of_another_version_is_wrong() -> None:
     version["served"] = False
     assert judge_definition(body).level == "bad"
     assert "being deleted" in judge_definition({**body, "metadata": {"deletionTimestamp": "now"}}).text
+
+
+def test_a_leader_is_known_by_the_lease_of_its_deployment(here: Run, world: World, sandbox: Sandbox) -> None:
+    assert sandbox.url
+    lease, name = f"{world.namespace}/edgeplan", f"edgeplan-{world.namespace}"[:60].strip("-")
+    labels = {"app.kubernetes.io/name": "edgeplan", "app": name}
+    pod = {"containers": [{"name": "operator", "image": "edgeplan:0.1.0", "args": ["run", f"--lease={lease}"]}]}
+    spec = {"selector": {"matchLabels": {"app": name}}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "labels": labels}, "spec": spec}
+    path = f"/apis/apps/v1/namespaces/{world.namespace}/deployments"
+    client = world.cluster.client
+    client.request("POST", path, body)
+    counts = {"status": {"replicas": 1, "readyReplicas": 1}}
+    client.request("PATCH", f"{path}/{name}/status", counts, "application/merge-patch+json")
+    try:
+        told = here("check", "--skip-aws")
+        assert f"✗ leader: there is no lease {lease}" in told.out
+        assert told.code == 1
+        with world.operator(lease=lease):
+            out = wait_until(lambda: _unless(here("check", "--skip-aws").out, "✗"), seconds=60)
+        assert re.search(rf"✓ leader: \S+ holds the lease {lease}\n", out)
+        assert f"✓ operator: {world.namespace}/{name}: 1 of 1 ready (edgeplan:0.1.0)" in out
+        assert f"✗ leader: nobody holds the lease {lease}" in here("check", "--skip-aws").out
+    finally:
+        client.request("DELETE", f"{path}/{name}")
+
+
+def _unless(text: str, mark: str) -> str:
+    return "" if mark in text else text
+
+
+def test_a_lease_that_is_not_renewed_is_no_leader() -> None:
+    spec = {"holderIdentity": "pod-1/x", "leaseDurationSeconds": 12, "renewTime": "2026-03-01T12:00:00.000000Z"}
+    start = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert judge_leader("a/b", spec, start + timedelta(seconds=30)).level == "good"
+    over = judge_leader("a/b", spec, start + timedelta(seconds=61))
+    assert (over.level, over.text) == ("bad", "pod-1/x holds the lease a/b and has not renewed it for 1m1s")
 
 
 def deployment(ready: int) -> dict[str, Any]:
