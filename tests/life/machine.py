@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
-from controller.domain.resource import Key
+from controller.domain.resource import Key, Resource
 from controller.domain.schedule import BACKOFF_CAP
 from controller.domain.status import EdgeDeploymentPlanStatus
 from tests.life.aws import Aws
