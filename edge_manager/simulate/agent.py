@@ -69,5 +69,6 @@ class Agent:
             message = "simulated: the model does not answer"
             return {"DeploymentName": name, "DeploymentStatus": "FAIL", "DeploymentStatusMessage": message}
         running = [each for each in deployment.get("Definitions") or () if each["State"] == "DEPLOY"]
-        self.models = [{"ModelName": each["ModelHandle"], "ModelVersion": "simulated"} for each in running]
+        # A handle may be shorter than a model's name must be.
+        self.models = [{"ModelName": f"model-{each['ModelHandle']}", "ModelVersion": "simulated"} for each in running]
         return {"DeploymentName": name, "DeploymentStatus": "SUCCESS"}

@@ -94,7 +94,9 @@ async def _hammer(ports: Sequence[int], fleet: str, keys: Sequence[Key], seconds
 
 def _request(port: int, fleet: str, key: Key) -> bytes:
     device = {"DeviceFleetName": fleet, "DeviceName": key.principal.device}
-    body = json.dumps({"AgentVersion": "1.0", "Models": [{"ModelName": "m", "ModelVersion": "1"}], **device}).encode()
+    body = json.dumps(
+        {"AgentVersion": "1.0", "Models": [{"ModelName": "counter", "ModelVersion": "1"}], **device}
+    ).encode()
     region = key.principal.region or ""
     headers = Signer(key.principal.access_key, key.secret, region, f"127.0.0.1:{port}").headers("/SendHeartbeat", body)
     lines = [f"{name}: {value}\r\n" for name, value in {**headers, "content-length": str(len(body))}.items()]

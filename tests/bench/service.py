@@ -170,7 +170,12 @@ def fleet(url: str, folder: Path, count: int, seconds: float) -> dict[str, Any]:
         command = [sys.executable, "-m", "edge_manager", "fleet", "simulate", "--fleet", FLEET, "--devices", str(count)]
         command += ["--keys", str(file), "--endpoint-url", f"http://127.0.0.1:{at.ports[0]}", "--json", str(result)]
         command += ["--duration", str(seconds), "--region", REGION]
-        nobody = {"AWS_CONFIG_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true", "AWS_ACCESS_KEY_ID": ""}
+        nobody = {
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ACCESS_KEY_ID": "",
+        }
         log = folder / "fleet.log"
         with Measured(command, log, nobody) as players:
             began, before = time.monotonic(), at.cpu()

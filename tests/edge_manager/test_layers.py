@@ -1,4 +1,4 @@
-"""Arrows point one way: domain <- store <- api <- commands; the sandbox has no store, the agent stands apart."""
+"""Arrows point one way: domain <- store <- api <- commands; the sandbox has no store, agents stand apart."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ ALLOWED = {
     "domain": {"domain", *SHARED},
     "store": {"domain", "store", *SHARED},
     "agent": {"agent"},  # a distribution of its own
+    "simulate": {"simulate"},  # a client like any other
     "api": {"domain", "store", "api", "artifacts", *SHARED},
     "sandbox": {"domain", "api", "sandbox", *SHARED},
 }
@@ -24,7 +25,7 @@ LIBRARIES = {
     "sqlalchemy": {"store", "api"},
     "alembic": {"store"},
     "cryptography": {"store"},
-    "aiohttp": {"api", "sandbox"},
+    "aiohttp": {"api", "sandbox", "simulate"},
     "prometheus_client": {"api"},
     "pydantic": {"sandbox"},
 }
@@ -43,6 +44,15 @@ def test_arrows_point_one_way(path: Path) -> None:
 def test_the_domain_reads_no_clock_and_rolls_no_dice(path: Path) -> None:
     assert packages(path) - sys.stdlib_module_names <= {"edge_manager"}
     assert not imports(path) & {"time", "random", "os", "asyncio", "threading", "socket", "pathlib", "logging"}
+
+
+BOTH = ("calls", "dispatch", "fleet_calls", "job_calls", "plan_calls", "ports", "sts", "tag_calls", "throttle", "wire")
+
+
+@pytest.mark.parametrize("module", BOTH)
+def test_what_the_sandbox_and_the_service_share_knows_neither(module: str) -> None:
+    used = {name.split(".")[1] for name in imports(ROOT / "api" / f"{module}.py") if name.startswith("edge_manager.")}
+    assert not used & {"store", "sandbox"}
 
 
 def test_the_sandbox_runs_without_what_only_the_service_needs() -> None:
