@@ -260,6 +260,22 @@ def test_without_a_terminal_each_change_is_printed_below_the_one_before(world: W
     assert process.returncode == 1
 
 
+def test_another_context_may_be_named_and_has_its_own_namespace(
+    edgeplan: Run, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.create("store")
+    config = yaml.safe_load(world.cluster.kubeconfig.read_text())
+    (known,) = config["contexts"]
+    config["contexts"].append({"name": "shops", "context": known["context"] | {"namespace": world.namespace}})
+    Path("kubeconfig").write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("KUBECONFIG", str(Path("kubeconfig").absolute()))
+    assert edgeplan("get", "store").code == 1
+    assert edgeplan("get", "store", "--context", "shops").code == 0
+    refused = edgeplan("get", "--context", "none")
+    assert refused.code == 2
+    assert refused.err.startswith("error: no way to reach a cluster: Invalid kube-config file.")
+
+
 # --- the verbs that change something ---
 
 
