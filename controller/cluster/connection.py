@@ -86,20 +86,26 @@ async def configuration(context: str | None = None) -> client.Configuration:
 
     """
     settings = client.Configuration()
+    if context is None and _in_a_pod(settings):
+        return settings
     try:
-        if context is not None:
-            raise config.ConfigException  # noqa: TRY301 - a context is one of a kubeconfig
+        # Named here: the library reads KUBECONFIG once, when it is imported.
+        await config.load_kube_config(os.environ.get("KUBECONFIG"), context, client_configuration=settings)  # type: ignore[no-untyped-call]
+    except config.ConfigException as error:
+        place = "" if context else "not in a pod, and "
+        raise ObjectError(f"no way to reach a cluster: {place}{error}") from error
+    except (yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
+        text = " ".join(str(error).split())
+        raise ObjectError(f"no way to reach a cluster: the kubeconfig cannot be read: {text}") from error
+    return settings
+
+
+def _in_a_pod(settings: client.Configuration) -> bool:
+    try:
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     except config.ConfigException:
-        try:
-            # Named here: the library reads KUBECONFIG once, when it is imported.
-            await config.load_kube_config(os.environ.get("KUBECONFIG"), context, client_configuration=settings)  # type: ignore[no-untyped-call]
-        except config.ConfigException as error:
-            raise ObjectError(f"no way to reach a cluster: not in a pod, and {error}") from error
-        except (yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
-            text = " ".join(str(error).split())
-            raise ObjectError(f"no way to reach a cluster: the kubeconfig cannot be read: {text}") from error
-    return settings
+        return False
+    return True
 
 
 def connect(settings: client.Configuration, connections: int) -> client.ApiClient:

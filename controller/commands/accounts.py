@@ -35,7 +35,7 @@ def accounts_of(flags: AwsFlags) -> Accounts:
 
 
 def scopes_of(flags: AwsFlags) -> list[Scope]:
-    """All accounts and regions that the flags open, the operator's own first.
+    """All accounts and regions that the flags open, the operator's own first unless it is closed.
 
     Raises:
         ValueError: a file is not of the form, or no region of the own account is known.
@@ -43,9 +43,9 @@ def scopes_of(flags: AwsFlags) -> list[Scope]:
     """
     own = read_own_account(flags.own_account_file, regions=flags.regions, region=None)
     region = flags.region or os.environ.get("AWS_REGION") or boto3.Session().region_name
-    regions = dict.fromkeys([*([region] if region else []), *(own.regions or ())])
+    regions = dict.fromkeys([*([region] if region else []), *(own.regions or ())] if own.enabled else [])
     accounts = read_accounts(flags.accounts_file)
-    if not regions and not accounts:
+    if own.enabled and not regions and not accounts:
         raise ValueError("no AWS region: give --aws-region, or set AWS_REGION")
     return [
         *(Scope(OWN_ACCOUNT, each) for each in regions),

@@ -77,7 +77,7 @@ class _Picture:
 
     def __init__(self, access: Access, name: str | None, console: Console, *, everywhere: bool) -> None:
         self._access = access
-        self.bodies: Sequence[Mapping[str, Any]] = ()
+        self.bodies: Sequence[Mapping[str, Any]] | None = None
         self.events: Sequence[Occurrence] | None = ()
         self.name = name
         self._console = console
@@ -96,6 +96,8 @@ class _Picture:
         return Group(self._objects(), Text(), old)
 
     def _objects(self) -> RenderableType:
+        if self.bodies is None:
+            return Text("asking the cluster ...", style="dim")
         if self.name is None:
             return _overview(self.bodies, self._console.width, everywhere=self._everywhere)
         if not self.bodies:
@@ -139,5 +141,4 @@ def _drawing(console: Console, picture: _Picture) -> Live:
         get_renderable=lambda: picture if console.is_terminal else Text(),
         refresh_per_second=_FRAMES,
         auto_refresh=console.is_terminal,
-        vertical_overflow="visible",
     )

@@ -19,7 +19,9 @@ from typing import Any
 import pytest
 import yaml
 
+from controller.commands.accounts import scopes_of
 from controller.commands.check import judge_definition, judge_leader, judge_operator
+from controller.commands.options import AwsFlags
 from controller.schema.crd import custom_resource_definition
 from edge_manager.sandbox.server import Sandbox
 from tests.commands.conftest import Ended
@@ -258,6 +260,22 @@ def test_without_a_terminal_each_change_is_printed_below_the_one_before(world: W
     assert process.returncode == 1
 
 
+def test_another_context_may_be_named_and_has_its_own_namespace(
+    edgeplan: Run, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.create("store")
+    config = yaml.safe_load(world.cluster.kubeconfig.read_text())
+    (known,) = config["contexts"]
+    config["contexts"].append({"name": "shops", "context": known["context"] | {"namespace": world.namespace}})
+    Path("kubeconfig").write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("KUBECONFIG", str(Path("kubeconfig").absolute()))
+    assert edgeplan("get", "store").code == 1
+    assert edgeplan("get", "store", "--context", "shops").code == 0
+    refused = edgeplan("get", "--context", "none")
+    assert refused.code == 2
+    assert refused.err.startswith("error: no way to reach a cluster: Invalid kube-config file.")
+
+
 # --- the verbs that change something ---
 
 
@@ -360,6 +378,28 @@ def test_a_cluster_that_is_not_there_is_wrong(edgeplan: Run) -> None:
     told = edgeplan("check", "--skip-aws")
     assert told.code == 1
     assert told.out.startswith("✗ cluster: no way to reach a cluster")
+
+
+ACCOUNTS = """\
+emea: {roleArn: "arn:aws:iam::111122223333:role/edgeplan", regions: [eu-central-1, eu-west-1]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("own", "regions", "expected"),
+    [
+        ("{}", (), [("default", "eu-west-1"), ("emea", "eu-central-1"), ("emea", "eu-west-1")]),
+        ("{}", ("us-east-1",), [("default", "eu-west-1"), ("default", "us-east-1"), ("emea", "eu-central-1"), ("emea", "eu-west-1")]),
+        ("{enabled: false}", (), [("emea", "eu-central-1"), ("emea", "eu-west-1")]),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("sandbox")
+def test_every_account_and_region_that_is_open_is_looked_at(
+    own: str, regions: tuple[str, ...], expected: list[tuple[str, str]]
+) -> None:
+    Path("own.yaml").write_text(own)
+    Path("accounts.yaml").write_text(ACCOUNTS)
+    assert scopes_of(AwsFlags(None, None, regions, Path("own.yaml"), Path("accounts.yaml"))) == expected
 
 
 def test_a_definition_of_another_version_is_wrong() -> None:

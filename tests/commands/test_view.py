@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from controller.cluster.access import Occurrence
+from controller.commands.get import make_console
 from controller.commands.view import bar, detail, length, overview, state
 from controller.domain.resource import Resource, parse
 from controller.domain.status import StageState
@@ -226,3 +227,16 @@ def test_what_was_said_of_an_earlier_spec_is_not_the_state() -> None:
 
 def test_a_failure_of_events_is_no_lack_of_them() -> None:
     assert "reading them is not allowed" in text_of(detail(OBJECTS["ready"], None, NOW, 80), 80)
+
+
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "NO_COLOR"])
+def test_colours_are_for_who_wants_them(
+    variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(variable, "1")
+    make_console().print(detail(OBJECTS["failed"], [], NOW, 80))
+    red = "31m" in capsys.readouterr().out
+    assert red == (variable == "FORCE_COLOR")
