@@ -1,49 +1,67 @@
-"""The `edgeplan` command: one module of `commands` for each of its verbs."""
+"""The `edgeplan` command, `kubectl edgeplan` too: a module of `commands` for each of its verbs.
 
-import argparse
+A verb is imported when it runs: `edgeplan validate` in a commit hook should not wait for boto3 and Kopf.
+"""
+
 import sys
-from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 
-from controller.commands.arguments import add_diff, add_export
-from controller.operator import settings
+import click
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("run", "Run the operator."),
+    "validate": ("validate", "Check manifests offline, as kubectl and the API server would."),
+    "diff": ("diff", "Show what the controller would do to AWS for manifests."),
+    "export": ("export", "Write the manifest of a plan that exists in AWS."),
+    "get": ("get", "Show plans: stages, devices, gate, what comes next."),
+    "wait": ("wait", "Wait until a plan is ready; fail at once when it is stalled."),
+    "events": ("events", "Show the events of a plan, or of all."),
+    "promote": ("promote", "Let a rollout go on: print the change of the manifest, or make it."),
+    "reconcile": ("reconcile", "Ask for a reconcile now."),
+    "retry": ("retry", "Try a plan that is stalled, or waits for its next try, again now."),
+    "suspend": ("suspend", "Reconcile a plan no more, until it is resumed."),
+    "resume": ("suspend", "Reconcile a suspended plan again."),
+    "check": ("check", "Check the definition, the operator, the AWS identity and each account."),
+    "orphans": ("orphans", "List plans in AWS that this cluster's objects left behind."),
+    "crd": ("crd", "Generate the CustomResourceDefinition from the models."),
+    "completion": ("completion", "Print the completion of commands and flags for a shell."),
+    "version": ("version", "Print the version."),
+}
+"""Of each command: the module that has it, and its line in the help."""
+
+
+class _Verbs(click.Group):
+    """Commands that are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return [*COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"controller.commands.{COMMANDS[cmd_name][0]}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+def edgeplan() -> None:
+    """Edge deployment plans of AWS SageMaker, kept in step with Kubernetes objects."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the process's exit code."""
-    parsed = _parser().parse_args(arguments)
-    # Imported when it runs: `edgeplan validate` in a commit hook should not wait for boto3 and Kopf.
-    run: Callable[[argparse.Namespace], int] = import_module(f"controller.commands.{parsed.command}").run
+    """Run the command; the process's exit code. A wrong use of it is 2."""
     try:
-        return run(parsed)
-    except KeyboardInterrupt:
+        code = edgeplan.main(arguments, prog_name="edgeplan", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
         return 130
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="edgeplan", description="Kubernetes operator for AWS SageMaker edge deployment plans."
-    )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
-
-    settings.add_arguments(commands.add_parser("run", help="run the operator"))
-
-    validate = commands.add_parser(
-        "validate",
-        help="check manifests offline, by the same rules as the API server",
-        description="Check manifests offline. Prints FILE:LINE: FIELD: PROBLEM for each; exit code 1 when there is any.",
-    )
-    validate.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="manifest, folder of them, or - for stdin"
-    )
-    add_diff(commands)
-    add_export(commands)
-
-    crd = commands.add_parser("crd", help="generate the CustomResourceDefinition from the models")
-    crd.add_argument("folder", nargs="?", type=Path, help="write it there (default: print it)")
-    crd.add_argument("--check", action="store_true", help="write nothing; exit 1 when the file there is out of date")
-    return parser
+    return int(code or 0)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def _tags(count: int) -> list[dict[str, str]]:
     return [{"key": f"key-{number}", "value": ""} for number in range(count)]
 
 
-_NAME = "should match"
+_NAME = "should match"  # of the API server, with its pattern; `edgeplan validate` tells what to write instead
 _SELECTION = "spec.stages[0].deviceSelectionConfig"
 _PERCENTAGE = "deviceSubsetType PERCENTAGE needs percentage, and neither deviceNames nor deviceNameContains"
 _NAMES = "deviceSubsetType SELECTION needs deviceNames, and neither percentage nor deviceNameContains"
@@ -158,7 +158,7 @@ BAD: tuple[Bad, ...] = (
         "eleven_stages",
         _stages(*(stage(f"stage-{number}", selection("PERCENTAGE", percentage=1)) for number in range(11))),
         "spec.stages",
-        ("at most 10 items",),
+        ("at most 10",),
     ),
     Bad(
         "stage_names_twice",
@@ -280,7 +280,7 @@ BAD: tuple[Bad, ...] = (
     Bad("tag_key_of_aws", _tag(key="aws:created"), "spec.tags[0].key", ("must not start with aws:",)),
     Bad("tag_key_of_the_controller", _tag(key="edgeplan.dev/owner"), "spec.tags[0].key", ("must not start with edgeplan.dev/",)),
     Bad("tag_keys_twice", {"tags": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]}, "spec.tags", ("key must be unique among the tags",)),
-    Bad("fifty_one_tags", {"tags": _tags(51)}, "spec.tags", ("at most 50 items",)),
+    Bad("fifty_one_tags", {"tags": _tags(51)}, "spec.tags", ("at most 50",)),
     Bad("fifty_tags_under_manage", {"tags": _tags(50)}, "spec.tags", ("at most 49 tags under policy.management Manage",)),
     Bad(
         "fifty_tags_without_a_policy",

@@ -78,8 +78,8 @@ def _unreachable(what: str, error: Exception) -> str:
     return f"{what}: the Kubernetes API cannot be reached: {str(error) or 'no answer'}"
 
 
-async def configuration() -> client.Configuration:
-    """How to reach the cluster: by the pod's service account, or else by KUBECONFIG.
+async def configuration(context: str | None = None) -> client.Configuration:
+    """How to reach the cluster: by the pod's service account, or else by KUBECONFIG; by it alone if a context is named.
 
     Raises:
         ObjectError: neither is there, or it cannot be read.
@@ -87,11 +87,13 @@ async def configuration() -> client.Configuration:
     """
     settings = client.Configuration()
     try:
+        if context is not None:
+            raise config.ConfigException  # noqa: TRY301 - a context is one of a kubeconfig
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     except config.ConfigException:
         try:
             # Named here: the library reads KUBECONFIG once, when it is imported.
-            await config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=settings)  # type: ignore[no-untyped-call]
+            await config.load_kube_config(os.environ.get("KUBECONFIG"), context, client_configuration=settings)  # type: ignore[no-untyped-call]
         except config.ConfigException as error:
             raise ObjectError(f"no way to reach a cluster: not in a pod, and {error}") from error
         except (yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:

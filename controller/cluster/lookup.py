@@ -50,7 +50,7 @@ class Cluster:
 
 
 @contextlib.asynccontextmanager
-async def reach(cluster_id: str | None) -> AsyncIterator[Cluster]:
+async def reach(cluster_id: str | None, context: str | None = None) -> AsyncIterator[Cluster]:
     """Connect to the cluster in KUBECONFIG if there is one; `cluster_id` is its identity if it is known already.
 
     Raises:
@@ -59,7 +59,7 @@ async def reach(cluster_id: str | None) -> AsyncIterator[Cluster]:
     """
     logging.getLogger("kubernetes.aio.config.kube_config").setLevel(logging.ERROR)  # no file is no trouble here
     try:
-        api = connect(await configuration(), connections=8)
+        api = connect(await configuration(context), connections=8)
     except ObjectError as error:
         yield Cluster(None, cluster_id, str(error))
         return

@@ -1,4 +1,5 @@
-"""The commands that look at AWS from a workstation or a CI job: `edgeplan diff` and `edgeplan export`.
+"""The verbs of `edgeplan`, a module for each; what they print is made by pure functions (`view.py`, `show.py`).
 
-They read and never write: Describe, List and ListTags are all that they call.
+Those that look at AWS from a workstation or a CI job read and never write: Describe, List and ListTags. Those that look
+at objects have the rights that whoever calls them has in the cluster.
 """

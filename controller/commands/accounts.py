@@ -1,35 +1,53 @@
-"""The accounts and regions that are open, from the flags that `diff` and `export` share with the operator."""
+"""The accounts and regions that are open, from the flags that several commands share with the operator."""
 
-import argparse
 import os
 
 import boto3
 
 from controller.aws.accounts import Accounts
-from controller.aws.accounts_file import read_accounts, read_own_account
+from controller.aws.accounts_file import OWN_ACCOUNT, read_accounts, read_own_account
+from controller.commands.options import AwsFlags
+from controller.domain.resource import Scope
 
 _THREADS = 8
 _TIMEOUT = 30.0
 
 
-def accounts_of(parsed: argparse.Namespace) -> Accounts:
+def accounts_of(flags: AwsFlags) -> Accounts:
     """The accounts and regions that the flags open.
 
     Raises:
         ValueError: the accounts file is not of the form.
 
     """
-    region = parsed.aws_region or os.environ.get("AWS_REGION") or boto3.Session().region_name
+    region = flags.region or os.environ.get("AWS_REGION") or boto3.Session().region_name
     # Whoever may call AWS from here is not bound to what the operator's own account has open, unless they say so.
-    bounded = parsed.own_account_file is not None or bool(parsed.aws_regions)
-    own = read_own_account(
-        parsed.own_account_file, regions=parsed.aws_regions or (), region=parsed.aws_region if bounded else None
-    )
+    bounded = flags.own_account_file is not None or bool(flags.regions)
+    own = read_own_account(flags.own_account_file, regions=flags.regions, region=flags.region if bounded else None)
     return Accounts(
         region=region,
-        accounts=read_accounts(parsed.accounts_file),
+        accounts=read_accounts(flags.accounts_file),
         threads=_THREADS,
         timeout=_TIMEOUT,
-        endpoint_url=parsed.aws_endpoint_url,
+        endpoint_url=flags.endpoint_url,
         own=own,
     )
+
+
+def scopes_of(flags: AwsFlags) -> list[Scope]:
+    """All accounts and regions that the flags open, the operator's own first.
+
+    Raises:
+        ValueError: a file is not of the form, or no region of the own account is known.
+
+    """
+    own = read_own_account(flags.own_account_file, regions=flags.regions, region=None)
+    region = flags.region or os.environ.get("AWS_REGION") or boto3.Session().region_name
+    regions = dict.fromkeys([*([region] if region else []), *(own.regions or ())])
+    accounts = read_accounts(flags.accounts_file)
+    if not regions and not accounts:
+        raise ValueError("no AWS region: give --aws-region, or set AWS_REGION")
+    return [
+        *(Scope(OWN_ACCOUNT, each) for each in regions),
+        *(Scope(name, each) for name, account in accounts.items() for each in account.regions),
+    ]

@@ -1,16 +1,21 @@
 """`edgeplan crd [FOLDER]`: the CustomResourceDefinition, printed, written or compared with the file that is there."""
 
-import argparse
 import sys
+from pathlib import Path
 
-from controller.schema import crd
+import click
+
+from controller.schema import crd as definition
 from controller.schema.generated import write_or_check
 
 
-def run(parsed: argparse.Namespace) -> int:
-    """Print the definition, write it into a folder, or check the one there. Exit code 1: out of date."""
-    if parsed.folder is None:
-        sys.stdout.write(crd.render())
+@click.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 when the file there is out of date.")
+def crd(folder: Path | None, *, check: bool) -> int:
+    """Generate the CustomResourceDefinition from the models: print it, or write it into FOLDER."""
+    if folder is None:
+        sys.stdout.write(definition.render())
         return 0
-    files = {parsed.folder / crd.FILE_NAME: crd.render()}
-    return write_or_check(files, check=parsed.check, command=f"edgeplan crd {parsed.folder}")
+    files = {folder / definition.FILE_NAME: definition.render()}
+    return write_or_check(files, check=check, command=f"edgeplan crd {folder}")

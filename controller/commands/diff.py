@@ -1,15 +1,19 @@
 """`edgeplan diff FILE...`: what the controller would do to AWS for each manifest, in the order it would do it."""
 
-import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
+
+import click
 
 from controller.aws.accounts import Accounts
 from controller.cluster.lookup import Cluster, reach
 from controller.commands.accounts import accounts_of
 from controller.commands.difference import Difference
+from controller.commands.options import AwsFlags, aws_options, cluster_id_option, files_argument, output_option
 from controller.domain.circumstances import Circumstances
 from controller.domain.desired import Desired
 from controller.domain.forecast import End, differs, forecast
@@ -29,35 +33,60 @@ _AT_A_TIME = 8
 _Asked = tuple[Key, Manifest]
 
 
-def run(parsed: argparse.Namespace) -> int:
-    """Print what the controller would do to AWS. Exit code 0: nothing, 1: something, 2: it could not be found out."""
-    from controller.commands.show import show  # noqa: PLC0415 - rich is not needed to refuse a bad manifest
+@click.command()
+@files_argument
+@click.option("-n", "--namespace", default="default", help="Namespace of manifests without one (default: default).")
+@click.option("--context", help="Context of the kubeconfig (default: the current one).")
+@cluster_id_option
+@output_option("json")
+@aws_options
+def diff(
+    files: Sequence[Path],
+    *,
+    namespace: str,
+    context: str | None,
+    cluster_id: str | None,
+    output: str | None,
+    aws: AwsFlags,
+) -> int:
+    """Show what the controller would do to AWS for each manifest, in the order it would do it. Writes nothing.
 
-    asked, problems = _read(parsed)
+    FILE is a manifest, a folder of them, or - for standard input. Exit code 0: no difference, 1: a difference or a
+    refusal, 2: an error.
+    """
+    from controller.commands.show import as_json, show, totals  # noqa: PLC0415 - not needed to refuse a bad manifest
+
+    asked, problems = _read(files, namespace)
     if problems:
-        sys.stdout.writelines(f"{problem}\n" for problem in problems)
+        click.echo("\n".join(str(problem) for problem in problems), err=output is not None)
         return TROUBLE
     try:
-        with closing(accounts_of(parsed)) as accounts:
-            results = asyncio.run(_compare(asked, accounts, parsed.cluster_id))
+        with closing(accounts_of(aws)) as accounts:
+            results = asyncio.run(_compare(asked, accounts, cluster_id, context))
     except (EdgePlanError, ValueError) as error:
         _complain(str(error))
         return TROUBLE
     except Exception as error:  # noqa: BLE001 - Python's own exit code, 1, would say that there is a difference
         _complain(f"{type(error).__name__}: {error}")
         return TROUBLE
-    code = SAME
+    found: list[tuple[Key, str, Difference]] = []
     for (key, manifest), result in zip(asked, results, strict=True):
         source = f"{manifest.file}:{manifest.line([])}"
         if isinstance(result, Difference):
-            show(key, source, result)
-            code = max(code, DIFFERENT if differs(result.steps) else SAME)
+            found.append((key, source, result))
+            if output is None:
+                show(key, source, result)
         else:
             text = explain(result.failure) if isinstance(result, AwsError) else str(result)
             sys.stdout.flush()
             _complain(f"{key} ({source}): {text}")
-            code = TROUBLE
-    return code
+    if output is not None:
+        click.echo(as_json(found))
+    elif len(asked) > 1:
+        click.echo(totals([result for *_, result in found], failed=len(asked) - len(found)))
+    if len(found) < len(asked):
+        return TROUBLE
+    return DIFFERENT if any(differs(result.steps) for *_, result in found) else SAME
 
 
 def _complain(text: str) -> None:
@@ -65,30 +94,28 @@ def _complain(text: str) -> None:
     sys.stderr.write(f"error: {' '.join(text.split())}\n")
 
 
-def _read(parsed: argparse.Namespace) -> tuple[list[_Asked], list[Problem]]:
+def _read(files: Sequence[Path], namespace: str) -> tuple[list[_Asked], list[Problem]]:
     asked: list[_Asked] = []
     problems: list[Problem] = []
-    for path in parsed.files:
+    for path in files:
         for found in read(path):
             if isinstance(found, Problem):
                 problems.append(found)
                 continue
-            wrong = check_one(found)
-            metadata = found.body.get("metadata") or {}
-            if not wrong and metadata.get("name") is None:
-                line = found.line(["metadata", "generateName"])
-                wrong = [Problem(found.file, line, "metadata.name", "Required value: a generated name has no plan yet")]
-            problems += wrong
+            problems += (wrong := check_one(found))
             if not wrong:
-                asked.append((Key(metadata.get("namespace") or parsed.namespace, str(metadata["name"])), found))
+                metadata = found.body["metadata"]
+                asked.append((Key(metadata.get("namespace") or namespace, metadata["name"]), found))
     return asked, problems
 
 
-async def _compare(asked: list[_Asked], accounts: Accounts, cluster_id: str | None) -> list[Difference | EdgePlanError]:
+async def _compare(
+    asked: list[_Asked], accounts: Accounts, cluster_id: str | None, context: str | None
+) -> list[Difference | EdgePlanError]:
     turns = asyncio.Semaphore(_AT_A_TIME)
     holders: dict[tuple[Scope, str], Key] = {}
 
-    async with reach(cluster_id) as cluster:
+    async with reach(cluster_id, context) as cluster:
         if cluster.trouble:
             sys.stderr.write(
                 f"note: {cluster.trouble}\nnote: so a plan tagged for the same namespace and name counts as this "
@@ -96,7 +123,7 @@ async def _compare(asked: list[_Asked], accounts: Accounts, cluster_id: str | No
             )
 
         async def one(key: Key, manifest: Manifest) -> Difference | EdgePlanError:
-            spec = EdgeDeploymentPlanSpec.model_validate(manifest.body["spec"])
+            spec = manifest.spec
             try:
                 plans = accounts.plans(accounts.scope(key.namespace, spec.target))
                 name = spec.edge_deployment_plan_name or key.name

@@ -1,17 +1,18 @@
 """`edgeplan export NAME...`: the manifest of a plan that exists in AWS, ready to be adopted as it is."""
 
-import argparse
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
+import click
 import yaml
 from pydantic import ValidationError
 
 from controller.aws.accounts_file import OWN_ACCOUNT
 from controller.commands.accounts import accounts_of
+from controller.commands.options import AwsFlags, aws_options
 from controller.domain.api import API_VERSION, KIND, OWNED_TAG_PREFIX, OWNER_TAG
 from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.resource import describe
@@ -23,17 +24,29 @@ DONE, MISSING, TROUBLE = 0, 1, 2
 _AWS_TAGS = "aws:"
 
 
-def run(parsed: argparse.Namespace) -> int:
-    """Print manifests. Exit code 0: all of them, 1: a plan is not there or cannot be adopted, 2: AWS did not answer."""
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "everything", is_flag=True, help="All plans of the account and region.")
+@click.option("-n", "--namespace", help="metadata.namespace of the manifests (default: none).")
+@click.option("--account", help="Account of the accounts file to look in; becomes spec.target.account.")
+@aws_options
+def export(names: Sequence[str], *, everything: bool, namespace: str | None, account: str | None, aws: AwsFlags) -> int:
+    """Write the manifests of plans that exist in AWS, ready to be adopted without a change to them.
+
+    NAME is the name of a plan in AWS. Exit code 0: all written, 1: a plan is not there or cannot be adopted as it is,
+    2: an error.
+    """
+    if bool(names) == everything:
+        raise click.UsageError("either names of plans or --all")
     try:
-        accounts = accounts_of(parsed)
+        accounts = accounts_of(aws)
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return TROUBLE
     try:
-        target = Target(account=parsed.account) if parsed.account else None
-        source = accounts.plans(accounts.scope(parsed.namespace or "default", target))
-        plans, missing = asyncio.run(_fetch(source, parsed.names, everything=parsed.all))
+        target = Target(account=account) if account else None
+        source = accounts.plans(accounts.scope(namespace or "default", target))
+        plans, missing = asyncio.run(_fetch(source, names, everything=everything))
     except TargetRefused as refusal:
         sys.stderr.write(f"error: {refusal}\n")
         return TROUBLE
@@ -44,12 +57,12 @@ def run(parsed: argparse.Namespace) -> int:
         accounts.close()
     for name in missing:
         sys.stderr.write(f"error: there is no edge deployment plan {name} in {_where(source)}\n")
-    names = object_names([plan.name for plan in plans])
+    called = object_names([plan.name for plan in plans])
     # An explicit region is part of where the plan is: applied elsewhere, the manifest must not create another.
-    where = {"account": parsed.account, "region": parsed.aws_region}
+    where = {"account": account, "region": aws.region}
     documents, doubts = [], []
     for plan in plans:
-        body = manifest(plan, names[plan.name], namespace=parsed.namespace, target=where)
+        body = manifest(plan, called[plan.name], namespace=namespace, target=where)
         documents.append(yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=120))
         doubts += _doubts(plan, body["spec"])
     sys.stdout.write("---\n".join(documents))

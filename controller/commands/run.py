@@ -4,14 +4,15 @@ What is wrong with the configuration is found before Kopf starts: one line and e
 waited for.
 """
 
-import argparse
 import asyncio
 import logging
 import signal
 import socket
 import sys
+from typing import Any
 from urllib.parse import urlsplit
 
+import click
 import kopf
 
 from controller.aws.accounts_file import read_accounts, read_own_account
@@ -39,10 +40,22 @@ _CHATTER = (
 _WARNERS = ("kubernetes.aio.config", "botocore.credentials")
 
 
-def run(parsed: argparse.Namespace) -> int:
-    """Run the operator; 0 once it was told to stop, 2 if its configuration makes no sense."""
+def _option(flag: settings.Flag) -> click.Option:
+    # Values are read by `settings`, which tells of a bad one in a line; click would tell how to use the command.
+    if flag.is_switch:
+        return click.Option([flag.name, flag.field], is_flag=True, flag_value="true", default=None, help=flag.told)
+    return click.Option(
+        [flag.name, flag.field], metavar=flag.metavar, multiple=flag.is_repeated, default=None, help=flag.told
+    )
+
+
+def _run(**given: Any) -> int:
+    """Run the operator until SIGTERM or SIGINT.
+
+    Exit code 0: it was told to stop, 2: its configuration makes no sense.
+    """
     try:
-        chosen = settings.from_arguments(parsed)
+        chosen = settings.from_flags(given)
         _log(chosen)
         _check(chosen)
     except ValueError as error:
@@ -55,6 +68,9 @@ def run(parsed: argparse.Namespace) -> int:
             return _refused(error)
         if not _operate(chosen):
             return DONE
+
+
+run = click.Command("run", callback=_run, help=_run.__doc__, params=[_option(flag) for flag in settings.flags()])
 
 
 def _refused(error: Exception) -> int:

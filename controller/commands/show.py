@@ -1,7 +1,9 @@
 """How `edgeplan diff` prints a difference: one line per call, wait and end; colours on a terminal, plain text elsewhere."""
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -20,7 +22,7 @@ from controller.domain.actions import (
     StopStage,
 )
 from controller.domain.api import OWNER_TAG
-from controller.domain.forecast import Call, Step, Wait, differs
+from controller.domain.forecast import Call, End, Step, Wait, differs
 from controller.domain.observed import ObservedStage
 from controller.domain.outcomes import Done, Outcome, Pending, Stalled, Suspended, Waiting
 from controller.domain.resource import Key
@@ -43,6 +45,53 @@ def show(key: Key, source: str, difference: Difference) -> None:
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     for line in lines(key, source, difference):
         console.print(line)
+
+
+def totals(found: Sequence[Difference], *, failed: int) -> str:
+    """One line on all of them."""
+    refused = sum(_refused(one.steps) for one in found)
+    changed = sum(differs(one.steps) for one in found) - refused
+    counts = {
+        "to change": changed,
+        "refused": refused,
+        "as specified": len(found) - changed - refused,
+        "failed": failed,
+    }
+    calls = sum(isinstance(step, Call) for one in found for step in one.steps)
+    words = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return f"{len(found) + failed} plans: {words}; {calls} {'call' if calls == 1 else 'calls'} to AWS"
+
+
+def as_json(found: Sequence[tuple[Key, str, Difference]]) -> str:
+    """All of them for a program."""
+    plans = [
+        {
+            "namespace": key.namespace,
+            "name": key.name,
+            "source": source,
+            "plan": one.desired.name,
+            "account": one.scope.account,
+            "region": one.scope.region,
+            "exists": one.observed is not None,
+            "differs": differs(one.steps),
+            "refused": _refused(one.steps),
+            "steps": [_step_as_json(step, quiet=not differs(one.steps)) for step in one.steps],
+        }
+        for key, source, one in found
+    ]
+    return json.dumps({"plans": plans}, indent=2)
+
+
+def _refused(steps: Sequence[Step]) -> bool:
+    return any(isinstance(step, End) and isinstance(step.outcome, Stalled) for step in steps)
+
+
+def _step_as_json(step: Step, *, quiet: bool) -> dict[str, Any]:
+    if isinstance(step, Call):
+        return {"call": type(step.action).__name__, "text": str(step.action)}
+    if isinstance(step, Wait):
+        return {"wait": step.text}
+    return {"end": _ending(step.outcome, quiet=quiet)[1]}
 
 
 def lines(key: Key, source: str, difference: Difference) -> Iterator[Text]:

@@ -1,15 +1,78 @@
-"""`edgeplan validate FILE...`: manifests checked offline, by the rules that the API server applies."""
+"""`edgeplan validate FILE...`: manifests checked offline, as kubectl reads them and the API server judges them."""
 
-import argparse
-import sys
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
 
-from controller.schema.manifests import check
+import click
+
+from controller.commands.options import files_argument, output_option
+from controller.schema.manifests import Problem, RuleId, check
+
+OK, WRONG = 0, 1
+
+_RULES = {
+    "unreadable": "The file cannot be read as kubectl reads it.",
+    "no-such-kind": "Kind or group is close to EdgeDeploymentPlan of edgeplan.dev, but is not it.",
+    "invalid": "The API server refuses the value.",
+    "empty": "There is no EdgeDeploymentPlan where one was expected.",
+}
 
 
-def run(parsed: argparse.Namespace) -> int:
-    """Print FILE:LINE: FIELD: PROBLEM for each problem. Exit code 0: none, 1: some."""
-    problems, checked = check(parsed.files)
-    for problem in problems:
-        sys.stdout.write(f"{problem}\n")
-    sys.stderr.write(f"{checked} checked, {len(problems)} {'problem' if len(problems) == 1 else 'problems'}\n")
-    return 1 if problems else 0
+@click.command()
+@files_argument
+@click.option("--allow-empty", is_flag=True, help="Take a folder, or standard input, without any plan for good.")
+@output_option("json", "sarif")
+def validate(files: Sequence[Path], *, allow_empty: bool, output: str | None) -> int:
+    """Check manifests offline, as kubectl reads them and the API server judges them.
+
+    FILE is a manifest, a folder of them, or - for standard input. Prints FILE:LINE: FIELD: PROBLEM for each problem.
+    Exit code 0: none, 1: some.
+    """
+    problems, checked = check(files, allow_empty=allow_empty)
+    if output is None:
+        for problem in problems:
+            click.echo(problem)
+        click.echo(f"{checked} checked, {len(problems)} {'problem' if len(problems) == 1 else 'problems'}", err=True)
+    else:
+        click.echo(json.dumps(as_sarif(problems) if output == "sarif" else as_json(problems, checked), indent=2))
+    return WRONG if problems else OK
+
+
+def as_json(problems: Sequence[Problem], checked: int) -> dict[str, Any]:
+    """The problems for a program."""
+    return {
+        "checked": checked,
+        "problems": [
+            {"file": each.file, "line": each.line, "field": each.field, "message": each.text, "rule": each.rule}
+            for each in problems
+        ],
+    }
+
+
+def as_sarif(problems: Sequence[Problem]) -> dict[str, Any]:
+    """The problems as SARIF 2.1.0, which code hosts show beside the lines."""
+    rules = [{"id": rule, "shortDescription": {"text": _RULES[rule]}} for rule in get_args(RuleId)]
+    results = [
+        {
+            "ruleId": each.rule,
+            "level": "error",
+            "message": {"text": f"{each.field}: {each.text}" if each.field else each.text},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": Path(each.file).as_posix()},
+                        "region": {"startLine": each.line},
+                    }
+                }
+            ],
+        }
+        for each in problems
+    ]
+    driver = {"name": "edgeplan validate", "rules": rules}
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "results": results}],
+    }

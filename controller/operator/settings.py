@@ -4,10 +4,9 @@ Each field says all there is to know about it: its docstring is its help, its ty
 variable EDGEPLAN_<FLAG>; `Setting` holds what differs from that.
 """
 
-import argparse
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
@@ -111,7 +110,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class _Flag:
+class Flag:
     """One field as a flag and a variable."""
 
     field: str
@@ -122,16 +121,26 @@ class _Flag:
     default: Any
     help: str
 
-    def add_to(self, parser: argparse.ArgumentParser) -> None:
-        told = f"{self.help} (default: {self.setting.default or _written(self.default)}; {self.variable})"
-        if self.kind is bool:
-            parser.add_argument(self.name, dest=self.field, action="store_true", default=None, help=told)
-            return
+    @property
+    def told(self) -> str:
+        """The help, with the default and the variable."""
+        return f"{self.help} (default: {self.setting.default or _written(self.default)}; {self.variable})"
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the flag takes no value."""
+        return self.kind is bool
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether the flag may be given several times."""
+        return self.setting.flag is not None
+
+    @property
+    def metavar(self) -> str:
+        """What the help shows for the value."""
         literal = "{" + ",".join(get_args(self.kind)) + "}" if get_origin(self.kind) is Literal else None
-        metavar = literal or self.setting.metavar or self.name.lstrip("-").upper().replace("-", "_")
-        # Read in `value`: argparse would tell of a bad value with its whole usage.
-        action = "append" if self.setting.flag else "store"
-        parser.add_argument(self.name, dest=self.field, action=action, metavar=metavar, default=None, help=told)
+        return literal or self.setting.metavar or self.name.lstrip("-").upper().replace("-", "_")
 
     def value(self, given: Any) -> Any:
         """The field's value: of the flag, or else of the environment, or else the default.
@@ -142,8 +151,8 @@ class _Flag:
         """
         if isinstance(given, str):
             return self._read(self.name, given)
-        if given is not None:
-            return tuple(given) if self.setting.flag else given
+        if given is not None and given != ():
+            return given
         for variable in (self.variable, *self.setting.fallback):
             if text := os.environ.get(variable):
                 return self._read(variable, text)
@@ -163,13 +172,14 @@ class _Flag:
         return _PARSERS.get(self.kind, str)(text)
 
 
-def _flags() -> Iterator[_Flag]:
+def flags() -> Iterator[Flag]:
+    """The operator's flags; what none of them says, EDGEPLAN_<FLAG> in the environment may say."""
     told = TypeAdapter(Settings).json_schema()["properties"]
     hints = get_type_hints(Settings, include_extras=True)
     for each in fields(Settings):
         kind, *notes = get_args(hints[each.name]) if get_origin(hints[each.name]) is Annotated else (hints[each.name],)
         setting = next((note for note in notes if isinstance(note, Setting)), Setting())
-        yield _Flag(
+        yield Flag(
             field=each.name,
             name=setting.flag or f"--{each.name.replace('_', '-')}",
             variable=f"EDGEPLAN_{each.name.upper()}",
@@ -180,20 +190,14 @@ def _flags() -> Iterator[_Flag]:
         )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the operator's flags; what none of them says, EDGEPLAN_<FLAG> in the environment may say."""
-    for flag in _flags():
-        flag.add_to(parser)
-
-
-def from_arguments(arguments: argparse.Namespace) -> Settings:
-    """The settings from parsed flags and the environment.
+def from_flags(given: Mapping[str, Any]) -> Settings:
+    """The settings from flags, each as the text that was given or None, and from the environment.
 
     Raises:
         ValueError: a value makes no sense; the message names it, and its flag or variable.
 
     """
-    return Settings(**{flag.field: flag.value(getattr(arguments, flag.field)) for flag in _flags()})
+    return Settings(**{flag.field: flag.value(given.get(flag.field)) for flag in flags()})
 
 
 def listed(text: str) -> tuple[str, ...]:

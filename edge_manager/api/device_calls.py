@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_manager.api.calls import Call, Pending, Result, device_reads
+from edge_manager.api.calls import Result, device_reads
+from edge_manager.api.stored import Call, Pending
 from edge_manager.domain.deployments import answer_of
 from edge_manager.errors import ApiError
 from edge_manager.store.devices import Beat, Device, Fetch, find, offered

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from sqlalchemy import make_url
 
-from edge_manager.api.calls import OPERATIONS
+from edge_manager.api.calls import EDGE, names
 from edge_manager.api.certificates import Certificate
 from edge_manager.api.door import Door, Limits
 from edge_manager.api.metrics import Counts, MeasuredStore, Metrics
 from edge_manager.api.metrics import application as metrics_application
-from edge_manager.api.service import EDGE, Service, refusal
 from edge_manager.api.service import Request as Call
+from edge_manager.api.service import Service, refusal
 from edge_manager.api.signatures import Incoming
 from edge_manager.artifacts import Artifacts, Worker
 from edge_manager.domain.rules import Rules
@@ -85,7 +85,7 @@ def application(service: Service, max_body: int) -> web.Application:
         return web.json_response({"status": "ok"})
 
     app = web.Application(client_max_size=max_body)
-    paths = ["/", *(f"/{name}" for name, operation in OPERATIONS.items() if operation.service == EDGE)]
+    paths = ["/", *(f"/{name}" for name in names(EDGE))]
     app.add_routes([web.post(path, answer) for path in paths])
     app.add_routes([web.get("/", answer), web.get("/healthz", alive), web.get("/readyz", ready)])
     return app

@@ -1,24 +1,15 @@
-"""The operations on compilation and packaging jobs; `edge_manager.artifacts` works on the jobs themselves."""
+"""The operations on compilation and packaging jobs; `edge_manager.artifacts` works on the service's jobs themselves."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edge_manager.api.calls import Call, Result, reads, writes
-from edge_manager.domain.rules import tags_of
+from edge_manager.api.calls import Result, reads, writes
+from edge_manager.domain import jobs
 from edge_manager.errors import invalid
 
 if TYPE_CHECKING:
-    from edge_manager.store.queries import AnyRow
-
-PACKAGING_ORDERS = {
-    "CREATION_TIME": ["created", "name"],
-    "NAME": ["name"],
-    "MODEL_NAME": ["model", "name"],
-    "LAST_MODIFIED_TIME": ["modified", "name"],
-    "STATUS": ["status", "name"],
-}
-COMPILATION_ORDERS = {"CreationTime": ["created", "name"], "Name": ["name"], "Status": ["status", "name"]}
+    from edge_manager.api.ports import Call
 
 
 @writes
@@ -26,27 +17,21 @@ def create_compilation_job(call: Call, wanted: dict[str, Any]) -> Result:
     """Take a model that is compiled already: the job ends COMPLETED when it is there."""
     if "InputConfig" not in wanted:
         raise invalid("InputConfig is required: this service takes models that are compiled already.")
-    tags, name = tags_of(wanted.pop("Tags", None)), wanted["CompilationJobName"]
+    tags, name = call.rules.tags_of(wanted.pop("Tags", None)), wanted["CompilationJobName"]
     return {"CompilationJobArn": call.compilation_jobs.create(name, wanted, tags, call.now)}
 
 
 @reads
 def describe_compilation_job(call: Call, wanted: dict[str, Any]) -> Result:
-    """Describe a compilation job; its artifact is what it was given."""
-    job = call.compilation_jobs.find(wanted["CompilationJobName"])
-    return {
-        **job.details,
-        **_summarize_compilation(job),
-        "FailureReason": job.message or "",
-        "ModelArtifacts": {"S3ModelArtifacts": job.details["InputConfig"]["S3Uri"]},
-    }
+    """Describe a compilation job."""
+    return jobs.describe_compilation(call.compilation_jobs.find(wanted["CompilationJobName"]))
 
 
 @reads
 def list_compilation_jobs(call: Call, wanted: dict[str, Any]) -> Result:
     """List compilation jobs."""
-    jobs, token = call.compilation_jobs.page(wanted, COMPILATION_ORDERS, {"NameContains": "name"})
-    return {"CompilationJobSummaries": [_summarize_compilation(job) for job in jobs], "NextToken": token}
+    found, token = call.compilation_jobs.page(wanted)
+    return {"CompilationJobSummaries": [jobs.summarize_compilation(job) for job in found], "NextToken": token}
 
 
 @writes
@@ -58,67 +43,26 @@ def stop_compilation_job(call: Call, wanted: dict[str, Any]) -> None:
 @writes
 def create_edge_packaging_job(call: Call, wanted: dict[str, Any]) -> None:
     """Package what a compilation job ended with."""
-    compiled = call.compilation_jobs.find(wanted["CompilationJobName"])
-    if compiled.status != "COMPLETED":
-        raise invalid(f"Compilation job {compiled.name} is {compiled.status}, it must be COMPLETED.")
-    tags, name = tags_of(wanted.pop("Tags", None)), wanted["EdgePackagingJobName"]
-    details = {**wanted, "InputS3Uri": compiled.details["InputConfig"]["S3Uri"]}
+    source = call.compiled(wanted["CompilationJobName"])
+    tags, name = call.rules.tags_of(wanted.pop("Tags", None)), wanted["EdgePackagingJobName"]
     model = {"model": wanted["ModelName"], "version": wanted["ModelVersion"]}
-    call.packaging_jobs.create(name, details, tags, call.now, **model)
+    call.packaging_jobs.create(name, {**wanted, "InputS3Uri": source}, tags, call.now, **model)
 
 
 @reads
 def describe_edge_packaging_job(call: Call, wanted: dict[str, Any]) -> Result:
     """Describe a packaging job."""
-    job = call.packaging_jobs.find(wanted["EdgePackagingJobName"])
-    return {
-        **job.details,
-        **_summarize_packaging(job),
-        "EdgePackagingJobStatusMessage": job.message,
-        "ModelArtifact": job.artifact,
-    }
+    return jobs.describe_packaging(call.packaging_jobs.find(wanted["EdgePackagingJobName"]))
 
 
 @reads
 def list_edge_packaging_jobs(call: Call, wanted: dict[str, Any]) -> Result:
     """List packaging jobs."""
-    parts = {"NameContains": "name", "ModelNameContains": "model"}
-    jobs, token = call.packaging_jobs.page(wanted, PACKAGING_ORDERS, parts)
-    return {"EdgePackagingJobSummaries": [_summarize_packaging(job) for job in jobs], "NextToken": token}
+    found, token = call.packaging_jobs.page(wanted)
+    return {"EdgePackagingJobSummaries": [jobs.summarize_packaging(job) for job in found], "NextToken": token}
 
 
 @writes
 def stop_edge_packaging_job(call: Call, wanted: dict[str, Any]) -> None:
     """Stop a packaging job; one that is over stays as it ended."""
     call.packaging_jobs.stop(wanted["EdgePackagingJobName"], call.now)
-
-
-def _summarize_compilation(job: AnyRow) -> Result:
-    output = job.details["OutputConfig"]
-    platform = output.get("TargetPlatform", {})
-    return {
-        "CompilationJobName": job.name,
-        "CompilationJobArn": job.arn,
-        "CompilationJobStatus": job.status,
-        "CreationTime": job.created,
-        "LastModifiedTime": job.modified,
-        "CompilationStartTime": job.created,
-        "CompilationEndTime": job.ended,
-        "CompilationTargetDevice": output.get("TargetDevice"),
-        "CompilationTargetPlatformOs": platform.get("Os"),
-        "CompilationTargetPlatformArch": platform.get("Arch"),
-        "CompilationTargetPlatformAccelerator": platform.get("Accelerator"),
-    }
-
-
-def _summarize_packaging(job: AnyRow) -> Result:
-    return {
-        "EdgePackagingJobArn": job.arn,
-        "EdgePackagingJobName": job.name,
-        "EdgePackagingJobStatus": job.status,
-        "CompilationJobName": job.details["CompilationJobName"],
-        "ModelName": job.model,
-        "ModelVersion": job.version,
-        "CreationTime": job.created,
-        "LastModifiedTime": job.modified,
-    }

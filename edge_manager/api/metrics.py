@@ -31,11 +31,10 @@ from sqlalchemy.exc import DBAPIError
 from edge_manager.api.calls import OPERATIONS
 from edge_manager.api.watch import Watch
 from edge_manager.domain.deployments import State
-from edge_manager.domain.jobs import ENDED
+from edge_manager.domain.jobs import ENDED, UNDER_WAY
 from edge_manager.store import census
 from edge_manager.store.devices import Beat
 from edge_manager.store.engine import Store, is_transient
-from edge_manager.store.jobs import UNDER_WAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

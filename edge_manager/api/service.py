@@ -9,12 +9,13 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from edge_manager.api import device_calls, fleet_calls, job_calls, plan_calls, sts, tag_calls, wire
-from edge_manager.api.calls import OPERATIONS, Call, Pending, Result
+from edge_manager.api import device_calls, sts
+from edge_manager.api.calls import CONTROL, EDGE, OPERATIONS, Result
+from edge_manager.api.dispatch import TOKENS, Reply, answered, asked, codec, parameters, refused
+from edge_manager.api.stored import Call, Pending
 from edge_manager.api.watch import Watch
 from edge_manager.domain.access import SUBJECTS
 from edge_manager.errors import ApiError
@@ -28,36 +29,18 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from edge_manager.api.calls import Function
+    from edge_manager.api import ports
     from edge_manager.api.door import Caller, Door
     from edge_manager.api.signatures import Incoming
     from edge_manager.domain.rules import Rules
     from edge_manager.store.engine import Store
 
-REGISTERED = (device_calls, fleet_calls, job_calls, plan_calls, tag_calls)  # their operations are in OPERATIONS by now
+REGISTERED = (device_calls,)  # its operations are in OPERATIONS by now, with those of the control API
 Found = TypeVar("Found")
-EDGE, CONTROL, TOKENS = "sagemaker-edge", "sagemaker", "sts"
-JSON = "application/json"
 THREADS = 8
 TRIES = 5  # of a device that asks while what it is offered changes
 LOG = logging.getLogger(__name__)
 AUDIT = logging.getLogger("edge_manager.audit")
-
-
-@functools.cache
-def codec(service: str) -> wire.Wire:
-    """The codec of a service's operations; compiling the model takes a moment, so a process does it once."""
-    return wire.Wire([name for name, operation in OPERATIONS.items() if operation.service == service], service)
-
-
-class Reply(NamedTuple):
-    """An answer."""
-
-    status: int
-    content_type: str
-    body: bytes
-    request_id: str
-    code: str = "OK"
 
 
 @dataclass
@@ -91,10 +74,10 @@ class Request:
 class Prepared:
     """An operation on its parameters, of which each try gets a copy of its own."""
 
-    function: Function
+    function: Callable[[ports.Call, dict[str, Any]], Any]
     wanted: dict[str, Any]
 
-    def __call__(self, call: Call) -> Any:
+    def __call__(self, call: ports.Call) -> Any:
         """Do it."""
         return self.function(call, dict(self.wanted))
 
@@ -175,10 +158,8 @@ class Service:
             assume = functools.partial(self._door.assume, principal)
             body = sts.answer(identity, request.wanted, assume, request.id, now)
             return Reply(200, sts.CONTENT_TYPE, body, request.id)
-        operation = OPERATIONS.get(request.operation)
-        if operation is None or operation.service != request.service:
-            raise _unknown(request.operation)
-        request.wanted = wire.loads(request.incoming.body)
+        request.wanted = parameters(request.service, request.operation, request.incoming.body)
+        operation = OPERATIONS[request.operation]
         principal.check(request.operation, scope, request.wanted if isinstance(request.wanted, dict) else {})
         prepared = Prepared(operation.function, codec(request.service).parse(request.operation, request.wanted))
         if operation.writes:
@@ -197,34 +178,19 @@ class Service:
 
 def refusal(request: Request, error: ApiError) -> Reply:
     """An error in the form of the service that was called."""
-    if request.service == TOKENS:
-        status, body = sts.error(error, request.id)
-        return Reply(status, sts.CONTENT_TYPE, body, request.id, error.code)
-    kind = wire.CONTENT_TYPE if request.service == CONTROL else JSON
-    return Reply(error.status, kind, wire.render_error(error), request.id, error.code)
+    return refused(request.service, error, request.id)
 
 
 def _open(incoming: Incoming) -> Request:
     """What is asked for; by whom is to be found out yet."""
-    target = incoming.headers.get("x-amz-target")
     if incoming.path != "/":
         return Request(incoming, EDGE, incoming.path.removeprefix("/"))
-    if target is not None:
-        return Request(incoming, CONTROL, target.removeprefix(wire.TARGET_PREFIX))
-    form = dict(incoming.arguments) | dict(parse_qsl(incoming.body.decode(errors="replace")))
-    return Request(incoming, TOKENS, form.get("Action", ""), wanted=form)
+    found = asked(incoming.headers.get("x-amz-target"), incoming.query, incoming.body)
+    return Request(incoming, found.service, found.operation, wanted=found.form)
 
 
 def _reply(request: Request, result: Result) -> Reply:
-    kind = wire.CONTENT_TYPE if request.service == CONTROL else JSON
-    body = codec(request.service).render(request.operation, result)
-    return Reply(200, kind, body, request.id)
-
-
-def _unknown(operation: str) -> ApiError:
-    known = operation in codec(CONTROL).known
-    hint = "is not part of this service" if known else "does not exist"
-    return ApiError("UnknownOperationException", f"Operation {operation} {hint}.")
+    return answered(request.service, request.operation, result, request.id)
 
 
 def _audit(request: Request, reply: Reply, now: float) -> None:

@@ -97,7 +97,7 @@ def _scalar(shape: Any) -> Parse:
         "float": (int, float),
         "double": (int, float),
     }
-    wanted = types[kind]  # a shape of another kind is one that the sandbox has no operation for
+    wanted = types[kind]  # a shape of another kind is one that no operation here has
 
     def parse(value: Any, path: str, violations: list[str]) -> Any:
         number: Any = value  # mypy would narrow `value` to object
@@ -162,19 +162,26 @@ def renderer(shape: Any) -> Callable[[Any], Any]:
 
 
 class Wire:
-    """The codec of one service for the operations that the sandbox implements."""
+    """The codec of one service for the operations that there are."""
 
     def __init__(self, operations: Iterable[str], service: str = "sagemaker") -> None:
         model = botocore.session.get_session().get_service_model(service)
-        self.known = frozenset(model.operation_names)
+        self._known = frozenset(model.operation_names)
+        self._operations = frozenset(operations)
         self._parsers: dict[str, Parse] = {}
         self._renderers: dict[str, Callable[[Any], Any]] = {}
-        for name in operations:
+        for name in self._operations:
             operation = model.operation_model(name)
             if operation.input_shape is not None:
                 self._parsers[name] = parser(operation.input_shape)
             if operation.output_shape is not None:
                 self._renderers[name] = renderer(operation.output_shape)
+
+    def require(self, operation: str) -> None:
+        """Refuse an operation that nobody implements here."""
+        if operation not in self._operations:
+            hint = "is not part of this service" if operation in self._known else "does not exist"
+            raise ApiError("UnknownOperationException", f"Operation {operation} {hint}.")
 
     def parse(self, operation: str, value: Any) -> dict[str, Any]:
         """The parameters of a call, checked by the model."""

@@ -89,6 +89,6 @@ def resource_of(operation: str, scope: Scope, wanted: Mapping[str, Any]) -> str:
         name = f"{wanted.get('DeviceFleetName')}/device/{wanted.get('DeviceName')}"
         return scope.arn("device-fleet", name)
     for key, kind in SUBJECTS.items():
-        if key in wanted:
-            return scope.arn(kind, str(wanted[key]))
+        if key in wanted or key.removesuffix("Name") in operation:
+            return scope.arn(kind, str(wanted.get(key, "*")))
     return "*"

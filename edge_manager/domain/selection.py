@@ -37,7 +37,7 @@ class Choice(NamedTuple, Generic[Chosen]):
 
 
 class Names:
-    """A fleet whose devices are their names. `names` is quick to look up in."""
+    """A fleet whose devices are their names."""
 
     def __init__(self, names: Collection[str]) -> None:
         self._names = names
@@ -46,8 +46,9 @@ class Names:
         return len(self._names)
 
     def named(self, names: Sequence[str]) -> Sequence[str]:
-        """Those of these names, in the order in which they are named."""
-        return [name for name in dict.fromkeys(names) if name in self._names]
+        """Those of these names."""
+        wanted = frozenset(names)
+        return [name for name in self._names if name in wanted]
 
     def containing(self, part: str) -> Sequence[str]:
         """Those with this in their names."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from edge_manager.api.plan_calls import describe
 from edge_manager.api.throttle import Throttle
 from edge_manager.domain.scope import Scope
-from edge_manager.sandbox.calls import Call
 from edge_manager.sandbox.client import PREFIX
 from edge_manager.sandbox.clock import Clock
 from edge_manager.sandbox.faults import Fault, Faults
 from edge_manager.sandbox.identity import DEFAULT_ACCOUNT
-from edge_manager.sandbox.plan_calls import describe
+from edge_manager.sandbox.memory import Call
 from edge_manager.sandbox.stages import Failure
 from edge_manager.sandbox.state import World, device_names
 
@@ -82,7 +82,7 @@ class Control:
                 "plans": len(holdings.plans),
                 "fleets": len(holdings.fleets),
                 "devices": sum(len(fleet.devices) for fleet in holdings.fleets.values()),
-                "packagingJobs": len(holdings.jobs),
+                "packagingJobs": len(holdings.packages),
             }
             for scope, holdings in self.service.world.scopes.items()
         ]
@@ -178,7 +178,7 @@ class Control:
         for holdings in self._chosen(request):
             plan = holdings.plans.get(request.match_info["name"])
             if plan is not None:
-                described = describe(plan, Call(self.service.world, holdings, self.service.settings, now))
+                described = describe(Call(self.service.world, holdings, self.service.settings, now), plan)
                 return {
                     **described,
                     "Tags": plan.tags,

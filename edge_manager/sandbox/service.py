@@ -3,47 +3,41 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from edge_manager.api import sts, wire
+from edge_manager.api.calls import CONTROL, OPERATIONS
+from edge_manager.api.dispatch import TOKENS, Reply, answered, asked, codec, parameters, refused
 from edge_manager.api.throttle import Throttle
+from edge_manager.domain.access import SUBJECTS, resource_of
+from edge_manager.domain.rules import plans_reached
 from edge_manager.domain.scope import Scope
-from edge_manager.errors import ApiError, access_denied, quota_reached
-from edge_manager.sandbox import fleet_calls, plan_calls, tag_calls
-from edge_manager.sandbox.calls import OPERATIONS, Call
+from edge_manager.errors import ApiError, access_denied
 from edge_manager.sandbox.clock import later
 from edge_manager.sandbox.faults import Fault, Faults
 from edge_manager.sandbox.identity import Caller, assume, identify
+from edge_manager.sandbox.memory import Call
 from edge_manager.sandbox.state import World
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from edge_manager.api.calls import Result
     from edge_manager.sandbox.clock import Clock
     from edge_manager.sandbox.settings import Settings
 
-REGISTERED = (fleet_calls, plan_calls, tag_calls)  # their operations are in OPERATIONS by now
 LOG_LENGTH = 20_000
 NOBODY = Caller(Scope("", ""), "", "anonymous")
 
-# The parameter that names what a call is about, and the resource type in its ARN.
-SUBJECTS = {
-    "EdgeDeploymentPlanName": "edge-deployment",
-    "EdgePackagingJobName": "edge-packaging-job",
-    "DeviceFleetName": "device-fleet",
+# How far behind which reads are.
+LAGS: dict[str, Callable[[Settings], float]] = {
+    "DescribeEdgeDeploymentPlan": lambda settings: settings.describe_lag,
+    "ListEdgeDeploymentPlans": lambda settings: settings.list_lag,
 }
-
-
-@functools.cache
-def codec() -> wire.Wire:
-    """The codec of all operations; compiling the model takes a moment, so a process does it once."""
-    return wire.Wire(OPERATIONS)
 
 
 @dataclass(frozen=True)
@@ -51,12 +45,17 @@ class Request:
     """A call as it came in; `refusal` is what the front door makes of it."""
 
     id: str
+    service: str
     operation: str
-    is_sts: bool
     caller: Caller
     parameters: Any
     arrived: float
     refusal: ApiError | None = None
+
+    @property
+    def is_sts(self) -> bool:
+        """Whether it is for STS."""
+        return self.service == TOKENS
 
     @property
     def name(self) -> str:
@@ -69,22 +68,13 @@ class Request:
     @property
     def resource(self) -> str:
         """The ARN that an IAM policy would have to allow."""
-        for key, kind in SUBJECTS.items():
-            if key in self.parameters or key.removesuffix("Name") in self.operation:
-                return self.caller.scope.arn(kind, self.parameters.get(key, "*"))
-        return self.name or "*"
+        wanted = self.parameters if isinstance(self.parameters, dict) else {}
+        if self.is_sts:
+            return str(wanted.get("RoleArn") or "*")
+        return resource_of(self.operation, self.caller.scope, wanted)
 
 
-class Reply(NamedTuple):
-    """An answer: HTTP status, content type, body, and the code to record it under."""
-
-    status: int
-    content_type: str
-    body: bytes
-    code: str = "OK"
-
-
-def rubbish(fault: Fault, answer: bytes) -> Reply:
+def rubbish(fault: Fault, answer: bytes, request_id: str) -> Reply:
     """What a proxy puts in the place of an answer, or leaves of one."""
     status = fault.status or 200
     html = f"<html><head><title>{status}</title></head><body><h1>Gateway: {status}</h1></body></html>"
@@ -93,7 +83,7 @@ def rubbish(fault: Fault, answer: bytes) -> Reply:
         "empty": (wire.CONTENT_TYPE, b"{}"),
         "half": (wire.CONTENT_TYPE, answer[: len(answer) // 2]),
     }[fault.body]
-    return Reply(status, content_type, body, fault.mode)
+    return Reply(status, content_type, body, request_id, fault.mode)
 
 
 @dataclass
@@ -109,24 +99,18 @@ class Service:
     late: list[tuple[float, Request]] = field(default_factory=list)
     """Work that is still to be done, with its moment on the sandbox's clock, the first one first."""
     log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=LOG_LENGTH))
-    wire: wire.Wire = field(default_factory=codec)
 
     def open(self, headers: Mapping[str, str], body: bytes, wall: float) -> Request:
         """Find out what is asked for and by whom. Never raises: a refusal is counted like any other call."""
-        target = headers.get("X-Amz-Target")
-        operation, is_sts, caller, parameters, refusal = "Unknown", target is None, NOBODY, {}, None
+        service, operation, form = asked(headers.get("X-Amz-Target"), "", body)
+        caller, wanted, refusal = NOBODY, form or {}, None
         try:
-            if target is None:
-                parameters = dict(parse_qsl(body.decode(errors="replace")))
-                operation = parameters.get("Action", operation)
-            else:
-                operation = target.removeprefix(wire.TARGET_PREFIX)
             caller = identify(headers, self.settings, wall)
-            if target is not None:
-                parameters = self._parameters(operation, body)
+            if service == CONTROL:
+                wanted = parameters(service, operation, body)
         except ApiError as error:
             refusal = error
-        return Request(str(uuid4()), operation, is_sts, caller, parameters, wall, refusal)
+        return Request(str(uuid4()), service, operation, caller, wanted, wall, refusal)
 
     def obstruct(self, request: Request) -> Fault | None:
         """What stands in the way of a call: a rule, or the account's throttle."""
@@ -171,18 +155,16 @@ class Service:
             if fault is not None and fault.mode == "error":
                 raise self._error_of(fault, request)
             if fault is not None and fault.mode == "rubbish" and fault.body != "half":
-                return rubbish(fault, b"")
+                return rubbish(fault, b"", request.id)
             if request.is_sts:
                 body = sts.answer(request.caller.identity, request.parameters, assume, request.id, wall)
-                reply = Reply(200, sts.CONTENT_TYPE, body)
+                reply = Reply(200, sts.CONTENT_TYPE, body, request.id)
             else:
-                reply = Reply(200, wire.CONTENT_TYPE, self._perform(request, self.clock.now(wall)))
-            return rubbish(fault, reply.body) if fault is not None and fault.mode == "rubbish" else reply
+                result = self._perform(request, self.clock.now(wall))
+                reply = answered(request.service, request.operation, result, request.id)
+            return rubbish(fault, reply.body, request.id) if fault is not None and fault.mode == "rubbish" else reply
         except ApiError as error:
-            if request.is_sts:
-                status, body = sts.error(error, request.id)
-                return Reply(status, sts.CONTENT_TYPE, body, error.code)
-            return Reply(error.status, wire.CONTENT_TYPE, wire.render_error(error), error.code)
+            return refused(request.service, error, request.id)
 
     def record(self, request: Request, status: int, code: str) -> None:
         """Count a call and note it in the log."""
@@ -201,28 +183,22 @@ class Service:
             }
         )
 
-    def _parameters(self, operation: str, body: bytes) -> Any:
-        if operation not in OPERATIONS:
-            hint = "is not part of this sandbox" if operation in self.wire.known else "does not exist"
-            raise ApiError("UnknownOperationException", f"Operation {operation} {hint}.")
-        return wire.loads(body)
-
-    def _perform(self, request: Request, now: float) -> bytes:
+    def _perform(self, request: Request, now: float) -> Result | None:
         caller, operation = request.caller, request.operation
-        parameters = self.wire.parse(operation, request.parameters)
-        holdings = self.world.holdings(caller.scope)
-        result = OPERATIONS[operation](Call(self.world, holdings, self.settings, now), parameters)
-        if "EdgeDeploymentPlanName" in parameters and not operation.startswith(("Describe", "List")):
-            holdings.note(parameters["EdgeDeploymentPlanName"], now)
-        return self.wire.render(operation, result or {})
+        wanted = codec(CONTROL).parse(operation, request.parameters)
+        holdings, found = self.world.holdings(caller.scope), OPERATIONS[operation]
+        lag = LAGS[operation](self.settings) if operation in LAGS else 0
+        result: Result | None = found.function(Call(self.world, holdings, self.settings, now, lag), wanted)
+        if found.writes and "EdgeDeploymentPlanName" in wanted:
+            holdings.note(wanted["EdgeDeploymentPlanName"], now)
+        return result
 
     def _error_of(self, fault: Fault, request: Request) -> ApiError:
         message = fault.message
         if message is None and fault.error in ("AccessDeniedException", "AccessDenied"):
-            service = "sts" if request.is_sts else "sagemaker"
-            action = f"{service}:{request.operation}"
+            action = f"{request.service}:{request.operation}"
             message = access_denied(request.caller.arn, action, request.resource).message
         if message is None and fault.error == "ResourceLimitExceeded":
             used = len(self.world.holdings(request.caller.scope).plans)
-            message = quota_reached("Number of edge deployment plans", "EdgeDeploymentPlans", used, used).message
+            message = plans_reached(used, used).message
         return ApiError(fault.error, message, fault.status)

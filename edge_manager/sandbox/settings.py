@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.alias_generators import to_camel
 
+from edge_manager.domain.rules import Rules
 from edge_manager.domain.scope import Scope
 from edge_manager.sandbox.history import MAX_LAG
 
@@ -45,7 +46,7 @@ class Settings(BaseModel):
         "ResourceNotFound", description="answer of every call but Describe for a plan or stage that is not there"
     )
     strict_references: bool = Field(
-        default=False, description="refuse unknown fleets, devices and packaging jobs instead of making them up"
+        default=False, description="refuse unknown fleets, devices and jobs instead of making them up"
     )
     default_devices_per_fleet: NonNegativeInt = Field(10, description="devices of a fleet that is made up")
     canary_devices_per_fleet: NonNegativeInt = Field(2, description="how many of those have `canary` in their name")
@@ -54,7 +55,9 @@ class Settings(BaseModel):
     start_duration: NonNegativeFloat = Field(1, description="STARTING to INPROGRESS")
     deploy_duration_per_stage: NonNegativeFloat = Field(10, description="INPROGRESS to DEPLOYED or FAILED")
     stop_duration: NonNegativeFloat = Field(1, description="STOPPING to STOPPED")
-    packaging_duration: NonNegativeFloat = Field(0, description="STARTING to COMPLETED of a packaging job")
+    packaging_duration: NonNegativeFloat = Field(
+        0, description="INPROGRESS to COMPLETED of a packaging or compilation job"
+    )
     do_nothing_ends_as: Literal["FAILED", "DEPLOYED"] = Field(
         "FAILED", description="end of a stage under DO_NOTHING in which devices failed"
     )
@@ -71,6 +74,15 @@ class Settings(BaseModel):
             self.model_dump(by_alias=True) | {to_camel(key): value for key, value in changes.items()}
         )
 
-    def quota_in(self, scope: Scope) -> int | None:
-        """The quota of plans that holds in one scope."""
-        return self.quotas.get(f"{scope.account}/{scope.region}", self.quota)
+    def rules(self, scope: Scope) -> Rules:
+        """The bounds that hold in one scope."""
+        return Rules(
+            plans_per_scope=self.quotas.get(f"{scope.account}/{scope.region}", self.quota),
+            stages_per_plan=self.stages_per_plan,
+            tags_per_resource=self.tags_per_resource,
+            page_size=self.page_size,
+            duplicate_code=self.duplicate_code,
+            missing_code=self.missing_code,
+            quota_before_name=self.quota_before_name,
+            restart_failed_stages=self.restart_failed_stages,
+        )

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edge_manager.domain.stages import Counts, Life, Run, policy_of
+from edge_manager.domain.stages import Counts, Life, Run
 from edge_manager.sandbox.clock import later
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from edge_manager.sandbox.settings import Settings
 
@@ -96,35 +96,22 @@ class Stage:
     """A stage: what was asked for, the devices that it was started on, and its life."""
 
     name: str
-    selection: dict[str, Any]
+    selection: Mapping[str, Any]
     policy: str
     life: Life
     devices: Sequence[str] | None = None
     started: float | None = None
     attempt: Attempt | None = None
-    failure: Failure = field(default_factory=Failure)
+    trouble: Failure = field(default_factory=Failure)
 
     @classmethod
-    def create(cls, wanted: dict[str, Any], now: float, settings: Settings) -> Stage:
+    def create(cls, name: str, selection: Mapping[str, Any], policy: str, now: float, settings: Settings) -> Stage:
         """A new stage."""
-        life = Life(now, later(now, settings.create_duration))
-        return cls(wanted["StageName"], wanted["DeviceSelectionConfig"], policy_of(wanted), life)
-
-    def status(self, now: float) -> str:
-        """AWS's StageStatus."""
-        return self.life.status(now)
-
-    def changed(self, now: float) -> float:
-        """When the status changed last."""
-        return self.life.moment(now)[1]
-
-    def counts(self, allocated: int, now: float) -> Counts:
-        """Devices by outcome; `allocated` is how many a stage that never started would go to."""
-        return self.life.counts(allocated, now)
+        return cls(name, selection, policy, Life(now, later(now, settings.create_duration)))
 
     def device_status(self, number: int, now: float) -> str:
         """AWS's DeviceDeploymentStatus of the numbered device."""
-        status = self.status(now)
+        status = self.life.status(now)
         if self.attempt is None or status in ("CREATING", "READYTODEPLOY"):
             return "READYTODEPLOY"
         if number < self.attempt.offset:
@@ -132,22 +119,14 @@ class Stage:
         waiting = "READYTODEPLOY" if status == "STARTING" else status
         return self.attempt.outcome(number - self.attempt.offset, now) or waiting
 
-    def message(self, now: float) -> str | None:
-        """Why the stage failed."""
-        failed = self.counts(0, now).failed
-        if self.devices is None or not failed or self.status(now) not in ("FAILED", "DEPLOYED"):
-            return None
-        return f"{failed} of {len(self.devices)} devices failed the deployment: {self.device_message}"
-
     @property
-    def device_message(self) -> str:
+    def failure(self) -> str:
         """What a failed device reports; the policy decides what it runs afterwards."""
         rolled_back = self.policy == "ROLLBACK_ON_FAILURE"
-        return f"{self.failure.message}{'; rolled back to the previous configuration' if rolled_back else ''}"
+        return f"{self.trouble.message}{'; rolled back to the previous configuration' if rolled_back else ''}"
 
     def start(self, devices: Sequence[str], failure: Failure, now: float, settings: Settings) -> None:
-        """StartEdgeDeploymentStage. A stage that is started again goes on with the devices that did not succeed."""
-        self.life.check_start(self.name, now, failed_too=settings.restart_failed_stages)
+        """Write down how the devices will answer. One that is started again goes on with those that did not succeed."""
         offset = 0
         if self.attempt is not None:
             done = [name for i, name in enumerate(devices) if self.device_status(i, now) == "DEPLOYED"]
@@ -159,19 +138,14 @@ class Stage:
         failing = failure.of(total)
         fail_at = None if failure.after is None else later(begins, failure.after)
         on_failure = "FAILED" if self.policy == "ROLLBACK_ON_FAILURE" else settings.do_nothing_ends_as
-        self.devices, self.failure, self.started = devices, failure, now
+        self.devices, self.trouble, self.started = devices, failure, now
         self.attempt = Attempt(offset, total, begins, ends, failing, fail_at)
         self.life = replace(self.life, run=Run(now, begins, self.attempt), failed_ends_as=on_failure)
 
     def stop(self, now: float, settings: Settings) -> None:
-        """StopEdgeDeploymentStage: devices that have not answered stay as they are."""
-        self.life.check_stop(self.name, now)
+        """Devices that have not answered stay as they are."""
         if self.attempt is not None and self.life.run is not None:
             self.attempt = replace(self.attempt, halted=now)
             stopped = later(now, settings.stop_duration)
             run = replace(self.life.run, answers=self.attempt, stopping=now, stopped=stopped)
             self.life = replace(self.life, run=run)
-
-    def require_inactive(self, now: float) -> None:
-        """Refuse what AWS allows "if and only if" a stage is inactive."""
-        self.life.require_inactive(self.name, now)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from edge_manager.domain.jobs import UNDER_WAY, package_url
 from edge_manager.domain.selection import Choice, Names, allocate
-from edge_manager.domain.stages import Counts
-from edge_manager.errors import not_found
 from edge_manager.sandbox.history import History
 from edge_manager.sandbox.stages import Failure, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from edge_manager.domain.deployments import Model
     from edge_manager.domain.scope import Scope
+    from edge_manager.domain.stages import Counts
     from edge_manager.sandbox.settings import Settings
 
 MAX_NAME = 63
@@ -42,6 +43,11 @@ class Fleet:
     devices: dict[str, Device] = field(default_factory=dict)
     version: int = 0
 
+    @property
+    def id(self) -> str:
+        """What tells it from others."""
+        return self.name
+
     def register(self, devices: Iterable[Device], now: float) -> None:
         """Add or replace devices."""
         self.devices.update((device.name, device) for device in devices)
@@ -53,9 +59,25 @@ class Fleet:
         self.modified = now
 
 
+class JobView(NamedTuple):
+    """A job as it is at a moment."""
+
+    name: str
+    arn: str
+    details: dict[str, Any]
+    status: str
+    created: float
+    modified: float
+    ended: float | None
+    model: str
+    version: str
+    artifact: str | None
+    message: str | None = None
+
+
 @dataclass
 class Job:
-    """A packaging job, finished at `ends` unless stopped before."""
+    """A packaging or compilation job, COMPLETED at `ends` unless stopped before."""
 
     name: str
     arn: str
@@ -63,34 +85,65 @@ class Job:
     ends: float
     details: dict[str, Any]
     tags: dict[str, str] = field(default_factory=dict)
+    model: str = ""
+    version: str = ""
     stopped: float | None = None
 
-    def status(self, now: float) -> str:
-        """AWS's EdgePackagingJobStatus."""
-        if self.stopped is not None:
-            return "STOPPED"
-        return "COMPLETED" if now >= self.ends else "INPROGRESS"
+    def seen(self, now: float) -> JobView:
+        """How it is by now."""
+        ended = self.stopped
+        if ended is None and now >= self.ends:
+            ended = self.ends
+        status = UNDER_WAY if ended is None else "COMPLETED" if self.stopped is None else "STOPPED"
+        artifact = None
+        if status == "COMPLETED":
+            artifact = package_url(
+                self.details["OutputConfig"]["S3OutputLocation"], self.name, self.model, self.version
+            )
+        modified = self.created if ended is None else ended
+        return JobView(
+            self.name, self.arn, self.details, status, self.created, modified, ended, self.model, self.version, artifact
+        )
 
-    def modified(self, now: float) -> float:
-        """When the status changed last."""
-        if self.stopped is not None:
-            return self.stopped
-        return self.ends if now >= self.ends else self.created
+    def stop(self, now: float) -> None:
+        """End it, unless it is over."""
+        if self.stopped is None and now < self.ends:
+            self.stopped = now
 
 
 @dataclass
 class Plan:
-    """An edge deployment plan with its stages in order."""
+    """An edge deployment plan with its stages in order; `target` is the fleet that it goes to."""
 
     name: str
     arn: str
-    fleet: Fleet
-    models: list[dict[str, Any]]
+    target: Fleet
+    models: Sequence[Model]
     created: float
     modified: float
     stages: list[Stage] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     _allocation: tuple[int, list[Sequence[str]]] | None = None
+
+    @property
+    def id(self) -> str:
+        """What tells it from others."""
+        return self.name
+
+    @property
+    def fleet(self) -> str:
+        """The fleet's name."""
+        return self.target.name
+
+    @property
+    def fleet_id(self) -> str:
+        """The fleet's id."""
+        return self.target.id
+
+    @property
+    def fleet_arn(self) -> str:
+        """The fleet's ARN."""
+        return self.target.arn
 
     def stage(self, name: str) -> Stage | None:
         """A stage by name."""
@@ -102,19 +155,19 @@ class Plan:
 
     def allocation(self) -> list[Sequence[str]]:
         """The devices of each stage: as it was started, else as the fleet stands now."""
-        if self._allocation is None or self._allocation[0] != self.fleet.version:
+        if self._allocation is None or self._allocation[0] != self.target.version:
             choices = [Choice(stage.selection, stage.devices) for stage in self.stages]
-            allocated = allocate(choices, Names(self.fleet.devices))
-            self._allocation = (self.fleet.version, allocated)
+            self._allocation = (self.target.version, allocate(choices, Names(self.target.devices)))
         return self._allocation[1]
 
     def counts(self, now: float) -> list[Counts]:
         """Devices by outcome, of each stage."""
-        return [stage.counts(len(devices), now) for stage, devices in zip(self.stages, self.allocation(), strict=True)]
+        allocated = zip(self.stages, self.allocation(), strict=True)
+        return [stage.life.counts(len(devices), now) for stage, devices in allocated]
 
     def last_modified(self, now: float, settings: Settings) -> float:
         """LastModifiedTime: the last change by a call or of a stage's status."""
-        moments = [stage.changed(now) for stage in self.stages]
+        moments = [stage.life.moment(now)[1] for stage in self.stages]
         if settings.last_modified_with_devices:
             moments += [stage.attempt.last_answer(now) for stage in self.stages if stage.attempt is not None]
         return round(max([self.modified, *(moment for moment in moments if moment <= now)]), 3)
@@ -126,23 +179,14 @@ class Holdings:
 
     scope: Scope
     fleets: dict[str, Fleet] = field(default_factory=dict)
-    jobs: dict[str, Job] = field(default_factory=dict)
+    packages: dict[str, Job] = field(default_factory=dict)
+    compilations: dict[str, Job] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     history: History = field(default_factory=History)
 
     def note(self, name: str, now: float) -> None:
         """Keep for lagging readers what became of a plan."""
         self.history.note(name, self.plans.get(name), now)
-
-    def device_arn(self, fleet: Fleet, device: str) -> str:
-        """The ARN of a device."""
-        return f"{fleet.arn}/device/{device}"
-
-    def fleet(self, name: str) -> Fleet:
-        """A fleet by name."""
-        if name not in self.fleets:
-            raise not_found("Device fleet", name)
-        return self.fleets[name]
 
     def seed(self, name: str, devices: Iterable[str], now: float) -> Fleet:
         """A fleet with devices, made if it is not there; not a call of the API."""

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, delete, func, insert, select, update
 
+from edge_manager.domain.listings import FLEETS as LISTING
 from edge_manager.domain.numbers import Numbers
-from edge_manager.domain.rules import exists
-from edge_manager.errors import in_use, not_found
+from edge_manager.domain.rules import exists, fleet_in_use
+from edge_manager.errors import not_found
 from edge_manager.store.caches import Caches
-from edge_manager.store.queries import Rows, contains, filters, is_descending, numbers, page, reports
+from edge_manager.store.queries import Rows, contains, listed, numbers, page, reports
 from edge_manager.store.starts import offered
 from edge_manager.store.tables import DEVICES, FLEETS, PLANS, STARTS
 
@@ -109,22 +110,13 @@ class Fleets:
         fleet = self.find(name)
         user = self._db.execute(select(PLANS.c.name).where(PLANS.c.fleet_id == fleet.id).limit(1)).scalar()
         if user is not None:
-            raise in_use(f"Device fleet {name} is used by edge deployment plan {user}.")
+            raise fleet_in_use(name, user)
         self._db.execute(delete(DEVICES).where(DEVICES.c.fleet_id == fleet.id))
         self._db.execute(delete(FLEETS).where(FLEETS.c.id == fleet.id))
 
     def page(self, wanted: Mapping[str, Any]) -> tuple[Rows, str | None]:
         """A page of fleets."""
-        columns = FLEETS.c
-        times = {"CreationTime": columns.created, "LastModifiedTime": columns.modified}
-        query = select(FLEETS).where(*self._mine, *filters(wanted, times, {"NameContains": columns.name}))
-        keys = {
-            "NAME": [columns.name],
-            "CREATION_TIME": [columns.created, columns.name],
-            "LAST_MODIFIED_TIME": [columns.modified, columns.name],
-        }
-        order = keys[wanted.get("SortBy", "CREATION_TIME")]
-        return page(self._db, query, order, wanted, descending=is_descending(wanted))
+        return listed(self._db, select(FLEETS).where(*self._mine), LISTING, dict(FLEETS.c), wanted)
 
     def register(self, name: str, devices: Sequence[Mapping[str, Any]], now: float) -> None:
         """Add devices. One that is registered already gets the new description; one that was before is itself again."""
@@ -187,6 +179,7 @@ class Fleets:
             _devices().where(*self._mine, FLEETS.c.name == fleet, DEVICES.c.name == name, DEVICES.c.is_registered)
         ).one_or_none()
         if row is None:
+            self.find(fleet)
             raise not_found("Device", name)
         return row
 

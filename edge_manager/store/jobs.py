@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select, update
 
-from edge_manager.domain.jobs import ENDED, Packaged
+from edge_manager.domain import listings
+from edge_manager.domain.jobs import ENDED, UNDER_WAY, Packaged
 from edge_manager.domain.rules import exists
 from edge_manager.errors import not_found
-from edge_manager.store.queries import Rows, filters, is_descending, page
+from edge_manager.store.queries import Rows, listed
 from edge_manager.store.tables import COMPILATION_JOBS, PACKAGING_JOBS
 
 if TYPE_CHECKING:
@@ -17,10 +18,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Table
 
+    from edge_manager.domain.listings import Listing
     from edge_manager.domain.scope import Scope
     from edge_manager.store.queries import AnyRow
-
-UNDER_WAY = "INPROGRESS"
 
 
 class Jobs:
@@ -29,6 +29,7 @@ class Jobs:
     table: Table
     title: str
     kind: str
+    listing: Listing
 
     def __init__(self, connection: Connection, scope: Scope) -> None:
         self._db, self._scope = connection, scope
@@ -67,24 +68,19 @@ class Jobs:
         """Stop a job; one that is over stays as it ended."""
         end(self._db, self.table, self.find(name).id, status="STOPPED", now=now)
 
-    def page(
-        self, wanted: Mapping[str, Any], keys: Mapping[str, list[str]], parts: Mapping[str, str]
-    ) -> tuple[Rows, str | None]:
-        """A page of jobs; `keys` says what is sorted by under which word."""
-        columns = self.table.c
-        times = {"CreationTime": columns.created, "LastModifiedTime": columns.modified}
-        named = {name: columns[part] for name, part in parts.items()}
-        query = select(self.table).where(*self._mine, *filters(wanted, times, named))
+    def page(self, wanted: Mapping[str, Any]) -> tuple[Rows, str | None]:
+        """A page of jobs."""
+        query = select(self.table).where(*self._mine)
         if status := wanted.get("StatusEquals"):
-            query = query.where(columns.status == status)
-        order = [columns[name] for name in keys[wanted.get("SortBy", next(iter(keys)))]]
-        return page(self._db, query, order, wanted, descending=is_descending(wanted))
+            query = query.where(self.table.c.status == status)
+        return listed(self._db, query, self.listing, dict(self.table.c), wanted)
 
 
 class PackagingJobs(Jobs):
     """Packaging jobs."""
 
     table, title, kind = PACKAGING_JOBS, "Edge packaging job", "edge-packaging-job"
+    listing = listings.PACKAGING_JOBS
 
     def packaged(self, names: Iterable[str]) -> dict[str, Packaged]:
         """Those of these jobs that there are."""
@@ -99,6 +95,7 @@ class CompilationJobs(Jobs):
     """Compilation jobs."""
 
     table, title, kind = COMPILATION_JOBS, "Compilation job", "compilation-job"
+    listing = listings.COMPILATION_JOBS
 
 
 def claim(connection: Connection, table: Table, now: float, until: float) -> AnyRow | None:

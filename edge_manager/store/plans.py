@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import delete, func, insert, select, update
 
 from edge_manager.domain.deployments import Deployment, State
+from edge_manager.domain.listings import PLANS as LISTING
 from edge_manager.domain.numbers import Numbers
 from edge_manager.domain.selection import Choice, allocate
 from edge_manager.domain.stages import Counts, Heard, Life, Run
-from edge_manager.errors import not_found
 from edge_manager.store import starts
 from edge_manager.store.fleets import Registered
-from edge_manager.store.queries import Rows, filters, is_descending, page, page_of_numbers
+from edge_manager.store.queries import Rows, listed, page_of_numbers
 from edge_manager.store.starts import Start
 from edge_manager.store.tables import BUNDLES, DEPLOYMENTS, DEVICES, FLEETS, PLANS, STAGES
 
@@ -136,28 +136,20 @@ class Plans:
             found[row.plan_id].append(Stage(*row))
         return found
 
-    def lock_stage(self, plan: AnyRow, name: str) -> Stage:
-        """A stage that is about to change, with every answer to it that was counted."""
+    def lock_stage(self, plan: AnyRow, name: str) -> Stage | None:
+        """A stage that is about to change, with every answer to it that was counted; None if there is none."""
         query = select(STAGES).where(STAGES.c.plan_id == plan.id, STAGES.c.name == name).with_for_update()
         row = self._db.execute(query).one_or_none()
-        if row is None:
-            raise not_found(f"Stage {name} of edge deployment plan", plan.name)
-        return Stage(*row)
+        return None if row is None else Stage(*row)
 
     def page(self, wanted: Mapping[str, Any]) -> tuple[Rows, str | None]:
         """A page of plans."""
-        plans = PLANS.c
-        times = {"CreationTime": plans.created, "LastModifiedTime": plans.modified}
-        parts = {"NameContains": plans.name, "DeviceFleetNameContains": FLEETS.c.name}
-        keys = {
-            "NAME": [plans.name],
-            "DEVICE_FLEET_NAME": [FLEETS.c.name, plans.name],
-            "CREATION_TIME": [plans.created, plans.name],
-            "LAST_MODIFIED_TIME": [plans.modified, plans.name],
-        }
-        query = _plans().where(*self._mine, *filters(wanted, times, parts))
-        order = keys[wanted.get("SortBy", "CREATION_TIME")]
-        return page(self._db, query, order, wanted, descending=is_descending(wanted))
+        columns = {**dict(PLANS.c), "fleet": FLEETS.c.name}
+        return listed(self._db, _plans().where(*self._mine), LISTING, columns, wanted)
+
+    def modified(self, plan: AnyRow, now: float) -> float:  # noqa: ARG002  it is written down whenever it changes
+        """When a plan changed last."""
+        return float(plan.modified)
 
     def allocated(self, plan: AnyRow, stages: Sequence[Stage]) -> list[Numbers]:
         """The devices of each stage: as it was started, else as the fleet stands now."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Text, cast, func, literal, select, tuple_
 
+from edge_manager.domain.listings import TIMES, is_descending
+from edge_manager.domain.paging import PAGE, decode, encode
 from edge_manager.errors import invalid
 
 if TYPE_CHECKING:
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Row, Select
 
+    from edge_manager.domain.listings import Listing
+
     AnyRow = Row[*tuple[Any, ...]]
 
-PAGE = 50
 Rows = list["AnyRow"]
 
 
@@ -42,20 +43,20 @@ def page(
     rows = list(connection.execute(ordered))
     if len(rows) <= size:
         return rows, None
-    return rows[:size], _encode(list(rows[size - 1])[-len(keys) :])
+    return rows[:size], encode(list(rows[size - 1])[-len(keys) :])
 
 
 def page_of_numbers(after: Callable[[int], Iterator[int]], wanted: Mapping[str, Any]) -> tuple[list[int], str | None]:
     """The page that was asked for of ascending numbers, and the token of the next one."""
     last = -1
     if token := wanted.get("NextToken"):
-        found = _values(token)
+        found = decode(token)
         if len(found) != 1 or not isinstance(found[0], int) or isinstance(found[0], bool):
             raise invalid("Invalid NextToken.")
         last = found[0]
     size = wanted.get("MaxResults") or PAGE
     found = list(islice(after(last), size + 1))
-    return found[:size], None if len(found) <= size else _encode([found[size - 1]])
+    return found[:size], None if len(found) <= size else encode([found[size - 1]])
 
 
 def numbers(connection: Connection, query: Select[Any]) -> list[int]:
@@ -64,11 +65,6 @@ def numbers(connection: Connection, query: Select[Any]) -> list[int]:
     collect = func.json_group_array if connection.dialect.name == "sqlite" else func.json_agg
     found = connection.execute(select(cast(collect(rows.c.number), Text))).scalar()
     return json.loads(found) if found else []
-
-
-def is_descending(wanted: Mapping[str, Any]) -> bool:
-    """The order that was asked for; newest first by default."""
-    return str(wanted.get("SortOrder", "Descending")) == "Descending"
 
 
 def contains(column: ColumnElement[Any], part: str) -> ColumnElement[bool]:
@@ -81,12 +77,25 @@ def reports(models: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return contains(cast(models, Text), f'"ModelName": {json.dumps(name)}')
 
 
-def filters(
-    wanted: Mapping[str, Any], times: Mapping[str, ColumnElement[Any]], parts: Mapping[str, ColumnElement[Any]]
+def listed(
+    connection: Connection,
+    query: Select[Any],
+    listing: Listing,
+    columns: Mapping[str, ColumnElement[Any]],
+    wanted: Mapping[str, Any],
+) -> tuple[Rows, str | None]:
+    """The page of a listing that was asked for, with its filters and in its order."""
+    keys = [columns[name] for name in listing.order(wanted)]
+    query = query.where(*_filters(wanted, listing, columns))
+    return page(connection, query, keys, wanted, descending=is_descending(wanted))
+
+
+def _filters(
+    wanted: Mapping[str, Any], listing: Listing, columns: Mapping[str, ColumnElement[Any]]
 ) -> list[ColumnElement[bool]]:
     """The conditions of a request: `<time>After`, `<time>Before` and parts of names."""
-    found = [contains(column, wanted[name]) for name, column in parts.items() if wanted.get(name)]
-    for name, column in times.items():
+    found = [contains(columns[part], wanted[name]) for name, part in listing.parts.items() if wanted.get(name)]
+    for name, column in ((name, columns[column]) for name, column in TIMES.items()):
         if (after := wanted.get(f"{name}After")) is not None:
             found.append(column > after)
         if (before := wanted.get(f"{name}Before")) is not None:
@@ -94,25 +103,11 @@ def filters(
     return found
 
 
-def _encode(key: list[Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
-
-
 def _decode(token: str, keys: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
-    values = _values(token)
+    values = decode(token)
     if len(values) != len(keys) or not all(map(_suits, values, keys)):
         raise invalid("Invalid NextToken.")  # a token of another operation or order
     return [literal(value, key.type) for value, key in zip(values, keys, strict=True)]
-
-
-def _values(token: str) -> list[Any]:
-    try:
-        values = json.loads(base64.urlsafe_b64decode(token))
-    except (ValueError, binascii.Error):
-        values = None
-    if not isinstance(values, list):
-        raise invalid("Invalid NextToken.")
-    return values
 
 
 def _suits(value: Any, key: ColumnElement[Any]) -> bool:

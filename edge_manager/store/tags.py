@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select, update
 
-from edge_manager.errors import ApiError
+from edge_manager.errors import not_found
 from edge_manager.store.tables import COMPILATION_JOBS, FLEETS, PACKAGING_JOBS, PLANS
 
 if TYPE_CHECKING:
@@ -34,14 +34,13 @@ class Tagged(NamedTuple):
 
 def find(connection: Connection, scope: Scope, arn: str) -> Tagged:
     """The resource with an ARN, ready to be changed; that of another account or region is nobody's here."""
-    kind, _, name = arn.split(":", 5)[-1].partition("/")
-    table = KINDS.get(kind)
-    if table is not None and scope.arn(kind, name) == arn:
+    kind, name = scope.subject(arn) or ("", "")
+    if (table := KINDS.get(kind)) is not None:
         mine = (table.c.account == scope.account, table.c.region == scope.region, table.c.name == name)
         row = connection.execute(select(table.c.id, table.c.tags).where(*mine)).one_or_none()
         if row is not None:
             return Tagged(table, row.id, row.tags)
-    raise ApiError("ResourceNotFound", f"Resource {arn} does not exist.")
+    raise not_found("Resource", arn)
 
 
 def put(connection: Connection, resource: Tagged, tags: Mapping[str, str]) -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -19,9 +18,10 @@ import yaml
 
 from charts import generate
 from controller.aws.accounts_file import read_accounts, read_own_account
+from controller.commands.run import run
 from controller.domain.ownership import Reach, Rights
 from controller.domain.spec import duration
-from controller.operator.settings import Settings, add_arguments, from_arguments
+from controller.operator.settings import Settings, from_flags
 from playground.programs import find_or_build
 from playground.programs.process import spawn, stop
 from tests.chart.conftest import clean
@@ -179,10 +179,9 @@ def test_the_operator_takes_the_charts_arguments(offline: Helm) -> None:
     for values in ([], [f"--values={EVERYTHING}"]):
         (deployment,) = of_kind(offline.template(*values), "Deployment")
         verb, *arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
-        parser = argparse.ArgumentParser()
-        add_arguments(parser)
         assert verb == "run"
-        assert isinstance(from_arguments(parser.parse_args(arguments)), Settings)
+        with run.make_context(verb, arguments) as context:
+            assert isinstance(from_flags(context.params), Settings)
 
 
 @pytest.mark.cluster

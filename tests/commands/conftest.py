@@ -12,6 +12,9 @@ import pytest
 
 from controller.cli import main
 from edge_manager.sandbox.server import Sandbox
+from playground.cluster import Cluster
+from tests.argocd.system import wait_served
+from tests.integration.operators import World
 
 REGION = "eu-west-1"
 GOLDEN = Path(__file__).parent / "golden"
@@ -94,10 +97,19 @@ def edgeplan(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> Callable[.
     return run
 
 
+@pytest.fixture
+def world(cluster: Cluster, namespace: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The shared cluster with the CRD in it, named by KUBECONFIG."""
+    cluster.kubectl("apply", "--server-side", "-f", str(Path(__file__).parents[2] / "crds"))
+    wait_served(cluster, "edgeplan.dev/v1alpha1", {"edgedeploymentplans"})
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    return World(cluster, namespace, sandbox)
+
+
 def golden(name: str, text: str) -> None:
     """Compare with a file of golden/; UPDATE_GOLDEN=1 writes it."""
     path = GOLDEN / name
     if os.environ.get("UPDATE_GOLDEN"):
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")

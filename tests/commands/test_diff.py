@@ -1,5 +1,6 @@
 """What `edgeplan diff` prints and answers, for every kind of difference."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,8 +154,9 @@ def test_suspended_plan_is_no_difference(edgeplan: Run, manifest: Callable[..., 
 def test_several_manifests_come_in_the_order_given(edgeplan: Run, manifest: Callable[..., str]) -> None:
     files = [manifest(name) for name in ("zebra", "apple", "mango")]
     out = edgeplan("diff", *files).out
-    headers = [line.split(" ")[0] for line in out.splitlines() if not line.startswith(" ")]
-    assert headers == ["retail/zebra", "retail/apple", "retail/mango"]
+    *headers, totals = [line for line in out.splitlines() if not line.startswith(" ")]
+    assert [line.split(" ")[0] for line in headers] == ["retail/zebra", "retail/apple", "retail/mango"]
+    assert totals == "3 plans: 3 to change; 3 calls to AWS"
     assert edgeplan("diff", *files).out == out
 
 
@@ -178,7 +180,7 @@ def test_bad_manifest_prints_its_problems_and_asks_aws_nothing(
     edgeplan: Run, manifest: Callable[..., str], sandbox: Sandbox
 ) -> None:
     ended = edgeplan("diff", manifest("good"), manifest(stagess="[]"))
-    assert ended.out == "store.yaml:8: spec.stagess: unknown field\n"
+    assert ended.out == "store.yaml:8: spec.stagess: unknown field: did you mean stages?\n"
     assert (ended.code, sandbox.counts()) == (2, {})
 
 
@@ -219,3 +221,23 @@ def test_no_region_is_an_error(edgeplan: Run, manifest: Callable[..., str], monk
 def test_example_of_the_documentation_is_the_real_output() -> None:
     document = Path(__file__).parents[2] / "docs" / "diff-and-export.md"
     assert (GOLDEN / "rollout.txt").read_text() in document.read_text()
+
+
+def test_a_program_gets_each_plan_with_its_steps(
+    edgeplan: Run, manifest: Callable[..., str], at_aws: Callable[..., str]
+) -> None:
+    at_aws(tags=OURS)
+    ended = edgeplan("diff", "-o", "json", manifest(tags="[{key: team, value: retail}]"), manifest("other"))
+    store, other = json.loads(ended.out)["plans"]
+    assert (store["namespace"], store["name"], store["region"], store["exists"]) == (
+        "retail",
+        "store",
+        "eu-west-1",
+        True,
+    )
+    assert store["steps"] == [
+        {"call": "AddTags", "text": "AddTags(team=retail)"},
+        {"end": "AWS holds the plan as specified"},
+    ]
+    assert (other["exists"], other["differs"], other["refused"]) == (False, True, False)
+    assert ended.code == 1

@@ -9,22 +9,11 @@ import pytest
 import yaml
 
 from edge_manager.sandbox.server import Sandbox
-from playground.cluster import Cluster
-from tests.argocd.system import wait_served
 from tests.commands.conftest import Ended
 from tests.integration.operators import World, wait_until
 
 Run = Callable[..., Ended]
 OWNER = "edgeplan.dev/owner"
-
-
-@pytest.fixture
-def world(cluster: Cluster, namespace: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> World:
-    """The shared cluster with the CRD in it, named by KUBECONFIG."""
-    cluster.kubectl("apply", "--server-side", "-f", str(Path(__file__).parents[2] / "crds"))
-    wait_served(cluster, "edgeplan.dev/v1alpha1", {"edgedeploymentplans"})
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
-    return World(cluster, namespace, sandbox)
 
 
 def test_exported_plan_is_adopted_with_one_tag_and_no_other_write(

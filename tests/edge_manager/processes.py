@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from moto.server import ThreadedMotoServer
 
 from edge_manager.domain.access import Principal, Role
 from edge_manager.store import keys
@@ -128,6 +129,25 @@ def served(store: str, *, s3: str = "http://127.0.0.1:9", arguments: tuple[str, 
         if service.process is not None and service.process.poll() is None:
             service.kill()
         service.log.unlink(missing_ok=True)
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """A real S3 over HTTP, with a bucket for models."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
+    client = s3_client(url)
+    client.create_bucket(Bucket="models")
+    client.close()
+    yield url
+    server.stop()
+
+
+def s3_client(url: str) -> Any:
+    keys = {"aws_access_key_id": "s3", "aws_secret_access_key": "s3"}
+    return boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
 
 
 def sqlite(folder: Path) -> str:

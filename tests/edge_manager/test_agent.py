@@ -25,7 +25,7 @@ from edge_manager.agent.memory import load, save
 from edge_manager.agent.service import Service
 from edge_manager.agent.values import Failure, Model, Offer, Result
 from tests.edge_manager.agents import GOOD, Agents, Device, gone, kill, package, sha1
-from tests.edge_manager.conftest import named, share
+from tests.edge_manager.teams import named, share
 from tests.edge_manager.zygote import Zygote, free_port
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_manager.agent.values import Installed
-    from tests.edge_manager.conftest import Shop
+    from tests.edge_manager.teams import Shop
 
 VERSIONS = itertools.count()
 

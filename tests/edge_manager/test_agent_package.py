@@ -18,11 +18,11 @@ import pytest
 from edge_manager.agent.config import FIELDS, parse
 from edge_manager.agent.errors import ConfigError
 from tests.edge_manager.agents import environment, package
-from tests.edge_manager.conftest import named, wait
 from tests.edge_manager.processes import REGION
+from tests.edge_manager.teams import named, wait
 
 if TYPE_CHECKING:
-    from tests.edge_manager.conftest import Shop
+    from tests.edge_manager.teams import Shop
 
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging/agent"

@@ -21,13 +21,13 @@ from edge_manager.store import jobs
 from edge_manager.store.engine import Store
 from edge_manager.store.jobs import CompilationJobs, PackagingJobs
 from edge_manager.store.tables import COMPILATION_JOBS, PACKAGING_JOBS
-from tests.edge_manager.conftest import ROLE
 from tests.edge_manager.processes import sqlite
+from tests.edge_manager.teams import ROLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.edge_manager.conftest import Shop
+    from tests.edge_manager.teams import Shop
 
 SCOPE = Scope("333333333333", "eu-west-1")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge_manager.domain.access import DEVICE_OPERATIONS, OPERATOR_OPERATIONS, Principal, Role
 from edge_manager.domain.deployments import Deployment, State, answer_of, definitions, name_of
-from edge_manager.domain.plans import models_of
+from edge_manager.domain.plans import check_models
 from edge_manager.domain.scope import Scope
 from edge_manager.domain.selection import Choice, Names, allocate, select
 from edge_manager.domain.stages import Answers, Counts, Heard, Life, Run
@@ -150,7 +150,7 @@ def test_models_that_a_plan_does_not_have_are_undeployed() -> None:
 
 def test_one_handle_names_one_model_of_a_plan() -> None:
     with pytest.raises(ApiError, match="must be unique"):
-        models_of([{"ModelHandle": "a", "EdgePackagingJobName": "b"}] * 2, {})
+        check_models([{"ModelHandle": "a", "EdgePackagingJobName": "b"}] * 2)
 
 
 def principal(role: Role, **more: Any) -> Principal:

@@ -46,6 +46,15 @@ def test_the_domain_reads_no_clock_and_rolls_no_dice(path: Path) -> None:
     assert not imports(path) & {"time", "random", "os", "asyncio", "threading", "socket", "pathlib", "logging"}
 
 
+BOTH = ("calls", "dispatch", "fleet_calls", "job_calls", "plan_calls", "ports", "sts", "tag_calls", "throttle", "wire")
+
+
+@pytest.mark.parametrize("module", BOTH)
+def test_what_the_sandbox_and_the_service_share_knows_neither(module: str) -> None:
+    used = {name.split(".")[1] for name in imports(ROOT / "api" / f"{module}.py") if name.startswith("edge_manager.")}
+    assert not used & {"store", "sandbox"}
+
+
 def test_the_sandbox_runs_without_what_only_the_service_needs() -> None:
     code = "import sys, edge_manager.sandbox.server; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()

@@ -17,8 +17,8 @@ from sqlalchemy.exc import OperationalError
 from edge_manager.api.metrics import FRESH, MeasuredStore, Metrics
 from edge_manager.domain.access import Role
 from edge_manager.store.engine import Store
-from tests.edge_manager.conftest import Shop, share
 from tests.edge_manager.processes import ROOT, Served, served, sqlite
+from tests.edge_manager.teams import Shop, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,11 +20,11 @@ from edge_manager.api.signatures import Incoming, read, verify
 from edge_manager.domain.access import Role
 from edge_manager.errors import ApiError
 from edge_manager.store.keys import Key
-from tests.edge_manager.conftest import ROLE
 from tests.edge_manager.processes import REGION
+from tests.edge_manager.teams import ROLE
 
 if TYPE_CHECKING:
-    from tests.edge_manager.conftest import Shop
+    from tests.edge_manager.teams import Shop
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"  # noqa: S105  AWS's own example
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()

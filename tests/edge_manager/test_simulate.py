@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 
 from edge_manager.simulate.figures import Figures, quantile
 from edge_manager.simulate.signing import Signer
-from tests.edge_manager.conftest import share
 from tests.edge_manager.processes import REGION, ROOT
+from tests.edge_manager.teams import share
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
 
-    from tests.edge_manager.conftest import Shop
+    from tests.edge_manager.teams import Shop
 
 
 def simulate(shop: Shop, devices: int, *more: str, key: bool = True) -> subprocess.Popen[str]:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.edge_manager.conftest import named, share
 from tests.edge_manager.processes import served
+from tests.edge_manager.teams import named, share
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.edge_manager.conftest import Shop
+    from tests.edge_manager.teams import Shop
 
 
 def code(refusal: pytest.ExceptionInfo[ClientError]) -> str:
@@ -255,23 +255,6 @@ def test_the_selection_is_taken_once_at_the_first_start(shops: Shop) -> None:
     assert code(refusal) == "ResourceNotFound"
 
 
-def test_a_plan_over_what_is_not_there_is_refused(shop: Shop) -> None:
-    with pytest.raises(ClientError, match="Device fleet shops does not exist") as refusal:
-        shop.plan("tills")
-    assert code(refusal) == "ResourceNotFound"
-    shop.fleet("till-1")
-    with pytest.raises(ClientError, match="Edge packaging job counter does not exist") as refusal:
-        shop.plan("tills")
-    assert code(refusal) == "ResourceNotFound"
-    shop.package("counter")
-    stage = {
-        "StageName": "one",
-        "DeviceSelectionConfig": {"DeviceSubsetType": "SELECTION", "DeviceNames": ["till-2"]},
-    }
-    with pytest.raises(ClientError, match="Device till-2 does not exist"):
-        shop.plan("tills", stage)
-
-
 def test_a_device_is_described_with_what_it_reports(shops: Shop) -> None:
     models = [{"ModelName": "counter", "ModelVersion": "1.0", "LatestInference": 1_790_000_000.5}]
     shops.edge.send_heartbeat(AgentVersion="2.1", DeviceName="till-1", DeviceFleetName="shops", Models=models)
@@ -290,52 +273,3 @@ def test_a_device_is_described_with_what_it_reports(shops: Shop) -> None:
     assert registration["DeviceRegistration"] == "REGISTERED"
     registration = shops.edge.get_device_registration(DeviceFleetName="shops", DeviceName="unknown")
     assert registration["DeviceRegistration"] == "NOT_REGISTERED"
-
-
-def test_stages_are_added_and_deleted_and_a_busy_plan_stays(shops: Shop) -> None:
-    shops.plan("tills", named("all", "till"))
-    shops.sagemaker.create_edge_deployment_stage(EdgeDeploymentPlanName="tills", Stages=[share("rest", 100)])
-    shops.start("tills", "rest")
-    for delete, arguments in (
-        (shops.sagemaker.delete_edge_deployment_plan, {"EdgeDeploymentPlanName": "tills"}),
-        (shops.sagemaker.delete_edge_deployment_stage, {"EdgeDeploymentPlanName": "tills", "StageName": "rest"}),
-        (shops.sagemaker.delete_device_fleet, {"DeviceFleetName": "shops"}),
-    ):
-        with pytest.raises(ClientError) as refusal:
-            delete(**arguments)
-        assert code(refusal) == "ResourceInUse"
-    with pytest.raises(ClientError, match="cannot be started while its status is INPROGRESS"):
-        shops.start("tills", "rest")
-    shops.stop("tills", "rest")
-    with pytest.raises(ClientError, match="cannot be stopped while its status is STOPPED"):
-        shops.stop("tills", "rest")
-    shops.sagemaker.delete_edge_deployment_stage(EdgeDeploymentPlanName="tills", StageName="rest")
-    plan = shops.sagemaker.describe_edge_deployment_plan(EdgeDeploymentPlanName="tills")
-    assert [stage["StageName"] for stage in plan["Stages"]] == ["all"]
-
-
-def test_tags_belong_to_their_resource(shops: Shop) -> None:
-    arn = shops.plan("tills")
-    tags = [{"Key": "team", "Value": "retail"}]
-    assert shops.sagemaker.add_tags(ResourceArn=arn, Tags=tags)["Tags"] == tags
-    assert shops.sagemaker.list_tags(ResourceArn=arn)["Tags"] == tags
-    shops.sagemaker.delete_tags(ResourceArn=arn, TagKeys=["team"])
-    assert shops.sagemaker.list_tags(ResourceArn=arn)["Tags"] == []
-    with pytest.raises(ClientError) as refusal:
-        shops.sagemaker.list_tags(ResourceArn=arn.replace(shops.account, "000000000000"))
-    assert code(refusal) == "ResourceNotFound"
-
-
-def test_pages_have_every_plan_once(shops: Shop) -> None:
-    for number in range(7):
-        shops.plan(f"plan-{number}")
-    for order in ("NAME", "CREATION_TIME", "LAST_MODIFIED_TIME", "DEVICE_FLEET_NAME"):
-        pages = shops.sagemaker.get_paginator("list_edge_deployment_plans").paginate(
-            SortBy=order, SortOrder="Ascending", PaginationConfig={"PageSize": 3}
-        )
-        names = [plan["EdgeDeploymentPlanName"] for page in pages for plan in page["EdgeDeploymentPlanSummaries"]]
-        assert names == [f"plan-{number}" for number in range(7)]
-    newest = shops.sagemaker.list_edge_deployment_plans(MaxResults=1)
-    assert newest["EdgeDeploymentPlanSummaries"][0]["EdgeDeploymentPlanName"] == "plan-6"
-    with pytest.raises(ClientError, match="Invalid NextToken"):
-        shops.sagemaker.list_edge_deployment_plans(NextToken=newest["NextToken"], SortBy="NAME")

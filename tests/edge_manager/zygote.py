@@ -69,8 +69,8 @@ def free_port() -> int:
 def main() -> None:
     real, shift = time.time, [0.0]
     time.time = lambda: real() + shift[0]  # before anybody takes it
+    from edge_manager.api.dispatch import codec  # noqa: PLC0415
     from edge_manager.api.http import Options, run  # noqa: PLC0415  the parent only starts this program
-    from edge_manager.api.service import codec  # noqa: PLC0415
 
     for service in ("sagemaker", "sagemaker-edge"):
         codec(service)

@@ -126,31 +126,21 @@ class OperatorProcess:
             self.stop(signal.SIGKILL)
 
 
-class World:
-    """One namespace, one sandbox, and what a test does to them."""
+class Objects:
+    """One namespace, AWS at an address, and what a test does to the objects."""
 
-    def __init__(self, cluster: Cluster, namespace: str, sandbox: Sandbox) -> None:
+    def __init__(self, cluster: Cluster, namespace: str, url: str) -> None:
         self.cluster = cluster
         self.namespace = namespace
-        self.sandbox = sandbox
         self.settings = Settings(
             namespaces=(namespace,),
             cluster_id="test",
             aws_region=REGION,
-            aws_endpoint_url=sandbox.url,
+            aws_endpoint_url=url,
         )
 
     def operator(self, **changes: Any) -> OperatorThread:
         return OperatorThread(replace(self.settings, **changes))
-
-    def process(self, log: Path, *flags: str) -> OperatorProcess:
-        return OperatorProcess(
-            *("--namespace", self.namespace, "--cluster-id", "test", *flags),
-            log=log,
-            AWS_REGION=REGION,
-            AWS_ENDPOINT_URL_SAGEMAKER=self.sandbox.url,
-            AWS_ENDPOINT_URL_STS=self.sandbox.url,
-        )
 
     # -- objects ----------------------------------------------------------------------------------------------------
 
@@ -232,6 +222,23 @@ class World:
             "items"
         ]
         return [event for event in items if event["regarding"]["name"] == name]
+
+
+class World(Objects):
+    """One namespace, one sandbox, and what a test does to them."""
+
+    def __init__(self, cluster: Cluster, namespace: str, sandbox: Sandbox) -> None:
+        super().__init__(cluster, namespace, sandbox.url)
+        self.sandbox = sandbox
+
+    def process(self, log: Path, *flags: str) -> OperatorProcess:
+        return OperatorProcess(
+            *("--namespace", self.namespace, "--cluster-id", "test", *flags),
+            log=log,
+            AWS_REGION=REGION,
+            AWS_ENDPOINT_URL_SAGEMAKER=self.sandbox.url,
+            AWS_ENDPOINT_URL_STS=self.sandbox.url,
+        )
 
     def creates(self) -> int:
         return self.sandbox.counts().get("CreateEdgeDeploymentPlan", 0)

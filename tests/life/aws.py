@@ -18,12 +18,13 @@ from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, 
 from controller.aws.answers import refuse_rubbish
 from controller.domain.resource import Resource
 from controller.engine.index import Index
+from edge_manager.api.dispatch import Reply
+from edge_manager.api.plan_calls import describe
 from edge_manager.domain.scope import Scope
-from edge_manager.sandbox.calls import Call
 from edge_manager.sandbox.clock import Clock
 from edge_manager.sandbox.faults import Fault, Faults
-from edge_manager.sandbox.plan_calls import describe
-from edge_manager.sandbox.service import Reply, Request, Service
+from edge_manager.sandbox.memory import Call
+from edge_manager.sandbox.service import Request, Service
 from edge_manager.sandbox.settings import Settings
 from edge_manager.sandbox.stages import Failure
 from edge_manager.sandbox.state import Holdings, World
@@ -164,7 +165,7 @@ class Aws:
             return None
         now = self.service.clock.now(self.loop.time())
         call = Call(self.service.world, self.holdings(region), self.service.settings, now)
-        return {**describe(plan, call), "Tags": dict(plan.tags)}
+        return {**describe(call, plan), "Tags": dict(plan.tags)}
 
     @property
     def world(self) -> World:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_manager.sandbox.calls import OPERATIONS
+from edge_manager.api.calls import CONTROL, names
 from edge_manager.sandbox.client import PREFIX
 from edge_manager.sandbox.clock import Clock
 from edge_manager.sandbox.control import Control
@@ -38,4 +38,4 @@ def test_every_route_is_documented() -> None:
 
 
 def test_every_operation_is_documented() -> None:
-    assert [operation for operation in OPERATIONS if f"`{operation}`" not in DOCS] == []
+    assert [operation for operation in names(CONTROL) if f"`{operation}`" not in DOCS] == []

@@ -25,6 +25,8 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "botocore": frozenset({"aws"}),
     "kubernetes": frozenset({"cluster"}),
     "kopf": frozenset({"operator", "commands"}),
+    "click": frozenset({"commands", "cli"}),
+    "rich": frozenset({"commands"}),
 }
 
 

@@ -1,12 +1,12 @@
 """Flags and environment become one frozen value."""
 
-import argparse
 from dataclasses import asdict, fields
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from controller.commands.run import run
 from controller.operator import settings
 from controller.operator.settings import Settings
 
@@ -18,9 +18,8 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def parsed(*arguments: str) -> Settings:
-    parser = argparse.ArgumentParser()
-    settings.add_arguments(parser)
-    return settings.from_arguments(parser.parse_args(arguments))
+    with run.make_context("run", [*arguments]) as context:
+        return settings.from_flags(context.params)
 
 
 def test_nothing_given_is_the_default() -> None:
@@ -134,24 +133,17 @@ def test_a_good_cluster_id_is_taken(value: str) -> None:
 
 
 def test_every_field_has_its_flag_its_variable_and_its_help() -> None:
-    parser = argparse.ArgumentParser(
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=60, width=400)
-    )
-    settings.add_arguments(parser)
-    told = parser.format_help()
+    flags = {flag.field: flag for flag in settings.flags()}
     for each in fields(Settings):
-        flag = "--namespace" if each.name == "namespaces" else f"--{each.name.replace('_', '-')}"
-        (line,) = [line for line in told.splitlines() if line.strip().startswith(f"{flag} ")]
-        assert f"EDGEPLAN_{each.name.upper()})" in line
-        assert len(line.split("(default:")[0].removeprefix(f"  {flag}").split()) > 3
+        flag = flags[each.name]
+        assert flag.name == ("--namespace" if each.name == "namespaces" else f"--{each.name.replace('_', '-')}")
+        assert flag.told.endswith(f"EDGEPLAN_{each.name.upper()})")
+        assert len(flag.help.split()) > 3
 
 
 @pytest.mark.parametrize(
     "shown", ["(default: 30s;", "(default: 1h;", "(default: 1m;", "(default: 32;", "(default: no;"]
 )
 def test_the_help_shows_defaults_as_one_would_write_them(shown: str) -> None:
-    parser = argparse.ArgumentParser(
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=60, width=400)
-    )
-    settings.add_arguments(parser)
-    assert shown in parser.format_help()
+    with run.make_context("run", []) as context:
+        assert shown in " ".join(run.get_help(context).split())

@@ -1,0 +1,113 @@
+"""`edgeplan orphans`: plans in AWS that carry this cluster's tag and whose object is gone."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import click
+
+from controller.aws.accounts import Accounts
+from controller.aws.accounts_file import OWN_ACCOUNT
+from controller.cluster.lookup import Cluster, reach
+from controller.commands.accounts import accounts_of, scopes_of
+from controller.commands.options import AwsFlags, aws_options, cluster_id_option, output_option
+from controller.commands.session import complain
+from controller.domain.api import OWNER_TAG
+from controller.domain.ownership import Owner
+from controller.domain.resource import Scope
+from controller.domain.wording import explain
+from controller.engine.ports import AwsError, EdgePlanError
+
+NONE, SOME, TROUBLE = 0, 1, 2
+_AT_A_TIME = 8
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A plan that was left behind."""
+
+    scope: Scope
+    name: str
+    arn: str
+    owner: Owner
+
+    def __str__(self) -> str:
+        account = "" if self.scope.account == OWN_ACCOUNT else f"account {self.scope.account}, "
+        return f"{self.name} ({account}{self.scope.region}): left by {self.owner.key}, uid {self.owner.uid}; {self.arn}"
+
+
+@click.command()
+@click.option("--context", help="Context of the kubeconfig (default: the current one).")
+@cluster_id_option
+@output_option("json")
+@aws_options
+def orphans(*, context: str | None, cluster_id: str | None, output: str | None, aws: AwsFlags) -> int:
+    """List plans in AWS whose tag names an object of this cluster that is gone; what becomes of them is yours to say.
+
+    Looks in the own account, in --aws-region and --aws-regions, and in all accounts and regions of --accounts-file.
+    An object that is created again under its name with policy.adoption Adopt takes such a plan over.
+
+    Exit code 0: there are none, 1: there are some, 2: an error.
+    """
+    try:
+        scopes = scopes_of(aws)
+        with closing(accounts_of(aws)) as accounts:
+            found = asyncio.run(_find(accounts, scopes, cluster_id, context))
+    except AwsError as error:
+        complain(explain(error.failure))
+        return TROUBLE
+    except (EdgePlanError, ValueError) as error:
+        complain(str(error))
+        return TROUBLE
+    if output is None:
+        for orphan in found:
+            click.echo(orphan)
+        click.echo(f"{len(found)} {'orphan' if len(found) == 1 else 'orphans'}", err=True)
+    else:
+        click.echo(json.dumps([_as_json(orphan) for orphan in found], indent=2))
+    return SOME if found else NONE
+
+
+async def _find(
+    accounts: Accounts, scopes: Sequence[Scope], cluster_id: str | None, context: str | None
+) -> list[Orphan]:
+    async with reach(cluster_id, context) as cluster:
+        if not cluster.reached or cluster.id is None:
+            raise ValueError(cluster.trouble or "the cluster's identity is not known: give --cluster-id")
+        return [orphan for scope in scopes async for orphan in _within(accounts, scope, cluster)]
+
+
+async def _within(accounts: Accounts, scope: Scope, cluster: Cluster) -> AsyncIterator[Orphan]:
+    plans = accounts.plans(scope)
+    turns = asyncio.Semaphore(_AT_A_TIME)
+
+    async def owner(arn: str) -> Owner | None:
+        async with turns:
+            tagged = Owner.parse((await plans.tags(arn)).get(OWNER_TAG, ""))
+            if tagged is None or tagged.cluster != cluster.id:
+                return None
+            if tagged.shortened:
+                sys.stderr.write(f"note: {arn}: the tag has only a part of the object's name, so it is not judged\n")
+                return None
+            return None if await cluster.lives(tagged) else tagged
+
+    rows = (await plans.list_plans()).values()
+    owners = await asyncio.gather(*(owner(row.arn) for row in rows))
+    for row, gone in zip(rows, owners, strict=True):
+        if gone is not None:
+            yield Orphan(scope, row.name, row.arn, gone)
+
+
+def _as_json(orphan: Orphan) -> dict[str, str]:
+    return {
+        "name": orphan.name,
+        "arn": orphan.arn,
+        "account": orphan.scope.account,
+        "region": orphan.scope.region,
+        "objectNamespace": orphan.owner.namespace,
+        "objectName": orphan.owner.name,
+        "objectUid": orphan.owner.uid,
+    }

@@ -1,0 +1,70 @@
+"""A command's work with a cluster: connected, its errors a line each, its exit code."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import click
+import yaml
+
+from controller.cluster.access import Access, open_access
+from controller.commands.options import ClusterFlags
+from controller.domain.api import API_VERSION, PLURAL
+from controller.domain.resource import Resource, parse
+from controller.engine.ports import EdgePlanError, ObjectGone
+
+DONE, NO, TROUBLE = 0, 1, 2
+
+
+def with_cluster(flags: ClusterFlags, work: Callable[[Access], Awaitable[int]]) -> int:
+    """Do the work, connected to the cluster; its exit code, 1 where an object is not there, 2 for trouble."""
+
+    async def connected() -> int:
+        async with open_access(flags.namespace, flags.context) as access:
+            return await work(access)
+
+    try:
+        return asyncio.run(connected())
+    except ObjectGone as error:
+        complain(str(error))
+        return NO
+    except (EdgePlanError, ValueError) as error:
+        complain(str(error))
+        return TROUBLE
+
+
+def complain(text: str) -> None:
+    """Say on stderr what went wrong, in one line."""
+    sys.stdout.flush()
+    click.echo(f"error: {' '.join(text.split())}", err=True)
+
+
+async def resource_of(access: Access, name: str) -> Resource:
+    """The object of that name.
+
+    Raises:
+        ObjectGone: there is none.
+
+    """
+    try:
+        return parse(await access.get(name))
+    except ObjectGone as error:
+        raise ObjectGone(f"{PLURAL} {name!r} not found in namespace {access.namespace}") from error
+
+
+def write_bodies(bodies: Sequence[Mapping[str, Any]], form: str, *, single: bool) -> None:
+    """Print objects as JSON or YAML, without what only the API server needs."""
+    shown = [_without_managed_fields(body) for body in bodies]
+    document: Any = shown[0] if single else {"apiVersion": "v1", "kind": "List", "items": shown}
+    if form == "json":
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        click.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120), nl=False)
+
+
+def _without_managed_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
+    # The items of a list do not say their kind.
+    return {"apiVersion": API_VERSION, "kind": "EdgeDeploymentPlan", **body, "metadata": metadata}

@@ -1,0 +1,110 @@
+"""`edgeplan wait NAME`: until a plan is ready, a stage is deployed or the object is gone; a stalled one ends it at once."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from controller.cluster.access import Access
+from controller.commands.options import LENGTH, ClusterFlags, Parsed, cluster_options
+from controller.commands.session import DONE, NO, complain, resource_of, with_cluster
+from controller.commands.view import State, length, state
+from controller.domain.resource import Resource, parse
+
+_STAGE = "stage="
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How waiting ends."""
+
+    good: bool
+    text: str
+
+
+def _goal(text: str) -> str:
+    if text.lower() in {"ready", "delete"}:
+        return text.lower()
+    if text.startswith(_STAGE) and len(text) > len(_STAGE):
+        return text
+    raise ValueError(f"{text!r} is none of ready, delete and stage=NAME")
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--for",
+    "goal",
+    type=Parsed("goal", _goal),
+    default="ready",
+    show_default=True,
+    metavar="ready|delete|stage=NAME",
+    help="What to wait for: AWS is as the spec says, the object is gone, or that stage is DEPLOYED.",
+)
+@click.option("--timeout", type=LENGTH, default="10m", show_default=True, help="How long to wait, such as 90s or 2h.")
+@cluster_options
+def wait(name: str, *, goal: str, timeout: timedelta, cluster: ClusterFlags) -> int:
+    """Wait until the plan NAME is ready; fail at once, with its message, when it is stalled or suspended.
+
+    Exit code 0: it came to that, 1: it will not, or not in time, 2: an error.
+    """
+
+    async def work(access: Access) -> int:
+        return await wait_for(access, name, goal, timeout)
+
+    return with_cluster(cluster, work)
+
+
+async def wait_for(access: Access, name: str, goal: str, timeout: timedelta) -> int:  # noqa: ASYNC109 - it says what for
+    """Wait, and print how it ended; the exit code."""
+    if goal != "delete":
+        await resource_of(access, name)
+    last: State | None = None
+    try:
+        async with asyncio.timeout(timeout.total_seconds()):
+            async for bodies in access.follow(name):
+                resource = _only(bodies)
+                ended = verdict(resource, goal)
+                if ended is not None:
+                    click.echo(f"{access.namespace}/{name}: {ended.text}") if ended.good else complain(
+                        f"{access.namespace}/{name}: {ended.text}"
+                    )
+                    return DONE if ended.good else NO
+                last = state(resource) if resource else None
+    except TimeoutError:
+        shown = f": {last.word}: {last.message}" if last else ""
+        complain(f"{access.namespace}/{name}: not {_words(goal)} after {length(timeout)}{shown}")
+    return NO
+
+
+def verdict(resource: Resource | None, goal: str) -> Verdict | None:
+    """How waiting for that ends by now, or None if it goes on."""
+    if resource is None:
+        return Verdict(good=True, text="gone") if goal == "delete" else Verdict(good=False, text="it is gone")
+    shown = state(resource)
+    status = resource.status
+    # What is said of an earlier spec, or before a reconcile that was asked for, does not count.
+    settled = not resource.edited and not resource.asked
+    if settled and status.is_true("Stalled"):
+        return Verdict(good=False, text=f"{shown.word}: {shown.message}")
+    if goal == "delete":
+        return None
+    if settled and resource.readable_spec.suspend:
+        return Verdict(good=False, text="suspended: nothing is reconciled until `edgeplan resume`")
+    if goal.startswith(_STAGE):
+        stage = status.stage(goal.removeprefix(_STAGE))
+        deployed = settled and stage is not None and stage.status == "DEPLOYED"
+        return Verdict(good=True, text=f"stage {stage.stage_name} is DEPLOYED") if deployed and stage else None
+    ready = settled and status.is_true("Ready") and not status.is_true("Reconciling") and not resource.deleting
+    return Verdict(good=True, text=f"{shown.word}: {shown.message}") if ready else None
+
+
+def _words(goal: str) -> str:
+    return {"ready": "ready", "delete": "gone"}.get(goal, f"DEPLOYED in {goal.removeprefix(_STAGE)}")
+
+
+def _only(bodies: Sequence[Mapping[str, Any]]) -> Resource | None:
+    return parse(bodies[0]) if bodies else None

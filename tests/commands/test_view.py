@@ -1,0 +1,228 @@
+"""What `edgeplan get` shows of fixed objects, at 80 and at 160 columns."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from controller.cluster.access import Occurrence
+from controller.commands.view import bar, detail, length, overview, state
+from controller.domain.resource import Resource, parse
+from controller.domain.status import StageState
+from tests.commands.conftest import golden
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+ARN = "arn:aws:sagemaker:eu-west-1:123456789012:edge-deployment/store-cameras"
+
+
+def at(**ago: float) -> str:
+    return (NOW - timedelta(**ago)).isoformat()
+
+
+def stage(name: str, status: str, succeeded: int = 0, pending: int = 0, failed: int = 0, **more: Any) -> dict[str, Any]:
+    counts = {"devicesSucceeded": succeeded, "devicesPending": pending, "devicesFailed": failed}
+    return {"stageName": name, "status": status, **counts, **more}
+
+
+def condition(kind: str, status: str, reason: str, message: str) -> dict[str, Any]:
+    return {
+        "type": kind, "status": status, "reason": reason, "message": message,
+        "observedGeneration": 3, "lastTransitionTime": at(minutes=5),
+    }  # fmt: skip
+
+
+def spec_stage(name: str) -> dict[str, Any]:
+    return {"stageName": name, "deviceSelectionConfig": {"deviceSubsetType": "PERCENTAGE", "percentage": 10}}
+
+
+def resource(
+    *conditions: dict[str, Any], spec: dict[str, Any] | None = None, name: str = "store-cameras", **status: Any
+) -> Resource:
+    return parse(
+        {
+            "metadata": {
+                "name": name, "namespace": "retail", "uid": "6c3f5c9e", "generation": 3, "resourceVersion": "17",
+                "creationTimestamp": at(hours=26),
+            },
+            "spec": {
+                "modelConfigs": [{"modelHandle": "counter", "edgePackagingJobName": "counter-v7"}],
+                "deviceFleetName": "store-cameras",
+                "stages": [spec_stage(each) for each in ("canary", "half", "fleet")],
+            }
+            | (spec or {}),
+            "status": {"observedGeneration": 3, "conditions": [*conditions], **status},
+        }
+    )  # fmt: skip
+
+
+def rollout(through: str = "half", **more: Any) -> dict[str, Any]:
+    return {"rollout": {"strategy": "Sequential", "throughStage": through, **more}}
+
+
+def ready(status: str, reason: str, message: str) -> dict[str, Any]:
+    return condition("Ready", status, reason, message)
+
+
+FAILED = "stage half: 12 of 100 devices failed, over maxFailedPercent 10; the stage was stopped"
+WORDS = "device till-0007: ModelPackageExtractionFailed: no space left on device; 11 more devices failed likewise"
+QUOTA = "waiting for quota behind 3 plans: account limit of 3 edge deployment plans reached"
+
+OBJECTS = {
+    "baking": resource(
+        ready("False", "Baking", "stage canary is DEPLOYED and bakes for 30m before the next one"),
+        condition("Reconciling", "True", "Baking", "stage canary is DEPLOYED and bakes for 30m before the next one"),
+        spec=rollout(bakeTime="30m", progressDeadline="2h"),
+        edgeDeploymentPlanArn=ARN,
+        stages=[
+            stage("canary", "DEPLOYED", 10, deployedTime=at(minutes=17, seconds=48)),
+            stage("half", "READYTODEPLOY", 0, 90),
+            stage("fleet", "READYTODEPLOY", 0, 900),
+        ],
+    ),
+    "failed": resource(
+        ready("False", "RolloutStopped", FAILED),
+        condition("Stalled", "True", "RolloutStopped", FAILED),
+        spec=rollout(bakeTime="30m"),
+        edgeDeploymentPlanArn=ARN,
+        stages=[
+            stage("canary", "DEPLOYED", 10, deployedTime=at(hours=2)),
+            stage("half", "STOPPED", 60, 28, 12, message=WORDS),
+            stage("fleet", "READYTODEPLOY", 0, 900),
+        ],
+    ),
+    "under_way": resource(
+        ready("False", "RolloutProgressing", "stage half is INPROGRESS"),
+        condition("Reconciling", "True", "RolloutProgressing", "stage half is INPROGRESS"),
+        spec=rollout(progressDeadline="2h"),
+        edgeDeploymentPlanArn=ARN,
+        stages=[
+            stage("canary", "DEPLOYED", 10),
+            stage("half", "INPROGRESS", 45, 54, 1, startTime=at(minutes=42)),
+            stage("fleet", "READYTODEPLOY", 0, 900),
+        ],
+    ),
+    "quota": resource(
+        ready("False", "ResourceLimitExceeded", QUOTA),
+        condition("Reconciling", "True", "ProgressingWithRetry", QUOTA),
+        condition("ResourceLimitExceeded", "True", "WaitingForQuota", QUOTA),
+        retry={
+            "attempts": 4,
+            "nextAttemptTime": (NOW + timedelta(seconds=73)).isoformat(),
+            "lastError": {
+                "code": "ResourceLimitExceeded",
+                "message": "account limit of 3 edge deployment plans reached",
+                "requestId": "0b9e7a3e",
+            },
+        },
+    ),
+    "observed": resource(
+        ready("False", "ChangesPending", "AWS differs from the spec; Manage would call AddTags(team=retail)"),
+        spec={"policy": {"management": "Observe"}},
+        edgeDeploymentPlanArn=ARN,
+        pendingChanges=["AddTags(team=retail)"],
+    ),
+    "suspended": resource(
+        ready("Unknown", "Suspended", "spec.suspend is true: nothing is reconciled"), spec={"suspend": True}
+    ),
+    "ready": resource(
+        ready("True", "RolloutComplete", "all stages are DEPLOYED"),
+        spec=rollout("fleet"),
+        edgeDeploymentPlanArn=ARN,
+        stagesDeployed="3/3",
+        devices={"succeeded": 1000, "pending": 0, "failed": 0},
+        stages=[stage("canary", "DEPLOYED", 10), stage("half", "DEPLOYED", 90), stage("fleet", "DEPLOYED", 900)],
+    ),
+}
+EVENTS = [
+    Occurrence(NOW - timedelta(minutes=61), "Normal", "Created", "CreatePlan(store-cameras)", "store-cameras"),
+    Occurrence(NOW - timedelta(minutes=9), "Normal", "StageStarted", "StartStage(half)", "store-cameras", 2),
+    Occurrence(NOW - timedelta(seconds=40), "Warning", "RolloutStopped", FAILED, "store-cameras"),
+]
+
+
+def text_of(shown: RenderableType, width: int) -> str:
+    written = io.StringIO()
+    Console(file=written, width=width, highlight=False).print(shown)
+    return "".join(f"{line.rstrip()}\n" for line in written.getvalue().splitlines())
+
+
+@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("name", OBJECTS)
+def test_a_plan_looks_as_it_should(name: str, width: int) -> None:
+    shown = text_of(detail(OBJECTS[name], EVENTS if name == "failed" else [], NOW, width), width)
+    golden(f"get/{name}-{width}.txt", shown)
+    assert max(map(len, shown.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_many_plans_are_a_line_each(width: int) -> None:
+    plans = [resource(*_conditions(one), name=name, **_sums(one)) for name, one in OBJECTS.items()]
+    shown = text_of(overview(plans, NOW, width, with_namespace=True), width)
+    golden(f"get/overview-{width}.txt", shown)
+    assert max(map(len, shown.splitlines())) <= width
+
+
+def _conditions(one: Resource) -> list[dict[str, Any]]:
+    return [each.wire() for each in one.status.conditions]
+
+
+def _sums(one: Resource) -> dict[str, Any]:
+    wire = one.status.wire()
+    return {key: wire[key] for key in ("stagesDeployed", "devices") if key in wire}
+
+
+def test_nothing_is_said_to_be_nothing() -> None:
+    assert text_of(overview([], NOW, 80, with_namespace=False), 80) == "no edge deployment plans\n"
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "failed", "pending", "expected"),
+    [
+        (10, 0, 0, "██████████"),
+        (0, 0, 10, "░░░░░░░░░░"),
+        (5, 0, 5, "█████░░░░░"),
+        (999, 1, 0, "█████████x"),
+        (1, 0, 999, "█░░░░░░░░░"),
+        (1, 1, 998, "█x░░░░░░░░"),
+        (0, 3, 0, "xxxxxxxxxx"),
+        (0, 0, 0, "··········"),
+        (1, 1, 1, "████xxx░░░"),
+    ],
+)
+def test_a_bar_has_its_width_and_shows_every_kind_of_device(
+    succeeded: int, failed: int, pending: int, expected: str
+) -> None:
+    shown = StageState(
+        stage_name="a",
+        status="INPROGRESS",
+        devices_succeeded=succeeded,
+        devices_failed=failed,
+        devices_pending=pending,
+    )
+    assert bar(shown, 10).plain == expected
+
+
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [
+        (timedelta(seconds=-5), "0s"),
+        (timedelta(seconds=59), "59s"),
+        (timedelta(seconds=61), "1m1s"),
+        (timedelta(hours=2), "2h"),
+        (timedelta(days=3, hours=1, minutes=4), "3d1h"),
+    ],
+)
+def test_a_length_has_its_two_largest_units(time: timedelta, words: str) -> None:
+    assert length(time) == words
+
+
+def test_what_was_said_of_an_earlier_spec_is_not_the_state() -> None:
+    stalled = [ready("False", "StageFailed", "x"), condition("Stalled", "True", "StageFailed", "x")]
+    assert state(resource(*stalled)).word == "Stalled: StageFailed"
+    assert state(resource(*stalled, observedGeneration=2)).word == "Waiting"
+
+
+def test_a_failure_of_events_is_no_lack_of_them() -> None:
+    assert "reading them is not allowed" in text_of(detail(OBJECTS["ready"], None, NOW, 80), 80)
