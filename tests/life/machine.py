@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
-from controller.domain.resource import Key
+from controller.domain.resource import Key, Resource
 from controller.domain.schedule import BACKOFF_CAP
 from controller.domain.status import EdgeDeploymentPlanStatus
 from tests.life.aws import Aws
@@ -147,8 +147,9 @@ class World(RuleBasedStateMachine):
     def settle(self) -> None:
         """No more trouble, and time enough: everything comes to rest, and every status is true.
 
-        Sweeps may only be needed for what nobody told the operator, or for what other objects did to a plan that is
-        observed, and audits only for tags: all else comes about without.
+        Sweeps may only be needed for what nobody told the operator, for what other objects did to a plan that is
+        observed, or where the plan of a former life takes the place that its heir waits for behind others; audits only
+        for tags: all else comes about without.
         """
         self.aws.calm()
         self.cluster.failing.clear()
@@ -167,7 +168,7 @@ class World(RuleBasedStateMachine):
                 self.run(moment - self.aws.loop.time())
                 continue
             self.run(A_WHILE)  # who waits for quota asks once more
-            if swept:
+            if swept or any(map(self.waits_for_what_is_there, self.cluster.plans())):
                 self.sweep(audit=self.people.tags_changed)
             self.run()
             quiet = quiet + 1 if self.picture() == before else 0
@@ -217,6 +218,11 @@ class World(RuleBasedStateMachine):
     def asks_again(self, key: Key) -> bool:
         """Whether an object waits for quota."""
         return self.there(key) and self.cluster.plan(key).status.is_true("ResourceLimitExceeded")
+
+    def waits_for_what_is_there(self, plan: Resource) -> bool:
+        """Whether an object waits for quota although its plan is in AWS."""
+        there = self.aws.plan(plan.plan_name, region_of(plan)) is not None
+        return there and plan.status.is_true("ResourceLimitExceeded") and not plan.status.has_plan
 
     def picture(self) -> dict[Key, Any]:
         """The statuses, without what moves while a plan waits for quota."""
