@@ -119,6 +119,12 @@ def test_every_field_is_in_the_docs() -> None:
     assert documented == FIELDS["agent"]
 
 
+def test_every_variable_of_the_check_is_in_the_docs() -> None:
+    given = set(re.findall(r'"(EDGE_[A-Z_]+)"', (ROOT / "edge_manager/agent/loop.py").read_text(encoding="utf-8")))
+    assert given
+    assert given == set(re.findall(r"`(EDGE_[A-Z_]+)`", DOCS))
+
+
 def test_what_is_registered_by_the_page_on_moving_is_deployed(shop: Shop) -> None:
     [program] = re.findall(r"(?s)```python\n(.*?)```", (ROOT / "docs/moving-a-fleet.md").read_text(encoding="utf-8"))
     shop.s3.put_object(Bucket="models", Key="compiled/shelf-counter.tar.gz", Body=package({"weights": b"w"}))
