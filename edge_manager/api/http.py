@@ -60,6 +60,8 @@ def application(service: Service, max_body: int) -> web.Application:
         headers = {name.lower(): ",".join(http.headers.getall(name)) for name in http.headers}
         try:
             body = await http.read()
+        except ConnectionError:  # the client is gone in the middle of its request: nobody is left to be answered
+            return web.Response(status=400)
         except web.HTTPRequestEntityTooLarge:
             service_name = EDGE if http.path != "/" else "sagemaker"
             incoming = Incoming(http.method, http.path, http.query_string, headers, b"")

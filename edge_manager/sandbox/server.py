@@ -29,7 +29,11 @@ def application(service: Service) -> web.Application:
     """AWS at `/`, the control endpoint beside it."""
 
     async def answer(http: web.Request) -> web.Response:
-        request = service.open(http.headers, await http.read(), time.time())
+        try:
+            body = await http.read()
+        except ConnectionError:  # the client is gone in the middle of its request: nobody is left to be answered
+            return web.Response(status=400)
+        request = service.open(http.headers, body, time.time())
         fault = service.obstruct(request)
         if delay := service.delay(request, fault):
             await asyncio.sleep(delay)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import socket
 import ssl
 import threading
 import time
-from http.client import HTTPSConnection
+from contextlib import closing
+from http.client import HTTPConnection, HTTPSConnection
 from typing import TYPE_CHECKING
 
 import boto3
@@ -114,6 +116,20 @@ def test_a_stop_lets_calls_under_way_end(tmp_path: Path) -> None:
         count = store.read(lambda db: db.execute(text("SELECT count(*) FROM fleets")).scalar())
         store.close()
         assert count == 1
+
+
+def test_a_device_that_vanishes_in_the_middle_of_its_request_is_no_trouble_of_ours(tmp_path: Path) -> None:
+    with served(sqlite(tmp_path)) as service:
+        service.start()
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", service.port)) as caller:
+                caller.sendall(b"POST /SendHeartbeat HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{")
+                time.sleep(0.2)
+        with closing(HTTPConnection("127.0.0.1", service.port, timeout=60)) as probe:
+            probe.request("GET", "/healthz")
+            assert probe.getresponse().status == 200
+        assert service.stop() == 0
+        assert "Error" not in service.log.read_text(encoding="utf-8")
 
 
 def test_what_is_broken_inside_is_in_the_log_and_not_in_the_answer(tmp_path: Path) -> None:
