@@ -125,11 +125,9 @@ def _parts(
 
 def _where(resource: Resource) -> str:
     arn = resource.status.edge_deployment_plan_arn
-    spec = resource.readable_spec
-    fleet = f" on fleet {spec.device_fleet_name}" if spec.device_fleet_name else ""
     if arn is None:
-        return f"plan {resource.plan_name}{fleet}: not in AWS yet, as far as is known"
-    return f"plan {resource.plan_name}{fleet} in {region_of(arn)}, account {account_of(arn)}"
+        return f"plan {resource.plan_name}: not in AWS yet, as far as is known"
+    return f"plan {resource.plan_name} in {region_of(arn)}, account {account_of(arn)}"
 
 
 def _notes(resource: Resource, now: datetime) -> Iterator[Text]:

@@ -21,7 +21,8 @@ MOST_FILES = 6
 PLACES = {
     *("domain/spec.py", "domain/changes.py", "domain/decide.py", "domain/rollout.py", "domain/forecast.py"),
     *("domain/desired.py", "domain/resource.py"),
-    *("aws/requests.py", "aws/answers.py", "commands/show.py"),
+    *("aws/requests.py", "aws/answers.py"),
+    *("commands/show.py", "commands/view.py", "commands/promotion.py"),
 }
 # Not fields alone: words of the domain, which other values carry too.
 CONCEPTS = {
