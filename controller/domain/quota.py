@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from controller.domain.failures import Failure, FailureKind
+from controller.domain.failures import QUOTA_CODES, Failure, FailureKind
 from controller.domain.resource import Key, Resource
 
 
@@ -62,14 +62,14 @@ class QuotaQueue:
 
 
 def remembered_refusal(resource: Resource) -> Failure | None:
-    """The refusal for quota that an object was under when the operator stopped, as its status says."""
+    """The refusal for quota that alone keeps an object out, as its status says."""
     condition = resource.status.condition("ResourceLimitExceeded")
-    waits = resource.wants_a_plan and not resource.status.has_plan
+    last = resource.status.retry.last_error if resource.status.retry is not None else None
+    waits = resource.wants_a_plan and not resource.status.has_plan and (last is None or last.code in QUOTA_CODES)
     if condition is None or condition.status != "True" or not waits:
         return None
-    retry = resource.status.retry
-    message = retry.last_error.message if retry is not None else condition.message.partition(": ")[2]
-    request_id = retry.last_error.request_id if retry is not None else None
+    message = last.message if last is not None else condition.message.partition(": ")[2]
+    request_id = last.request_id if last is not None else None
     return Failure(
         FailureKind.QUOTA, "CreateEdgeDeploymentPlan", "ResourceLimitExceeded", message, request_id, harmless=True
     )

@@ -25,9 +25,11 @@ class Quotas:
         return self._queues.get(scope, QuotaQueue())
 
     def resume(self, scope: Scope, resource: Resource) -> None:
-        """Put a plan back that waited for quota when the operator stopped, as its status says."""
+        """Put a plan back that waited for quota when the operator stopped; let one go that another operator served."""
         refusal = remembered_refusal(resource)
-        if refusal is not None and resource.key not in self.queue(scope):
+        if refusal is None:
+            self.leave(resource.key)
+        elif resource.key not in self.queue(scope):
             self._queues[scope] = queue = self.queue(scope).joined(Ticket.of(resource), refusal)
             self._tell(queue.behind(resource.key))  # a watch lists in no order: who looked already has miscounted
 

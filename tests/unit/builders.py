@@ -138,11 +138,9 @@ def condition(
     )
 
 
-def retry(attempts: int, at: datetime) -> Retry:
+def retry(attempts: int, at: datetime, code: str = "InternalFailure") -> Retry:
     """A retry that is due then."""
-    return Retry(
-        attempts=attempts, next_attempt_time=at, last_error=LastError(code="InternalFailure", message="it broke")
-    )
+    return Retry(attempts=attempts, next_attempt_time=at, last_error=LastError(code=code, message="it broke"))
 
 
 def settling(until: datetime = NOON + MINUTE, **more: Any) -> Settling:

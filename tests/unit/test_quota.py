@@ -166,7 +166,8 @@ def test_place_in_the_queue_survives_a_restart() -> None:
     quotas = Quotas(lambda _key, _wake: None)
     condition_ = condition("ResourceLimitExceeded", message="waiting for quota behind 1 plan: The limit is 3")
     for age in (1, 2, 3):
-        before = status(arn=None, conditions=(condition_,), retry=retry(4, NOON) if age == 3 else None)
+        refused = retry(4, NOON, "ResourceLimitExceeded") if age == 3 else None
+        before = status(arn=None, conditions=(condition_,), retry=refused)
         quotas.resume(SCOPE, plan(name=f"plan-{age}", uid=f"uid-{age}", age=age * MINUTE, status=before))
     assert [each.uid for each in quotas.queue(SCOPE).waiting] == ["uid-3", "uid-2", "uid-1"]
     refusal = quotas.queue(SCOPE).refusal
@@ -183,7 +184,22 @@ def test_only_who_waited_for_quota_comes_back_into_the_queue() -> None:
     quotas.resume(SCOPE, plan(suspend=True, status=waited))
     quotas.resume(SCOPE, plan(policy={"management": "Observe"}, status=waited))
     quotas.resume(SCOPE, plan(invalid="deviceFleetName: Required value", status=waited))
+    failing = status(arn=None, conditions=(condition("ResourceLimitExceeded"),), retry=retry(1, NOON))
+    quotas.resume(SCOPE, plan(status=failing))  # something else keeps it out now, though quota was the last word on it
     assert quotas.queue(SCOPE).waiting == ()
+
+
+def test_plan_that_another_operator_let_in_leaves_the_queue_and_those_behind_move_up() -> None:
+    woken: list[Key] = []
+    quotas = Quotas(lambda key, _wake: woken.append(key))
+    waited = status(arn=None, conditions=(condition("ResourceLimitExceeded", message="first: The limit is 3"),))
+    first, second = plan(uid="uid-1", age=MINUTE, status=waited), plan(name="second", uid="uid-2", status=waited)
+    quotas.resume(SCOPE, first)
+    quotas.resume(SCOPE, second)
+    woken.clear()
+    quotas.resume(SCOPE, plan(uid="uid-1", age=MINUTE, status=status()))
+    assert [each.uid for each in quotas.queue(SCOPE).waiting] == ["uid-2"]
+    assert woken == [second.key]
 
 
 def test_at_most_twenty_are_told_of_their_new_place() -> None:
