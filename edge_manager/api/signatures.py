@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote
 
+from edge_manager.domain.scope import REGION
 from edge_manager.errors import ApiError
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ TIME = "%Y%m%dT%H%M%SZ"
 SKEW = 300.0  # seconds, AWS's own
 LONGEST = 7 * 24 * 3600  # seconds that a presigned request may hold
 PART = re.compile(r"\s*(Credential|SignedHeaders|Signature)=([^,\s]+)\s*")
+BYTES = "surrogateescape"  # what aiohttp reads bytes with that are not UTF-8
+WORD = re.compile(r"[!-~]+")  # whatever else is in a part of a signature, nobody signed so
+SECONDS = re.compile(r"[0-9]{1,6}")
 MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
     "and signing method. Consult the service documentation for details."
@@ -94,7 +98,7 @@ def verify(request: Incoming, signature: Signature, secret: str, service: str, n
         named = ", ".join(sorted(unsigned | ({"host"} - set(signature.signed))))
         raise _mismatch(f"The headers {named} must be signed.")
     scope = f"{signature.date}/{signature.region}/{signature.service}/aws4_request"
-    hashed = hashlib.sha256(_canonical(request, signature).encode()).hexdigest()
+    hashed = hashlib.sha256(_canonical(request, signature).encode(errors=BYTES)).hexdigest()
     text = f"{ALGORITHM}\n{signature.time}\n{scope}\n{hashed}"
     key = _sign(f"AWS4{secret}".encode(), signature.date)
     for part in (signature.region, signature.service, "aws4_request"):
@@ -108,7 +112,7 @@ def _presigned(arguments: Mapping[str, str]) -> Signature:
     if arguments.get("X-Amz-Algorithm") != ALGORITHM:
         raise _incomplete(f"X-Amz-Algorithm must be '{ALGORITHM}'.")
     expires = arguments.get("X-Amz-Expires", "")
-    if not expires.isdecimal() or int(expires) > LONGEST:
+    if SECONDS.fullmatch(expires) is None or int(expires) > LONGEST:
         raise _incomplete(f"X-Amz-Expires must be a number of seconds, at most {LONGEST}.")
     return _signature(
         arguments.get("X-Amz-Credential"),
@@ -126,17 +130,23 @@ def _signature(
     for name, part in (("Credential", credential), ("Signature", value), ("SignedHeaders", signed)):
         if not part:
             raise _incomplete(f"Authorization header requires '{name}' parameter.")
+        if WORD.fullmatch(part) is None:
+            raise _incomplete(f"'{name}' has characters in it that it cannot have.")
     if not time:
         raise _incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
     words = (credential or "").split("/")
     if len(words) != 5 or words[4] != "aws4_request":  # noqa: PLR2004  key, date, region, service, aws4_request
         raise _incomplete("Credential must have the form <key>/<date>/<region>/<service>/aws4_request.")
     key, date, region, service, _ = words
+    if REGION.fullmatch(region) is None:
+        raise _incomplete("The region in Credential is none: lower-case letters, digits and hyphens, at most 32.")
     headers = tuple((signed or "").lower().split(";"))
     return Signature(key, date, region, service, headers, value or "", time, token, expires)
 
 
 def _check_time(signature: Signature, now: float) -> None:
+    if WORD.fullmatch(signature.time) is None:
+        raise _incomplete("Date must be in ISO-8601 'basic format'.")
     try:
         moment = datetime.strptime(signature.time, TIME).replace(tzinfo=UTC).timestamp()
     except ValueError:
@@ -154,18 +164,22 @@ def _check_time(signature: Signature, now: float) -> None:
 
 def _canonical(request: Incoming, signature: Signature) -> str:
     arguments = [(name, value) for name, value in request.arguments if name != "X-Amz-Signature"]
-    encoded = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in arguments)
+    encoded = sorted((_quoted(name, "-_.~"), _quoted(value, "-_.~")) for name, value in arguments)
     headers = [f"{name}:{' '.join(request.headers.get(name, '').split())}\n" for name in signature.signed]
     return "\n".join(
         [
             request.method,
-            quote(request.path, safe="/-_.~"),
+            _quoted(request.path, "/-_.~"),
             "&".join(f"{name}={value}" for name, value in encoded),
             "".join(headers),
             ";".join(signature.signed),
             hashlib.sha256(request.body).hexdigest(),
         ]
     )
+
+
+def _quoted(text: str, safe: str) -> str:
+    return quote(text, safe=safe, errors=BYTES)
 
 
 def _sign(key: bytes, text: str) -> bytes:

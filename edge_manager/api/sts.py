@@ -20,6 +20,7 @@ NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/(.+)")
 CHECK = parser(botocore.session.get_session().get_service_model("sts").operation_model("AssumeRole").input_shape)
 SCALARS = ("RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId", "Policy")
+DURATION = re.compile(r"[0-9]{1,9}")
 HOUR = 3600
 
 # The query protocol's names of errors that AWS JSON calls otherwise, with the status that STS gives them.
@@ -91,7 +92,7 @@ def error(failure: ApiError, request_id: str) -> tuple[int, bytes]:
 
 def _wanted(form: Mapping[str, str], now: float) -> Wanted:
     wanted: dict[str, str | int] = {name: form[name] for name in SCALARS if name in form}
-    if form.get("DurationSeconds", "").isdecimal():
+    if DURATION.fullmatch(form.get("DurationSeconds", "")):
         wanted["DurationSeconds"] = int(form["DurationSeconds"])
     violations: list[str] = []
     CHECK(wanted, "", violations)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
 
-from edge_manager.errors import MODELLED, ApiError, constraints
+from edge_manager.domain.texts import LONGEST_QUOTE, is_fit, shortened
+from edge_manager.errors import MODELLED, ApiError, constraints, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,6 +22,15 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
 TARGET_PREFIX = "SageMaker."
+
+# What the model leaves open, and no client or database goes beyond; a day short of datetime's own bounds for time zones.
+RANGES: dict[str, tuple[float, float]] = {
+    "integer": (-(2**31), 2**31 - 1),
+    "long": (-(2**63), 2**63 - 1),
+    "float": (-1e38, 1e38),
+    "double": (-1e308, 1e308),
+    "timestamp": (datetime(1, 1, 2, tzinfo=UTC).timestamp(), datetime(9999, 12, 30, tzinfo=UTC).timestamp()),
+}
 
 # Java's classes in Python's: \w is letters, digits and the underscore, which these patterns all list anyway.
 JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{N}": "", r"\p{Z}": " \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"}
@@ -76,6 +87,8 @@ def _string(shape: Any) -> Parse:
     def parse(value: Any, path: str, violations: list[str]) -> str:
         if not isinstance(value, str):
             raise _unexpected(value, "String")
+        if not is_fit(value):
+            raise invalid(f"Value at '{path}' has U+0000 or half of a surrogate pair in it.")
         if options is not None and value not in options:
             violations.append(_violation(value, path, f"satisfy enum value set: [{', '.join(options)}]"))
         check_size(len(value), value, path, violations)
@@ -104,6 +117,9 @@ def _scalar(shape: Any) -> Parse:
         if not isinstance(value, wanted) or (isinstance(value, bool) and kind != "boolean"):
             raise _unexpected(value, kind.capitalize())
         if kind != "boolean":
+            low, high = RANGES[kind]
+            if not low <= number <= high:  # neither is what is no number
+                raise invalid(f"Value at '{path}' is out of the range of a {kind}.")
             check_value(number, value, path, violations)
         return value
 
@@ -133,7 +149,7 @@ def pattern_of(shape: Any) -> re.Pattern[str] | None:
 
 
 def _violation(value: Any, path: str, constraint: str) -> str:
-    shown = value if isinstance(value, str) else json.dumps(value)
+    shown = shortened(value if isinstance(value, str) else json.dumps(value), LONGEST_QUOTE)
     return f"Value '{shown}' at '{path}' failed to satisfy constraint: Member must {constraint}"
 
 
@@ -200,9 +216,14 @@ class Wire:
 def loads(body: bytes) -> Any:
     """The JSON of a request body; none at all is an empty structure."""
     try:
-        return json.loads(body) if body else {}
-    except ValueError:
+        return json.loads(body, parse_constant=_no_constant) if body else {}
+    except (ValueError, RecursionError):
         raise ApiError("SerializationException", "Unable to parse the request body as JSON.") from None
+
+
+def _no_constant(word: str) -> None:
+    """Refuse what Python takes for JSON and nobody else does: NaN and Infinity."""
+    raise ValueError(word)
 
 
 def render_error(error: ApiError) -> bytes:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from edge_manager.domain.texts import is_fit
 from edge_manager.errors import invalid
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 PAGE = 50
+LARGEST = 2**63  # of a number that the store can compare
 
 
 def page(
@@ -48,8 +51,17 @@ def decode(token: str) -> list[Any]:
     """What a token says; one that nobody gave out is refused."""
     try:
         key = json.loads(base64.urlsafe_b64decode(token))
-    except (ValueError, binascii.Error):
+    except (ValueError, binascii.Error, RecursionError):
         raise invalid("Invalid NextToken.") from None
-    if not isinstance(key, list):
+    if not isinstance(key, list) or not all(map(_is_position, key)):
         raise invalid("Invalid NextToken.")
     return key
+
+
+def _is_position(value: Any) -> bool:
+    """Whether a token that was given out could say so."""
+    if isinstance(value, str):
+        return is_fit(value)
+    if isinstance(value, int):
+        return -LARGEST <= value < LARGEST
+    return isinstance(value, float) and math.isfinite(value)

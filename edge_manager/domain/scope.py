@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
+ACCOUNT = re.compile(r"[0-9]{12}")
+REGION = re.compile(r"[a-z0-9-]{1,32}")
 PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 
 
