@@ -7,9 +7,10 @@ from typing import Any
 from edge_manager.api.calls import Result, device_reads
 from edge_manager.api.stored import Call, Pending
 from edge_manager.domain.deployments import answer_of
-from edge_manager.errors import ApiError
+from edge_manager.errors import ApiError, invalid
 from edge_manager.store.devices import Beat, Device, Fetch, find, offered
 
+MOST_MODELS = 64  # that a device may say it runs
 CACHE_SECONDS = "300"  # that a device may believe in its registration
 
 
@@ -38,6 +39,8 @@ def get_deployments(call: Call, wanted: dict[str, Any]) -> Result | Pending:
 def send_heartbeat(call: Call, wanted: dict[str, Any]) -> Pending:
     """Take down that a device lives, what it runs, and how its deployment went."""
     names = ("ModelName", "ModelVersion", "LatestSampleTime", "LatestInference")
+    if len(wanted.get("Models", ())) > MOST_MODELS:
+        raise invalid(f"A heartbeat names at most {MOST_MODELS} models.")
     models = [{name: model[name] for name in names if name in model} for model in wanted.get("Models", ())]
     complete = [model for model in models if "ModelName" in model and "ModelVersion" in model]
     answer = answer_of(wanted.get("DeploymentResult"))

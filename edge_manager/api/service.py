@@ -18,6 +18,7 @@ from edge_manager.api.dispatch import TOKENS, Reply, answered, asked, codec, par
 from edge_manager.api.stored import Call, Pending
 from edge_manager.api.watch import Watch
 from edge_manager.domain.access import SUBJECTS
+from edge_manager.domain.texts import LONGEST_QUOTE, shortened
 from edge_manager.errors import ApiError
 from edge_manager.store import devices
 from edge_manager.store.caches import Caches
@@ -25,7 +26,7 @@ from edge_manager.store.devices import Fetch
 from edge_manager.store.groups import Group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy import Connection
 
@@ -194,19 +195,34 @@ def _reply(request: Request, result: Result) -> Reply:
 
 
 def _audit(request: Request, reply: Reply, now: float) -> None:
-    """One line, without secrets: who wanted what of which resource, and what became of it."""
+    """One line, without secrets: who wanted what of which resource, and what became of it.
+
+    Of a call whose signature was not verified it says no more than that there was one: anybody can send it.
+    """
+    if request.caller is None:
+        line: dict[str, Any] = {"time": round(now, 3), "requestId": request.id}
+        line |= {"operation": request.operation, "code": reply.code}
+        AUDIT.info(json.dumps(line))
+        return
     wanted = request.wanted if isinstance(request.wanted, dict) else {}
     subjects = (*SUBJECTS, "StageName", "DeviceName", "ResourceArn", "RoleArn")
-    line: dict[str, Any] = {
+    principal, scope = request.caller.principal, request.caller.scope
+    line = {
         "time": round(now, 3),
         "requestId": request.id,
         "operation": request.operation,
         "code": reply.code,
-        "subject": {name: wanted[name] for name in subjects if isinstance(wanted.get(name), str)},
+        "subject": _quoted(wanted, subjects),
+        "account": scope.account,
+        "region": scope.region,
+        "key": principal.access_key,
+        "arn": principal.arn,
     }
-    if request.caller is not None:
-        principal, scope = request.caller.principal, request.caller.scope
-        line |= {"account": scope.account, "region": scope.region, "key": principal.access_key, "arn": principal.arn}
     if isinstance(result := wanted.get("DeploymentResult"), dict):
-        line["result"] = {name: result.get(name) for name in ("DeploymentName", "DeploymentStatus")}
+        line["result"] = _quoted(result, ("DeploymentName", "DeploymentStatus"))
     AUDIT.info(json.dumps(line))
+
+
+def _quoted(values: dict[str, Any], names: Iterable[str]) -> dict[str, str]:
+    """The texts of these names, as long as a line of the log may be."""
+    return {name: shortened(values[name], LONGEST_QUOTE) for name in names if isinstance(values.get(name), str)}

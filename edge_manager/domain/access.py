@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from edge_manager.domain.texts import LONGEST_QUOTE, shortened
 from edge_manager.errors import access_denied
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class Principal:
     def check(self, operation: str, scope: Scope, wanted: Mapping[str, Any]) -> None:
         """Refuse what is not allowed."""
         if not self.may(operation, scope, wanted):
-            raise access_denied(self.arn, f"sagemaker:{operation}", resource_of(operation, scope, wanted))
+            resource = shortened(resource_of(operation, scope, wanted), LONGEST_QUOTE)
+            raise access_denied(self.arn, f"sagemaker:{operation}", resource)
 
 
 def resource_of(operation: str, scope: Scope, wanted: Mapping[str, Any]) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from edge_manager.domain.texts import LONGEST_REASON, shortened
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -94,7 +96,7 @@ def answer_of(result: Mapping[str, Any] | None) -> Answer | None:
     if State.FAIL in said:
         return Answer(int(name[1]), State.FAIL, _reason(result, models))
     if said and all(each == State.SUCCESS for each in said):
-        return Answer(int(name[1]), State.SUCCESS, result.get("DeploymentStatusMessage"))
+        return Answer(int(name[1]), State.SUCCESS, _joined([result.get("DeploymentStatusMessage")]))
     return None
 
 
@@ -102,7 +104,12 @@ def _reason(result: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> s
     reasons = [result.get("DeploymentStatusMessage")]
     for model in models:
         reasons += [model.get("StatusReason"), model.get("RollbackFailureReason")]
-    return "; ".join(dict.fromkeys(reason for reason in reasons if reason)) or None
+    return _joined(reasons)
+
+
+def _joined(reasons: Sequence[str | None]) -> str | None:
+    """What a device gave as reasons, each once; no device says more than everybody else has to read."""
+    return shortened("; ".join(dict.fromkeys(reason for reason in reasons if reason)), LONGEST_REASON) or None
 
 
 def definitions(models: Sequence[Model], running: Sequence[Model]) -> list[dict[str, Any]]:

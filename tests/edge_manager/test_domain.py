@@ -190,3 +190,16 @@ def test_a_refusal_names_who_what_and_where() -> None:
     assert refusal.value.code == "AccessDeniedException"
     assert "sagemaker:GetDeployments on resource: " in refusal.value.message
     assert "arn:aws:sagemaker:eu-west-1:111111111111:device-fleet/shops/device/till-2" in refusal.value.message
+
+
+@pytest.mark.parametrize("state", ["SUCCESS", "FAIL"])
+def test_what_a_device_says_is_kept_up_to_a_length_that_others_can_read(state: str) -> None:
+    models = [{"Status": state, "StatusReason": f"{number}" * 600} for number in range(3)]
+    result = {"DeploymentName": "p-s-1", "DeploymentStatusMessage": "x" * 4_000_000, "DeploymentModels": models}
+    for said in (result | {"DeploymentStatus": state}, result):
+        answer = answer_of(said)
+        assert answer is not None
+        assert (answer.state, answer.message) == (state, "x" * 1023 + "…")
+    short = answer_of({"DeploymentName": "p-s-1", "DeploymentStatus": state, "DeploymentStatusMessage": "x" * 1024})
+    assert short is not None
+    assert short.message == "x" * 1024
