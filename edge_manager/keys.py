@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge_manager.commands import SECRET
 from edge_manager.domain.access import Principal, Role
+from edge_manager.domain.scope import ACCOUNT, REGION
 from edge_manager.errors import ConfigurationError
 from edge_manager.store import keys
 from edge_manager.store.engine import Store
@@ -19,6 +21,7 @@ from edge_manager.store.engine import Store
 if TYPE_CHECKING:
     import argparse
 
+NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # of fleets and devices, as botocore's model has it
 NO_SECRET = f"No encryption key: set {SECRET} or --secret-key-file; `edge-manager keys secret` makes one."
 
 
@@ -59,15 +62,27 @@ def create_key(parsed: argparse.Namespace) -> int:
 
 def _wanted(parsed: argparse.Namespace) -> list[Principal]:
     role, region, devices = Role(parsed.role), parsed.region, _devices(parsed)
-    if (role is Role.DEVICE) != bool(parsed.fleet and devices):
+    is_complete = bool(parsed.fleet and devices) if role is Role.DEVICE else not (parsed.fleet or devices)
+    if not is_complete:
         raise ConfigurationError("--fleet and --device go with --role device, and with no other.")
     if role is Role.DEVICE and region is None:
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         if region is None:
             raise ConfigurationError("A device's key needs its region: --region or AWS_REGION.")
+    _check_words("account", ACCOUNT, [parsed.account, *parsed.assume], "12 digits")
+    _check_words("region", REGION, [] if region is None else [region], "lower-case letters, digits and hyphens")
+    names = [*devices, *([parsed.fleet] if parsed.fleet else [])]
+    _check_words("name", NAME, names, "letters, digits and hyphens, at most 63, no hyphen at an end")
     named: list[str | None] = [*devices] or [None]
     common = ("", parsed.account, "", role, region, parsed.fleet)
     return [Principal(*common, device, tuple(parsed.assume)) for device in named]
+
+
+def _check_words(what: str, pattern: re.Pattern[str], words: list[str], form: str) -> None:
+    """Refuse a word that the API would know nobody by."""
+    for word in words:
+        if pattern.fullmatch(word) is None:
+            raise ConfigurationError(f"{word!a} is no {what}: {form}.")
 
 
 def _devices(parsed: argparse.Namespace) -> list[str]:

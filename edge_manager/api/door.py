@@ -37,7 +37,7 @@ class Caller:
 
 
 class Limits:
-    """Calls a second of one key; a process counts for itself."""
+    """Calls a second of one key and its sessions together; a process counts for itself."""
 
     def __init__(self, rate: float | None, burst: int | None) -> None:
         self._rate, self._burst = rate, burst
@@ -64,7 +64,7 @@ class Door:
         signature = signatures.read(request)
         key = self._key(db, signature.access_key, signature.token, now)
         signatures.verify(request, signature, key.secret, service, now)
-        self._limits.check(signature.access_key, now)
+        self._limits.check(key.principal.access_key, now)  # of a session: the key that made it
         return Caller(key.principal, Scope(key.principal.account, signature.region))
 
     def assume(self, principal: Principal, wanted: Wanted) -> Credentials:

@@ -145,7 +145,11 @@ async def _secured(options: Options) -> AsyncIterator[ssl.SSLContext | None]:
     if options.tls_cert is None:
         yield None
         return
-    certificate = Certificate(options.tls_cert, options.tls_key)
+    try:
+        certificate = Certificate(options.tls_cert, options.tls_key)
+    except OSError as error:  # ssl's errors are some
+        files = f"the certificate {options.tls_cert} and its key {options.tls_key}"
+        raise ConfigurationError(f"{files} cannot be used: {error.strerror or error}") from None
     renewal = asyncio.create_task(certificate.renew())
     try:
         yield certificate.context

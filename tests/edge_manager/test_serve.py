@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from http.client import HTTPConnection, HTTPSConnection
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import text
 
+from edge_manager.__main__ import main
 from edge_manager.domain.access import Principal, Role
 from edge_manager.store.engine import Store
 from edge_manager.store.keys import Key, Seal
@@ -177,6 +179,13 @@ def test_without_an_encryption_key_it_does_not_start(tmp_path: Path, secret: str
         ),
         (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1, port 4578"),
         (["--secret-key-file", "/none"], "/none: No such file or directory"),
+        (["--tls-key", "/none"], "--tls-cert and --tls-key go together"),
+        (["--tls-cert", "/none"], "--tls-cert and --tls-key go together"),
+        (
+            ["--port", "0", "--tls-cert", "/none", "--tls-key", "/none"],
+            "the certificate /none and its key /none cannot be used: No such file or directory",
+        ),
+        (["--port", "0", "--tls-cert", __file__, "--tls-key", __file__], "the certificate"),
     ],
 )
 def test_what_it_cannot_start_with_is_one_line(tmp_path: Path, arguments: list[str], says: str) -> None:
@@ -187,6 +196,48 @@ def test_what_it_cannot_start_with_is_one_line(tmp_path: Path, arguments: list[s
     assert line.startswith(f"error: {says}")
     assert "Traceback" not in refused.stderr
     assert "hidden" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["serve", "--port", "70000"], "--port 70000 is no port"),
+        (["serve", "--port", "-1"], "--port -1 is no port"),
+        (["serve", "--metrics-port", "70000"], "--metrics-port 70000 is no port"),
+        (["serve", "--metrics-port", "4578"], "--metrics-port 4578 is the API's --port"),
+        *((["serve", f"--rate={rate}"], f"--rate {rate}") for rate in ("-5.0", "nan", "inf")),
+        *((["serve", f"--connected-within={seconds}"], "--connected-within") for seconds in ("0", "nan", "inf")),
+        (["serve", "--burst", "0"], "--burst 0 is too small"),
+        (["serve", "--max-body", "0"], "--max-body 0 is too small"),
+        (["serve", "--quota", "-1"], "--quota -1 is too small"),
+        (["keys", "create", "--role", "admin", "--account", "12"], "'12' is no account: 12 digits"),
+        (["keys", "create", "--role", "operator", "--assume", "me"], "'me' is no account: 12 digits"),
+        (["keys", "create", "--role", "admin", "--region", "Mars!"], "'Mars!' is no region"),
+        (["keys", "create", "--role", "admin", "--fleet", "f"], "--fleet and --device go with --role device"),
+        (["keys", "create", "--role", "admin", "--device", "d"], "--fleet and --device go with --role device"),
+        *(
+            ([*["keys", "create", "--role", "device", "--region", "r", "--fleet"], *names], "is no name")
+            for names in (["a b", "--device", "d"], ["f", "--device", "-"], ["f", "--device", "d" * 64])
+        ),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_before_anything_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arguments: list[str],
+    says: str,
+) -> None:
+    monkeypatch.setenv("EDGE_MANAGER_SECRET_KEY", Seal.new_key())
+    command, *rest = arguments
+    store = ["--store", sqlite(tmp_path)]
+    assert main([command, *store, *rest] if command == "serve" else [command, rest[0], *store, *rest[1:]]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    [line] = printed.err.splitlines()
+    assert line.startswith("error: ")
+    assert says in line
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_store_belongs_to_one_encryption_key_and_to_its_owner(tmp_path: Path) -> None:
@@ -213,4 +264,28 @@ def test_a_key_that_is_slower_than_its_rate_is_served_and_a_faster_one_is_slowed
             client.list_device_fleets()
         assert refusal.value.response["Error"]["Code"] == "ThrottlingException"
         service.client("sagemaker", service.key()).list_device_fleets()
+        assert service.stop() == 0
+
+
+def test_sessions_count_for_the_key_that_made_them(tmp_path: Path) -> None:
+    with served(sqlite(tmp_path)) as service:
+        service.arguments = ("--rate", "0.001", "--burst", "3")
+        service.start()
+        key = service.key()
+        sts = service.client("sts", key)
+        role = {"RoleArn": "arn:aws:iam::111111111111:role/edge", "RoleSessionName": "session"}
+        sessions = [sts.assume_role(**role)["Credentials"] for _ in range(2)]
+        clients = [
+            service.client(
+                "sagemaker",
+                Key(replace(key.principal, access_key=found["AccessKeyId"]), found["SecretAccessKey"]),
+                token=found["SessionToken"],
+            )
+            for found in sessions
+        ]
+        clients[0].list_device_fleets()
+        for client in (*clients, service.client("sagemaker", key)):
+            with pytest.raises(ClientError) as refusal:
+                client.list_device_fleets()
+            assert refusal.value.response["Error"]["Code"] == "ThrottlingException"
         assert service.stop() == 0
