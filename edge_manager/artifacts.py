@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 import threading
 import time
+import zlib
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,9 +22,10 @@ from urllib.parse import urlsplit
 import boto3
 from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from edge_manager.domain.jobs import package_url
+from edge_manager.domain.texts import LONGEST_REASON, shortened
 from edge_manager.store import jobs
 from edge_manager.store.tables import COMPILATION_JOBS, PACKAGING_JOBS
 
@@ -41,6 +43,7 @@ IDLE = 5.0  # seconds between looks for jobs that other replicas took in
 SERVER_ERROR = 500
 BUSY = frozenset({"SlowDown", "RequestTimeout"})
 CHUNK = 1 << 20
+GZIP = b"\x1f\x8b\x08"  # the first bytes of all gzip there is
 LOG = logging.getLogger(__name__)
 
 
@@ -142,12 +145,15 @@ class Worker:
         try:
             ending = {"status": "COMPLETED", **do(job)}
         except MissingError as error:
-            ending = {"status": "FAILED", "message": str(error)}
+            ending = {"status": "FAILED", "message": shortened(str(error), LONGEST_REASON)}
         except (BotoCoreError, ClientError, OSError) as error:
             LOG.warning("Job %s waits for S3: %s", job.arn, error)
             again = self._clock() + RETRY
             self._store.write(lambda db: jobs.postpone(db, table, job.id, again))
             return
+        except Exception as error:  # nobody foresaw it: another try would end the same way, and others wait behind it
+            LOG.exception("Job %s failed", job.arn)
+            ending = {"status": "FAILED", "message": f"The job failed inside: {type(error).__name__}."}
         now = round(self._clock(), 3)
         if table is COMPILATION_JOBS:
             ending["ended"] = now
@@ -163,15 +169,33 @@ class Worker:
 
 
 def is_package(path: Path) -> bool:
-    """Whether a file is a gzipped tar, whole, that unpacks nowhere but below its folder."""
+    """Whether a file is a gzipped tar that unpacks nowhere but below its folder; a damaged one is refused."""
+    if not _is_gzip(path):
+        return False
     try:
         with tarfile.open(path, "r:gz") as archive:
             for member in archive:
                 name = PurePosixPath(member.name)
                 if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
                     raise MissingError(f"The package would write outside of its folder: {member.name}")
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, OSError):
+                if member.size < 0:  # tarfile would read the same member for ever
+                    raise MissingError(f"The package is damaged: {member.name} has a size below 0")
+    except tarfile.TarError:
         return False
+    return True
+
+
+def _is_gzip(path: Path) -> bool:
+    """Whether a file is gzip. It is read to its end, where its checksum is: tarfile stops before, and skips files."""
+    with path.open("rb") as raw:
+        if raw.read(len(GZIP)) != GZIP:
+            return False
+    try:
+        with gzip.open(path) as unzipped:
+            while unzipped.read(CHUNK):
+                pass
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise MissingError(f"The model is gzip, but damaged or cut short: {error}") from None
     return True
 
 
@@ -201,6 +225,8 @@ def _call(url: str, call: Callable[[], Any]) -> None:
     """A call of S3. What S3 says no to is missing, what S3 cannot do just now is tried later."""
     try:
         call()
+    except ParamValidationError as error:  # no S3 knows such a bucket or key
+        raise MissingError(f"{url}: {error}") from None
     except (ClientError, S3UploadFailedError) as error:
         refusal = error if isinstance(error, ClientError) else error.__context__
         if not isinstance(refusal, ClientError):

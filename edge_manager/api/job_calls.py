@@ -45,6 +45,8 @@ def create_edge_packaging_job(call: Call, wanted: dict[str, Any]) -> None:
     """Package what a compilation job ended with."""
     source = call.compiled(wanted["CompilationJobName"])
     tags, name = call.rules.tags_of(wanted.pop("Tags", None)), wanted["EdgePackagingJobName"]
+    output = wanted["OutputConfig"]["S3OutputLocation"]
+    jobs.check_package_url(output, name, wanted["ModelName"], wanted["ModelVersion"])
     model = {"model": wanted["ModelName"], "version": wanted["ModelVersion"]}
     call.packaging_jobs.create(name, {**wanted, "InputS3Uri": source}, tags, call.now, **model)
 

@@ -9,6 +9,7 @@ from edge_manager.errors import invalid
 if TYPE_CHECKING:
     from edge_manager.domain import views
 
+LONGEST_URL = 1024  # of a package, as of any S3 URL in the API
 UNDER_WAY = "INPROGRESS"
 ENDED = frozenset({"COMPLETED", "FAILED", "STOPPED"})
 
@@ -26,6 +27,12 @@ class Packaged(NamedTuple):
 def package_url(output: str, job: str, model: str, version: str) -> str:
     """Where a packaging job writes: below its own name, so that no two jobs write to one place."""
     return f"{output.rstrip('/')}/{job}/{model}-{version}.tar.gz"
+
+
+def check_package_url(output: str, job: str, model: str, version: str) -> None:
+    """Refuse a packaging job whose package could not be named."""
+    if (length := len(package_url(output, job, model, version))) > LONGEST_URL:
+        raise invalid(f"The URL of the package would have {length} characters, {LONGEST_URL} are the most.")
 
 
 def source_of(compiled: views.CompilationJob) -> str:

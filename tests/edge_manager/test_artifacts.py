@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import random
 import tarfile
 import time
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from edge_manager.artifacts import Artifacts, Location, MissingError, Worker, is_package, pack
+from edge_manager.domain.jobs import check_package_url
 from edge_manager.domain.scope import Scope
+from edge_manager.errors import ApiError
 from edge_manager.store import jobs
 from edge_manager.store.engine import Store
 from edge_manager.store.jobs import CompilationJobs, PackagingJobs
@@ -59,17 +63,86 @@ def test_anything_else_is_packed_the_same_way_every_time(s3: Any) -> None:
         assert packed.getnames() == ["model.onnx"]
 
 
-def test_half_a_package_is_no_package(tmp_path: Path) -> None:
+def test_only_a_gzipped_tar_is_a_package(tmp_path: Path) -> None:
     whole = archive("weights.bin", bytes(range(256)) * 4000)
     for name, body, expected in (
         ("whole", whole, True),
-        ("half", whole[: len(whole) // 2], False),
         ("zipped", gzip.compress(b"weights"), False),
         ("empty", b"", False),
     ):
         path = tmp_path / name
         path.write_bytes(body)
         assert is_package(path) == expected, name
+
+
+def damaged() -> Iterator[bytes]:
+    """Packages of which some bytes are others or missing, where tarfile looks and where it does not."""
+    whole = archive("weights.bin", b"".join(b"%d," % number for number in range(100_000)))
+    dice = random.Random(3)  # noqa: S311  damage, not secrets
+    for _ in range(12):
+        at = dice.randrange(len(whole) // 8, len(whole) - 100)
+        yield whole[:at] + bytes(byte ^ dice.randrange(1, 255) for byte in whole[at : at + 20]) + whole[at + 20 :]
+        yield whole[:at]
+    yield whole[:-8] + b"\0\0\0\0" + whole[-4:]
+    yield whole[:-1]
+
+
+def test_a_damaged_package_fails_its_job_and_is_not_packed_as_if_it_were_a_model(
+    tmp_path: Path, store: Store, s3: Any
+) -> None:
+    for body in damaged():
+        (tmp_path / "package").write_bytes(body)
+        with pytest.raises(MissingError, match="damaged or cut short"):
+            is_package(tmp_path / "package")
+    s3.put_object(Bucket="models", Key="in/damaged", Body=body)
+    package_job(store, "damaged", "s3://models/in/damaged")
+    assert Worker(store, Artifacts(s3), Clock()).work()
+    found, message = packaging_status(store, "damaged")
+    assert (found, "damaged or cut short" in str(message)) == ("FAILED", True)
+
+
+@pytest.mark.parametrize("trouble", [zlib.error("x"), ValueError("\0\udcff"), RecursionError()])
+def test_what_nobody_foresaw_ends_the_job_and_not_the_worker(store: Store, s3: Any, trouble: Exception) -> None:
+    class Odd(Artifacts):
+        def package(self, source: str, target: str) -> str:
+            raise trouble from MissingError(f"{source} to {target}")
+
+    package_job(store, "odd", "s3://models/in/odd")
+    assert Worker(store, Odd(s3), Clock()).work()
+    assert packaging_status(store, "odd") == ("FAILED", f"The job failed inside: {type(trouble).__name__}.")
+
+
+def test_what_s3_could_never_have_fails_its_job(store: Store, s3: Any) -> None:
+    package_job(store, "nowhere", "s3://no such bucket/in")
+    assert Worker(store, Artifacts(s3), Clock()).work()
+    assert packaging_status(store, "nowhere")[0] == "FAILED"
+
+
+def test_a_name_in_a_package_that_is_no_text_fails_its_job_with_a_reason_that_can_be_kept(
+    store: Store, s3: Any
+) -> None:
+    s3.put_object(Bucket="models", Key="in/odd-name", Body=archive("../\udcff" + "x" * 3000))
+    package_job(store, "odd-name", "s3://models/in/odd-name")
+    assert Worker(store, Artifacts(s3), Clock()).work()
+    found, message = packaging_status(store, "odd-name")
+    assert (found, len(str(message))) == ("FAILED", 1024)
+
+
+def package_job(store: Store, name: str, url: str) -> None:
+    details = {"OutputConfig": {"S3OutputLocation": "s3://models/out"}, "InputS3Uri": url}
+    store.write(lambda db: PackagingJobs(db, SCOPE).create(name, details, {}, 1.0, model="counter", version="1"))
+
+
+def packaging_status(store: Store, name: str) -> tuple[str, str | None]:
+    row = store.read(lambda db: PackagingJobs(db, SCOPE).find(name))
+    return row.status, row.message
+
+
+def test_a_package_whose_url_would_be_too_long_is_refused() -> None:
+    fits = "s3://models/" + "x" * (1024 - len("s3://models//job/m-1.tar.gz"))
+    check_package_url(fits, "job", "m", "1")
+    with pytest.raises(ApiError, match="would have 1025 characters"):
+        check_package_url(f"{fits}x", "job", "m", "1")
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../outside", "a/../../outside"])
