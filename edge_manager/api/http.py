@@ -30,9 +30,13 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator
 
+    from edge_manager.api.dispatch import Reply
+
 LOG = logging.getLogger(__name__)
+TIMEOUT = 408
 GRACE = 25.0  # seconds that calls under way may take at a stop, within Kubernetes' 30
 BACKLOG = 512
+PATIENCE = 60.0  # seconds that the body of a request may take
 
 
 @dataclass(frozen=True)
@@ -50,29 +54,30 @@ class Options:
     tls_cert: str | None = None
     tls_key: str | None = None
     metrics_port: int | None = None
+    patience: float = PATIENCE
 
 
-def application(service: Service, max_body: int) -> web.Application:
+def application(service: Service, max_body: int, patience: float = PATIENCE) -> web.Application:
     """The routes."""
 
     async def answer(http: web.Request) -> web.Response:
         headers = {name.lower(): ",".join(http.headers.getall(name)) for name in http.headers}
         try:
-            body = await http.read()
+            body = await _body(http, max_body, patience)
         except ConnectionError:  # the client is gone in the middle of its request: nobody is left to be answered
             return web.Response(status=400)
-        except web.HTTPRequestEntityTooLarge:
-            service_name = EDGE if http.path != "/" else "sagemaker"
-            incoming = Incoming(http.method, http.path, http.query_string, headers, b"")
-            error = ApiError("RequestEntityTooLargeException", f"A request may have {max_body} bytes.", 413)
-            reply = refusal(Call(incoming, service_name, ""), error)
+        except ApiError as error:
+            reply = _unread(http, headers, error)
         else:
             incoming = Incoming(http.method, http.path, http.rel_url.raw_query_string, headers, body)
             reply = await service.answer(incoming)
         fields = {"x-amzn-RequestId": reply.request_id, "Content-Type": reply.content_type}
         if reply.code != "OK":
             fields["x-amzn-ErrorType"] = reply.code
-        return web.Response(status=reply.status, body=reply.body, headers=fields)
+        response = web.Response(status=reply.status, body=reply.body, headers=fields)
+        if reply.status == TIMEOUT:
+            response.force_close()
+        return response
 
     async def alive(_http: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -92,6 +97,26 @@ def application(service: Service, max_body: int) -> web.Application:
     return app
 
 
+async def _body(http: web.Request, max_body: int, patience: float) -> bytes:
+    """The body of a request, refused where it is too large or never ends."""
+    try:
+        async with asyncio.timeout(patience):
+            return await http.read()
+    except web.HTTPRequestEntityTooLarge:
+        message = f"A request may have {max_body} bytes."
+        raise ApiError("RequestEntityTooLargeException", message, 413) from None
+    except TimeoutError:
+        message = f"A request may take {patience:.0f} seconds to come in."
+        raise ApiError("RequestTimeoutException", message, TIMEOUT) from None
+
+
+def _unread(http: web.Request, headers: dict[str, str], error: ApiError) -> Reply:
+    """The refusal of a request that was not read."""
+    service_name = EDGE if http.path != "/" else "sagemaker"
+    incoming = Incoming(http.method, http.path, http.rel_url.raw_query_string, headers, b"")
+    return refusal(Call(incoming, service_name, ""), error)
+
+
 @contextlib.asynccontextmanager
 async def serving(options: Options) -> AsyncIterator[str]:
     """Listen; yields the URL. At the end calls under way are answered before the store is closed."""
@@ -106,7 +131,9 @@ async def serving(options: Options) -> AsyncIterator[str]:
     worker = Worker(store, Artifacts())
     door = Door(seal, Limits(options.rate, options.burst))
     service = Service(store, door, options.rules, job_created=worker.wake, watch=metrics)
-    runner = web.AppRunner(application(service, options.max_body), access_log=None, shutdown_timeout=GRACE)
+    runner = web.AppRunner(
+        application(service, options.max_body, options.patience), access_log=None, shutdown_timeout=GRACE
+    )
     await runner.setup()
     worker.start()
     try:

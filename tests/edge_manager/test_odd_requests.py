@@ -6,6 +6,7 @@ import base64
 import json
 import socket
 from datetime import UTC, datetime
+from functools import partial
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
@@ -200,7 +201,7 @@ def test_neither_the_log_nor_a_refusal_repeats_what_is_endless(shop: Shop) -> No
     headers = {"X-Amz-Target": "SageMaker.CreateDeviceFleet"}
     body = json.dumps({"DeviceFleetName": "x" * 1_000_000}).encode()
     for key in (shop.admin, device):
-        [line] = logged(lambda caller=key: call(shop, "/", body, key=caller, headers=headers))
+        [line] = logged(partial(call, shop, "/", body, key=key, headers=headers))
         status, code, answer = call(shop, "/", body, key=key, headers=headers)
         assert (status, code) == (400, "ValidationException" if key is shop.admin else "AccessDeniedException")
         assert len(answer) < 2000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import ipaddress
 import socket
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import text
 
 from edge_manager.__main__ import main
+from edge_manager.api.http import Options, serving
 from edge_manager.domain.access import Principal, Role
 from edge_manager.store.engine import Store
 from edge_manager.store.keys import Key, Seal
@@ -132,6 +134,22 @@ def test_a_device_that_vanishes_in_the_middle_of_its_request_is_no_trouble_of_ou
             assert probe.getresponse().status == 200
         assert service.stop() == 0
         assert "Error" not in service.log.read_text(encoding="utf-8")
+
+
+def test_a_request_that_never_ends_is_refused_and_its_connection_closed(tmp_path: Path) -> None:
+    async def half() -> bytes:
+        options = Options(store=sqlite(tmp_path), secret_key=Seal.new_key(), port=0, patience=0.2)
+        async with serving(options) as url, asyncio.timeout(60):
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[-1]))
+            writer.write(b"POST /SendHeartbeat HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{")
+            answer = await reader.readuntil(b"}")
+            writer.close()
+            return answer
+
+    answer = asyncio.run(half())
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"\r\nConnection: close\r\n" in answer
+    assert b"RequestTimeoutException" in answer
 
 
 def test_what_is_broken_inside_is_in_the_log_and_not_in_the_answer(tmp_path: Path) -> None:
