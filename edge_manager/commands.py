@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from edge_manager.agent.config import add_options as add_agent_options
+from edge_manager.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import argparse
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 STORE, SECRET = "EDGE_MANAGER_STORE", "EDGE_MANAGER_SECRET_KEY"
 DEFAULT_STORE = "sqlite:///edge-manager.db"
 DEFAULT_ACCOUNT = "123456789012"
+TROUBLE = 2
 
 
 def add_serve(serve: argparse.ArgumentParser) -> None:
@@ -43,7 +46,7 @@ def add_keys(keys: argparse.ArgumentParser) -> None:
     create.set_defaults(run="keys.create_key")
     _add_store(create)
     create.add_argument("--role", required=True, choices=["admin", "operator", "device"])
-    create.add_argument("--account", default=DEFAULT_ACCOUNT)
+    create.add_argument("--account", default=DEFAULT_ACCOUNT, help=f"number in all ARNs, default {DEFAULT_ACCOUNT}")
     create.add_argument("--region", help="the only region of the key; default: all, for a device AWS_REGION")
     create.add_argument("--fleet", help="of a device")
     create.add_argument("--device", action="append", default=[], help="again for more: a key, and a line, for each")
@@ -95,4 +98,10 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Run the command that was parsed; the process's exit code."""
     module, _, name = parsed.run.rpartition(".")
-    return int(getattr(importlib.import_module(f"edge_manager.{module}"), name)(parsed))
+    try:
+        return int(getattr(importlib.import_module(f"edge_manager.{module}"), name)(parsed))
+    except ConfigurationError as error:
+        sys.stderr.write(f"error: {error}\n")
+    except BrokenPipeError:  # whoever read what we print has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return TROUBLE

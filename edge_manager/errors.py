@@ -1,4 +1,4 @@
-"""What the API refuses, with AWS's code, words and HTTP status."""
+"""What the API refuses, with AWS's code, words and HTTP status; and what a program cannot be started with."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ WORDS = {
     "ThrottlingException": "Rate exceeded",
     "UnrecognizedClientException": "The security token included in the request is invalid.",
 }
+
+
+class ConfigurationError(Exception):
+    """What a program was started with makes no sense here; one line for whoever started it, and exit code 2."""
 
 
 class ApiError(Exception):

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from sqlalchemy import make_url
 
 from edge_manager.api.calls import EDGE, names
 from edge_manager.api.certificates import Certificate
@@ -23,9 +22,9 @@ from edge_manager.api.service import Service, refusal
 from edge_manager.api.signatures import Incoming
 from edge_manager.artifacts import Artifacts, Worker
 from edge_manager.domain.rules import Rules
-from edge_manager.errors import ApiError
+from edge_manager.errors import ApiError, ConfigurationError
 from edge_manager.store.engine import Store
-from edge_manager.store.keys import Seal
+from edge_manager.store.keys import Seal, require
 
 if TYPE_CHECKING:
     import ssl
@@ -96,10 +95,16 @@ def application(service: Service, max_body: int) -> web.Application:
 @contextlib.asynccontextmanager
 async def serving(options: Options) -> AsyncIterator[str]:
     """Listen; yields the URL. At the end calls under way are answered before the store is closed."""
-    metrics = None if options.metrics_port is None else Metrics(make_url(options.store).get_backend_name())
+    database = "postgresql" if options.store.startswith("postgres") else "sqlite"
+    metrics = None if options.metrics_port is None else Metrics(database)
     store = Store(options.store) if metrics is None else MeasuredStore(options.store, metrics)
+    seal = Seal(options.secret_key)
+    with contextlib.ExitStack() as undone:
+        undone.callback(store.close)
+        store.read(lambda db: require(db, seal))
+        undone.pop_all()
     worker = Worker(store, Artifacts())
-    door = Door(Seal(options.secret_key), Limits(options.rate, options.burst))
+    door = Door(seal, Limits(options.rate, options.burst))
     service = Service(store, door, options.rules, job_created=worker.wake, watch=metrics)
     runner = web.AppRunner(application(service, options.max_body), access_log=None, shutdown_timeout=GRACE)
     await runner.setup()
@@ -150,7 +155,10 @@ async def _secured(options: Options) -> AsyncIterator[ssl.SSLContext | None]:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from None
 
 
 def _url(scheme: str, listener: socket.socket) -> str:

@@ -54,7 +54,7 @@ class Figures:
                     "calls": len(took),
                     "per_second": round(len(took) / seconds, 1),
                     **{f"p{share}_ms": round(quantile(took, share / 100) * 1000, 2) for share in (50, 90, 99)},
-                    "max_ms": round(max(took) * 1000, 2),
+                    "max_ms": round(max(took, default=0) * 1000, 2),
                 }
                 for operation, took in sorted(self.took.items())
             },

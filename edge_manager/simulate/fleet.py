@@ -97,7 +97,7 @@ class Simulation:
     async def _names(self) -> list[str]:
         """The devices to play: those with keys, else those of the fleet, and new ones where it has too few."""
         wanted = self._wanted
-        if wanted.caller is None:  # the agents have keys, and nobody may register
+        if wanted.caller is None and wanted.keys:  # the agents have keys, and nobody may register
             return list(wanted.keys)[: wanted.devices]
         present = await self._present()
         if wanted.keys:

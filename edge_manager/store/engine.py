@@ -7,14 +7,17 @@ that. Therefore `work` may run more than once: it must do nothing but talk to it
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from edge_manager.errors import ConfigurationError
 from edge_manager.store.migrate import upgrade
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_EXAMPLES = "sqlite:////var/lib/edge-manager/store.db, or postgresql://user:password@host/database"
 PATIENCE = 30.0  # seconds that a write starts over and over before its trouble is the caller's
 BUSY = 5.0  # seconds that SQLite waits for another process by itself
 # PostgreSQL's classes of failures that a second try may mend.
@@ -46,6 +50,10 @@ class Store:
         try:
             # READ COMMITTED: who waited for another replica's migration has to see it.
             self.write(upgrade, isolation="READ COMMITTED")
+        except DBAPIError as error:
+            self.close()
+            shown, why = self.engine.url.render_as_string(hide_password=True), str(error.orig).strip()
+            raise ConfigurationError(f"the store {shown} cannot be opened: {' '.join(why.split())}") from error
         except BaseException:
             self.close()
             raise
@@ -90,18 +98,32 @@ def is_transient(error: DBAPIError) -> bool:
 
 
 def _engine(url: str, pool: int) -> Engine:
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError(f"the store {url.rpartition('@')[2]} is no URL: {_EXAMPLES}") from None
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     options: dict[str, Any] = {"pool_size": pool, "max_overflow": pool, "hide_parameters": True}  # logs are for reading
     if parsed.get_backend_name() == "postgresql":
         return create_engine(parsed, **options, pool_pre_ping=True)
+    if parsed.get_backend_name() != "sqlite":
+        raise ConfigurationError(f"the store {parsed.drivername} is neither SQLite nor PostgreSQL: {_EXAMPLES}")
     if parsed.database in (None, "", ":memory:"):
-        raise ValueError("SQLite needs a file: sqlite:////var/lib/edge-manager/store.db")
+        raise ConfigurationError(f"SQLite needs a file: {_EXAMPLES}")
+    _make_private(Path(str(parsed.database)))
     engine = create_engine(parsed, **options, connect_args={"timeout": BUSY})
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _make_private(file: Path) -> None:
+    """Make the file, for its owner alone; SQLite gives what it puts beside it the same rights."""
+    try:
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise ConfigurationError(f"the store {file} cannot be opened: {error.strerror}") from None
 
 
 def _configure(connection: Any, _record: Any) -> None:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import bindparam, delete, insert, select
 
 from edge_manager.domain.access import Principal, Role
+from edge_manager.errors import ConfigurationError
 from edge_manager.store.tables import KEYS
 
 if TYPE_CHECKING:
@@ -121,11 +122,28 @@ def create_all(connection: Connection, seal: Seal, now: float, wanted: Sequence[
 
 
 def find(connection: Connection, seal: Seal, access_key: str) -> Key | None:
-    """A key by its identifier."""
+    """A key by its identifier; one that was sealed with another encryption key is none."""
     row = connection.execute(FIND, {"wanted": access_key}).one_or_none()
-    if row is None:
+    return None if row is None else _opened(row, seal)
+
+
+def _opened(row: AnyRow, seal: Seal) -> Key | None:
+    try:
+        return Key(principal_of(row), seal.open(row.secret, row.access_key).decode())
+    except SealError:
         return None
-    return Key(principal_of(row), seal.open(row.secret, access_key).decode())
+
+
+def require(connection: Connection, seal: Seal) -> None:
+    """Find out whether the store's keys were sealed with this encryption key.
+
+    Raises:
+        ConfigurationError: they were not: none of them would be known, and new ones would not be to the other processes.
+
+    """
+    row = connection.execute(select(KEYS).order_by(KEYS.c.created.desc()).limit(1)).one_or_none()
+    if row is not None and _opened(row, seal) is None:
+        raise ConfigurationError("the encryption key is not the one that this store's keys were sealed with")
 
 
 def every(connection: Connection) -> list[tuple[Principal, float]]:

@@ -10,11 +10,13 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from edge_manager.errors import ConfigurationError
+
 FOLDER = Path(__file__).parent / "migrations"
 LOCK = 0x6564_6765_6D67  # any number that no other program locks in the same database
 
 
-class UnknownSchemaError(Exception):
+class UnknownSchemaError(ConfigurationError):
     """A database that a newer version has written to."""
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import text
 
 from edge_manager.domain.access import Principal, Role
 from edge_manager.store.engine import Store
-from edge_manager.store.keys import Key
+from edge_manager.store.keys import Key, Seal
 from tests.edge_manager.processes import ONCE, REGION, served, sqlite
 
 if TYPE_CHECKING:
@@ -158,8 +158,47 @@ def test_without_an_encryption_key_it_does_not_start(tmp_path: Path, secret: str
     with served(sqlite(tmp_path)) as service:
         service.environment["EDGE_MANAGER_SECRET_KEY"] = secret
         refused = service.run("serve", "--port", "0")
-        assert (refused.returncode, says in refused.stderr) == (1, True)
+        assert (refused.returncode, says in refused.stderr) == (2, True)
         assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ["--store", "sqlite:////none/store.db"],
+            "the store /none/store.db cannot be opened: No such file or directory",
+        ),
+        (["--store", "var/x.db"], "the store var/x.db is no URL: sqlite:////"),
+        (["--store", "mysql://x"], "the store mysql is neither SQLite nor PostgreSQL"),
+        (
+            ["--store", "postgresql://me:hidden@127.0.0.1:9/x"],
+            "the store postgresql+psycopg://me:***@127.0.0.1:9/x cannot",
+        ),
+        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1, port 4578"),
+        (["--secret-key-file", "/none"], "/none: No such file or directory"),
+    ],
+)
+def test_what_it_cannot_start_with_is_one_line(tmp_path: Path, arguments: list[str], says: str) -> None:
+    with served(sqlite(tmp_path)) as service:
+        refused = service.run("serve", *arguments)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    *_, line = refused.stderr.splitlines()
+    assert line.startswith(f"error: {says}")
+    assert "Traceback" not in refused.stderr
+    assert "hidden" not in refused.stderr
+
+
+def test_store_belongs_to_one_encryption_key_and_to_its_owner(tmp_path: Path) -> None:
+    with served(sqlite(tmp_path)) as service:
+        assert service.run("keys", "create", "--role", "admin").returncode == 0
+        assert (tmp_path / "store.db").stat().st_mode & 0o777 == 0o600
+        service.environment["EDGE_MANAGER_SECRET_KEY"] = Seal.new_key()
+        for command in (("serve",), ("keys", "create", "--role", "admin")):
+            refused = service.run(*command)
+            line = "error: the encryption key is not the one that this store's keys were sealed with"
+            assert (refused.returncode, refused.stdout, refused.stderr.splitlines()[-1]) == (2, "", line)
+        assert service.run("keys", "list").returncode == 0
 
 
 def test_a_key_that_is_slower_than_its_rate_is_served_and_a_faster_one_is_slowed_down(tmp_path: Path) -> None:

@@ -273,7 +273,7 @@ def test_a_deleted_key_is_refused_at_its_next_call_and_so_are_its_sessions(shop:
         with pytest.raises(ClientError) as refusal:
             client.list_device_fleets()
         assert code(refusal) == "UnrecognizedClientException"
-    assert shop.service.run("keys", "delete", key.principal.access_key).returncode == 1
+    assert shop.service.run("keys", "delete", key.principal.access_key).returncode == 2
 
 
 def test_a_presigned_identity_is_answered(shop: Shop) -> None:
@@ -300,8 +300,8 @@ def test_keys_are_made_listed_and_deleted_by_commands(shop: Shop) -> None:
     [line] = [line for line in listed.splitlines() if line.startswith(key["AccessKeyId"])]
     assert line.split("\t")[1:5] == ["device", "123456789012", REGION, "shops/till-9"]
     assert key["SecretAccessKey"] not in listed
-    assert shop.service.run("keys", "create", "--role", "device").returncode == 1
-    assert shop.service.run("keys", "create", "--role", "admin", "--fleet", "shops", "--device", "x").returncode == 1
+    assert shop.service.run("keys", "create", "--role", "device").returncode == 2
+    assert shop.service.run("keys", "create", "--role", "admin", "--fleet", "shops", "--device", "x").returncode == 2
 
 
 def test_every_change_is_audited_and_no_secret_is_in_the_log(shops: Shop) -> None:

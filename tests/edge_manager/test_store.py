@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from edge_manager.domain.access import Principal, Role
 from edge_manager.domain.deployments import Answer, State
 from edge_manager.domain.scope import Scope
-from edge_manager.errors import ApiError
+from edge_manager.errors import ApiError, ConfigurationError
 from edge_manager.store import keys, starts
 from edge_manager.store.caches import Cache, Caches
 from edge_manager.store.devices import Beat, Device, apply, offered
@@ -290,7 +290,7 @@ def test_sqlite_waits_for_a_file_that_another_process_holds(tmp_path: Path) -> N
 
 
 def test_a_store_in_memory_is_refused() -> None:
-    with pytest.raises(ValueError, match="needs a file"):
+    with pytest.raises(ConfigurationError, match="needs a file"):
         Store("sqlite://")
 
 
@@ -387,8 +387,10 @@ def test_a_secret_is_kept_encrypted_and_opens_with_its_key_alone(store: Store) -
     assert found is not None
     assert found.secret == key.secret
     assert key.secret not in repr(key)
-    with pytest.raises(SealError):
-        store.read(lambda db: keys.find(db, Seal(Seal.new_key()), key.principal.access_key))
+    other = Seal(Seal.new_key())
+    assert store.read(lambda db: keys.find(db, other, key.principal.access_key)) is None
+    with pytest.raises(ConfigurationError, match="not the one"):
+        store.read(lambda db: keys.require(db, other))
     if store.is_sqlite:
         file = Path(make_url(str(store.engine.url)).database or "")
         kept = b"".join(path.read_bytes() for path in file.parent.glob(f"{file.name}*"))
