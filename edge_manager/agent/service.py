@@ -14,7 +14,7 @@ from botocore.parsers import ResponseParserError
 from edge_manager.agent import VERSION
 from edge_manager.agent.errors import ConfigError, LaterError, RefusedError
 from edge_manager.agent.trouble import clock, describe
-from edge_manager.agent.values import NAME, SHORTEST_NAME, Model, Offer
+from edge_manager.agent.values import NAME, SHORTEST_NAME, Model, Offer, clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,6 +108,8 @@ def parse(found: dict[str, Any]) -> Offer | None:
         model = Model(handle, each.get("S3Url") or "", str(checksum.get("Sum", "")).lower())
         if not _is_name(handle) or handle in {one.handle for one in models}:
             fault = fault or f"The model handle {handle!r} cannot be used."
+        elif not model.url.isprintable():
+            fault = fault or f"The address of the model {handle} cannot be used: {model.url!r}"
         elif checksum.get("Type") != "SHA1" or not _is_sha1(model.sha1):
             fault = fault or f"The model {handle} has no SHA-1 to verify it by."
         else:
@@ -146,8 +148,10 @@ def _told_model(result: Result, model: Model) -> dict[str, Any]:
         "DesiredState": "DEPLOY",
         "State": "DEPLOY" if result.is_running else "UNDEPLOY",
         "Status": result.status,
-        "StatusReason": failure.reason if failure is not None and failure.handle in {None, model.handle} else None,
-        "RollbackFailureReason": result.rollback_failure,
+        "StatusReason": clean(failure.reason)
+        if failure is not None and failure.handle in {None, model.handle}
+        else None,
+        "RollbackFailureReason": clean(result.rollback_failure) if result.rollback_failure is not None else None,
     }
     return {name: value for name, value in answer.items() if value is not None}
 

@@ -342,6 +342,8 @@ def test_what_s3_says_is_taken_for_what_it_is(
 class Picky(Service):
     """A service that takes no result, and has something new to run."""
 
+    trouble: LaterError = RefusedError("ValidationException")
+
     def is_registered(self) -> bool:
         return True
 
@@ -350,15 +352,20 @@ class Picky(Service):
 
     def beat(self, models: Sequence[Installed], result: Result | None = None) -> None:  # noqa: ARG002
         if result is not None:
-            raise RefusedError("ValidationException")
+            raise self.trouble
 
 
-def test_a_result_that_is_refused_is_kept_and_does_not_hide_what_is_to_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("trouble", [RefusedError("ValidationException"), LaterError("InternalFailure")])
+def test_a_result_that_the_service_does_not_take_is_kept_and_does_not_hide_what_is_to_run(
+    trouble: LaterError, tmp_path: Path
+) -> None:
     config = Config("shops", "till-1", Endpoint("http://127.0.0.1:9", "eu-west-1"), Endpoint(None, "eu-west-1"))
     config = replace(config, folder=tmp_path, poll=30.0)
     failed = Result(Offer("tills-all-1", ()), 1.0, 2.0, Failure("No."))
     save(tmp_path / "state.json", State(over="tills-all-1", results=(failed,)))
-    agent = Agent(config, Picky(config))
+    service = Picky(config)
+    service.trouble = trouble
+    agent = Agent(config, service)
     with agent.ready():
         agent.turn()
     state = load(tmp_path / "state.json")

@@ -33,7 +33,7 @@ from edge_manager.agent.decide import (
 from edge_manager.agent.disk import release_of
 from edge_manager.agent.memory import load, save
 from edge_manager.agent.service import parse, told
-from edge_manager.agent.values import Failure, Model, Offer
+from edge_manager.agent.values import Failure, Model, Offer, Result
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -224,6 +224,7 @@ def test_an_answer_is_parsed_into_an_offer() -> None:
         (definition(ModelHandle="../etc"), "The model handle '../etc' cannot be used."),
         (definition(Checksum={}), "The model counter has no SHA-1 to verify it by."),
         (definition(Checksum={"Type": "SHA1", "Sum": "../../x"}), "The model counter has no SHA-1 to verify it by."),
+        (definition(S3Url="s3://m/\0\ud800"), r"The address of the model counter cannot be used: 's3://m/\x00\ud800'"),
         (None, "The deployment names no model."),
     ],
 )
@@ -231,6 +232,27 @@ def test_what_cannot_be_carried_out_is_an_offer_with_a_fault(wrong: dict[str, ob
     offer = parse({"DeploymentName": "tills-all-2", "Definitions": [wrong] if wrong else []})
     assert offer is not None
     assert offer.fault == fault
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=1500))
+def test_whatever_was_printed_is_kept_and_reported_as_text_that_anything_can_carry(printed: str) -> None:
+    state = checked(at(Phase.CHECK), "new-1", Failure(printed, "counter"), 160.0)
+    kept = restored(state, 170.0, printed).results[0]
+    as_before = Result(OFFER, 1.0, 2.0, Failure(printed), rollback_failure=printed)  # what an older agent remembers
+    for result in (kept, as_before):
+        answer = told(result)
+        texts = [
+            answer["DeploymentStatusMessage"],
+            *(
+                model[each]
+                for model in answer["DeploymentModels"]
+                for each in ("StatusReason", "RollbackFailureReason")
+                if each in model
+            ),
+        ]
+        for text in texts:
+            assert len(text.encode()) >= len(text) <= 1000
+            assert not set(text) & {chr(code) for code in (*range(32), *range(127, 160))}
 
 
 def test_a_name_that_could_be_a_path_is_no_offer() -> None:

@@ -287,6 +287,7 @@ def test_everything_is_on_the_disk_before_it_gets_its_name(disk: Disk, mocker: M
         ('test "$EDGE_MODEL_NAME" = counter', None),
         ("echo no such GPU; exit 3", "The check command ended with 3: no such GPU."),
         ("yes | head -c 1000000; exit 4", f"The check command ended with 4: {'y ' * 199}y."),
+        (r"printf 'bad\0mo\033[2Jdel\r\n\377'; exit 6", "The check command ended with 6: bad mo [2Jdel \ufffd."),
         ("kill -9 $$", "The check command ended with -9."),
         ("sleep 60 & exit 0", None),
         ("exec >&- 2>&-; sleep 0.2; exit 5", "The check command ended with 5."),
