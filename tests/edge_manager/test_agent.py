@@ -320,6 +320,22 @@ def error(code: str) -> bytes:
         ((503, {}, error("SlowDown")), LaterError, "S3 cannot answer now: SlowDown"),
         ((404, {}, error("NoSuchKey")), UnfitError, "is not there"),
         ((412, {}, error("PreconditionFailed")), LaterError, "was replaced meanwhile"),
+        (
+            (200, {"ETag": '"1"', "Content-Type": "text/html; charset=utf-8"}, b"login"),
+            LaterError,
+            "something in between",
+        ),
+        ((200, {"ETag": '"1"'}, b"\n<!DOCTYPE html>"), LaterError, "no S3, but something in between"),
+        ((200, {"ETag": '"1"', "Content-Length": "abc"}, b"half"), LaterError, "makes no sense|ended early"),
+        ((200, {"ETag": '"1"', "Content-Length": "-1"}, b"half"), LaterError, "S3 does not answer"),
+        ((200, {"ETag": '"1"', "Content-Length": str(10**18)}, b"half"), HinderedError, "No space on the device"),
+        ((200, {"ETag": '"1"', "Last-Modified": "soon"}, b"half"), LaterError, "makes no sense"),
+        ((200, {"Content-Length": "abc"}, b"half"), LaterError, "makes no sense|something in between"),
+        ((206, {"Content-Length": "4"}, b"half"), LaterError, "something in between"),
+        ((302, {"Location": "http://127.0.0.1:9/"}, b""), LaterError, r"something in between \(HTTP 302\)"),
+        ((302, {"Location": "http://127.0.0.1:9/"}, b"<html/>"), LaterError, r"something in between \(HTTP 302\)"),
+        ((404, {}, b"<html>Please log in"), LaterError, r"something in between \(HTTP 404\)"),
+        ((403, {}, b"<html>Please log in"), HinderedError, "S3 refuses"),
         ((200, {"ETag": '"1"', "Content-Length": "2000"}, b"half"), LaterError, "S3 does not answer|ended early"),
     ],
 )
@@ -337,6 +353,31 @@ def test_what_s3_says_is_taken_for_what_it_is(
     client = contextlib.closing(boto3.client("s3", endpoint_url=between[0], config=once, **keys))
     with client as s3, disk.locked(), pytest.raises(kind, match=message):
         fetch(s3, disk, model, lambda: False)
+
+
+def test_a_download_whose_length_nobody_says_is_read_to_its_end(
+    between: tuple[str, type[Between]], tmp_path: Path
+) -> None:
+    whole = package({"weights": os.urandom(200_000)})
+
+    def in_chunks(self: Between) -> None:
+        begin = int(self.headers.get("Range", "bytes=0-")[6:-1])
+        self.send_response_only(206 if begin else 200)
+        self.send_header("ETag", '"1"')
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        body = whole[begin:]
+        self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+
+    between[1].protocol_version = "HTTP/1.1"
+    between[1].do_GET = in_chunks  # type: ignore[method-assign]
+    disk, model = Disk(tmp_path / "state", 0), Model("counter", "s3://models/a.tar.gz", sha1(whole))
+    keys = {"aws_access_key_id": "s3", "aws_secret_access_key": "s3", "region_name": "eu-west-1"}
+    with contextlib.closing(boto3.client("s3", endpoint_url=between[0], **keys)) as s3, disk.locked():
+        assert not fetch(s3, disk, model, lambda: True)
+        assert 0 < (disk.partial / model.sha1).stat().st_size < len(whole)
+        assert fetch(s3, disk, model, lambda: False)
+        assert disk.present() == {model.sha1}
 
 
 class Picky(Service):
