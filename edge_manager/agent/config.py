@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from edge_manager.agent.errors import ConfigError
-from edge_manager.agent.values import NAME
+from edge_manager.agent.values import MAX_NAME, NAME
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-MAX_NAME = 63
 MEBIBYTE = 1 << 20
 KEYS = frozenset({"endpoint", "region", "key-file", "ca-file"})
 FIELDS = {

@@ -11,12 +11,11 @@ import os
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from edge_manager.agent.disk import sha1, write
+from edge_manager.agent.disk import DAMAGED, remove, sha1, write
 from edge_manager.agent.errors import LaterError, S3KeyError, UnfitError
 from edge_manager.agent.trouble import clock, describe
 
@@ -49,7 +48,10 @@ def fetch(s3: Any, disk: Disk, model: Model, enough: Callable[[], bool]) -> bool
     """Download, verify and unpack a model. False when `enough` said so before the end: call again to go on."""
     part, note = disk.partial / model.sha1, disk.partial / f"{model.sha1}.json"
     etag, size = _noted(note, model)
-    offset = part.stat().st_size if etag is not None and part.exists() else 0
+    if etag is None or not part.is_file():
+        etag, size = None, 0
+        _forget(part, note)
+    offset = part.stat().st_size if etag is not None else 0
     if etag is None or size is None or offset < size:
         answer = _ask(s3, model, etag, offset, part, note)
         with contextlib.closing(answer["Body"]) as body:
@@ -140,23 +142,24 @@ def _receive(
 def _noted(note: Path, model: Model) -> tuple[str | None, int | None]:
     try:
         found = json.loads(note.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        url, etag, size = found["url"], found["etag"], found["size"]
+    except DAMAGED:
         return None, 0
-    return (found["etag"], found["size"]) if found["url"] == model.url else (None, 0)
+    is_sound = isinstance(etag, str) and etag.isprintable() and (size is None or type(size) is int)
+    return (etag, size) if url == model.url and is_sound else (None, 0)
 
 
 def _forget(part: Path, note: Path) -> None:
     for path in (note, part):
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
+        remove(path)
 
 
 def _location(model: Model) -> tuple[str, str]:
-    parts = urlsplit(model.url, allow_fragments=False)
-    key = model.url.split("/", 3)[-1]
-    if parts.scheme != "s3" or not parts.netloc or not parts.path.strip("/"):
+    scheme, _, rest = model.url.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket or not key.strip("/"):
         raise UnfitError(f"{model.url} does not name an object in S3.", model.handle)
-    return parts.netloc, key
+    return bucket, key
 
 
 def _no_answer(error: Exception) -> Exception:

@@ -12,6 +12,18 @@ PACKAGE = re.compile(r"(?P<name>[a-zA-Z0-9](-*[a-zA-Z0-9])*)-(?P<version>[a-zA-Z
 CONTROLS = frozenset({"Cc", "Cf", "Zl", "Zp"})  # what steers a terminal or ends a line, too
 SHORTEST_NAME = 4  # of a model, botocore's bound; a handle may be shorter
 MAX_MESSAGE = 1000
+MAX_NAME = 63
+SHA1_DIGITS = 40
+
+
+def is_name(text: str) -> bool:
+    """Whether a text is a name as the API has them."""
+    return len(text) <= MAX_NAME and NAME.fullmatch(text) is not None
+
+
+def is_sha1(text: str) -> bool:
+    """Whether a text is a SHA-1, in small hexadecimal digits."""
+    return len(text) == SHA1_DIGITS and all(digit in "0123456789abcdef" for digit in text)
 
 
 def clean(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import itertools
+import json
 import os
 import signal
 import threading
@@ -443,6 +444,31 @@ def test_a_download_goes_on_where_it_ended_and_never_mixes_two_objects(s3: Any, 
         assert disk.present() == {model.sha1}
         assert list(disk.partial.iterdir()) == []
     s3.meta.events.unregister("provide-client-params.s3.GetObject", note)
+
+
+@pytest.mark.parametrize("note", ["{}", "null", "[]", "\0", "deep", '{"url": 1}', "wrong types", "folder"])
+def test_a_note_that_is_damaged_is_thrown_away_with_its_part(note: str, s3: Any, tmp_path: Path) -> None:
+    whole = package({"weights": os.urandom(1000)})
+    s3.put_object(Bucket="models", Key="noted/a.tar.gz", Body=whole)
+    model, disk = Model("counter", "s3://models/noted/a.tar.gz", sha1(whole)), Disk(tmp_path / "state", 0)
+    with disk.locked():
+        file = disk.partial / f"{model.sha1}.json"
+        if note == "folder":
+            (file / "x").mkdir(parents=True)
+            (disk.partial / model.sha1 / "x").mkdir(parents=True)
+        else:
+            wrong = json.dumps({"url": model.url, "size": "10", "etag": 1})
+            file.write_text({"deep": "[" * 100_000, "wrong types": wrong}.get(note, note))
+            (disk.partial / model.sha1).write_bytes(b"zz")
+        assert fetch(s3, disk, model, lambda: False)
+        assert disk.present() == {model.sha1}
+
+
+@pytest.mark.parametrize("url", ["s3://[::1/x", "s3://a b/x", "s3://m", "s3://m/", "http://m/x", ""])
+def test_an_address_that_names_no_object_is_the_deployments_fault(url: str, s3: Any, tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "state", 0)
+    with disk.locked(), pytest.raises(UnfitError, match="does not name an object in S3"):
+        fetch(s3, disk, Model("counter", url, "a" * 40), lambda: False)
 
 
 # --- the process ---

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -202,6 +203,86 @@ def test_a_state_file_that_cannot_be_read_is_put_aside(content: bytes, tmp_path:
     file.write_bytes(content)
     assert load(file) == State()
     assert (tmp_path / "state.unreadable").read_bytes() == content
+
+
+RESULT = {
+    "offer": {"deployment": "x-1", "models": [], "removed": [], "rolls_back": True, "fault": None},
+    "started": 1.0,
+    "ended": 2.0,
+    "failure": None,
+    "is_running": True,
+    "rollback_failure": None,
+}
+JOB = {
+    "offer": {**RESULT["offer"], "models": [["counter", COUNTER.url, COUNTER.sha1]]},  # type: ignore[dict-item]
+    "started": 1.0,
+    "phase": "FETCH",
+    "before": None,
+    "failure": None,
+    "mismatches": 0,
+    "hindered": 0.0,
+}
+
+
+def content(**more: object) -> bytes:
+    return json.dumps({"format": 1, "job": JOB, "over": "a", "good": "b", "results": [RESULT], **more}).encode()
+
+
+def damaged(whole: dict[str, Any], **more: object) -> dict[str, Any]:
+    return {**whole, **more}
+
+
+def test_the_state_that_the_next_test_damages_is_sound(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    file.write_bytes(content())
+    assert load(file).job == Job(Offer("x-1", (COUNTER,)), 1.0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"[" * 100_000, id="deep"),
+        b"null",
+        pytest.param(bytes(300), id="zeros"),
+        content(good=5),
+        content(good="../../etc"),
+        content(over=[]),
+        content(job="x"),
+        content(job=[]),
+        content(job=damaged(JOB, started="soon")),
+        content(job=damaged(JOB, phase="LATER")),
+        content(job=damaged(JOB, before="../x")),
+        content(job=damaged(JOB, hindered=float("nan"))),
+        content(job=damaged(JOB, offer=damaged(JOB["offer"], models=[["counter", None, None]]))),  # type: ignore[arg-type]
+        content(job=damaged(JOB, offer=damaged(JOB["offer"], models=[["counter"]]))),  # type: ignore[arg-type]
+        content(job=damaged(JOB, offer=damaged(JOB["offer"], deployment="../x"))),  # type: ignore[arg-type]
+        content(results="x"),
+        content(results=["x"]),
+        content(results=[damaged(RESULT, started="soon")]),
+        content(results=[damaged(RESULT, started=1e20)]),
+        content(results=[damaged(RESULT, ended=float("nan"))]),
+        content(results=[damaged(RESULT, failure=[1])]),
+        content(results=[damaged(RESULT, is_running="no")]),
+    ],
+)
+def test_a_state_file_of_the_wrong_form_is_put_aside_at_the_start_not_tripped_over_later(
+    content: bytes, tmp_path: Path
+) -> None:
+    file = tmp_path / "state.json"
+    file.write_bytes(content)
+    assert load(file) == State()
+    assert (tmp_path / "state.unreadable").read_bytes() == content
+
+
+def test_a_folder_in_the_place_of_the_state_file_is_put_aside_whatever_was_put_aside_before(tmp_path: Path) -> None:
+    file, aside = tmp_path / "state.json", tmp_path / "state.unreadable"
+    for folder in (file, aside):
+        folder.mkdir()
+        (folder / "x").write_bytes(b"")
+    assert load(file) == State()
+    assert aside.is_dir()
+    save(file, State())
+    assert load(file) == State()
 
 
 def definition(**more: object) -> dict[str, object]:
