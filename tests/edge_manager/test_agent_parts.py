@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +157,56 @@ def test_half_a_package_is_refused(cut: int, tmp_path: Path) -> None:
     whole = package({"a": os.urandom(5000)})
     with pytest.raises(UnfitError, match="not a whole gzipped tar"):
         unpack(io.BytesIO(whole[:cut]), tmp_path / "model", room)
+
+
+def test_a_package_whose_gzip_stream_is_damaged_after_the_archive_is_refused(tmp_path: Path) -> None:
+    whole = bytearray(package({"a": os.urandom(5000)}))
+    whole[-6] ^= 1  # the checksum
+    with pytest.raises(UnfitError, match="not a whole gzipped tar: CRC check failed"):
+        unpack(io.BytesIO(whole), tmp_path / "model", room)
+    with pytest.raises(UnfitError, match="not a whole gzipped tar"):
+        unpack(io.BytesIO(whole[:-4]), tmp_path / "cut", room)
+    with pytest.raises(UnfitError, match="goes on for more than"):
+        unpack(io.BytesIO(package({"a": b"x"}) + gzip.compress(bytes(65 << 20), 1)), tmp_path / "long", room)
+
+
+def pax(records: bytes, kind: bytes = tarfile.XHDTYPE, size: int | None = None) -> bytes:
+    header = entry("././@PaxHeader", kind, size=len(records) if size is None else size)
+    return header.tobuf(tarfile.GNU_FORMAT) + records + bytes(-len(records) % 512)
+
+
+def records(number: int, first: int = 0) -> bytes:
+    return b"".join(b"17 k%08d=abc\n" % each for each in range(first, first + number))
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        (pax(bytes(64 << 20)), "headers of more than"),
+        (pax(bytes(64 << 20), tarfile.GNUTYPE_LONGNAME), "headers of more than"),
+        (pax(b"", size=-(2**40)), "headers of more than"),
+        (pax(b"", size=2**62), "headers of more than"),
+        (pax(records(10)) * 5000, "headers of more than|not a whole gzipped tar"),
+        (b"".join(pax(records(90, n * 90), tarfile.XGLTYPE) + entry(f"f{n}").tobuf() for n in range(20)), "for all"),
+        (pax(b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"), "not a whole gzipped tar|other than"),
+    ],
+    ids=["pax", "long name", "negative", "huge", "many", "global", "sparse"],
+)
+def test_headers_that_would_fill_the_memory_are_refused(headers: bytes, message: str, tmp_path: Path) -> None:
+    packed = gzip.compress(headers + entry("a", size=1).tobuf() + b"x".ljust(512) + bytes(10240), 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnfitError, match=message):
+            unpack(io.BytesIO(packed), tmp_path / "model", room)
+        assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "a/" * 60 + "x" * 300, "/".join(["d"] * 3000), "/".join(["d" * 99] * 60)])
+def test_a_name_that_no_file_can_have_is_the_packages_fault(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UnfitError, match=r"a name that no file can have here|folders more than 100 deep"):
+        unpack(tar(entry(name)), tmp_path / "model", room)
 
 
 def test_a_package_that_swells_is_stopped_before_it_fills_the_disk(tmp_path: Path) -> None:
