@@ -85,7 +85,7 @@ class Service:
         names = {"region_name": endpoint.region, "endpoint_url": endpoint.url, "verify": verify}
         try:
             return self._session.client(service, config=Settings(**settings), **names, **key)
-        except BotoCoreError as error:
+        except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint from the environment
             raise LaterError(f"boto3: {error}") from None
 
 

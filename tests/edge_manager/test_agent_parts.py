@@ -21,6 +21,7 @@ from edge_manager.agent.__main__ import main
 from edge_manager.agent.config import read
 from edge_manager.agent.disk import Disk, write
 from edge_manager.agent.errors import FolderError, HinderedError, UnfitError
+from edge_manager.agent.service import Service
 from edge_manager.agent.unpack import unpack
 from edge_manager.agent.values import Model, Offer
 from tests.edge_manager.agents import package, sha1
@@ -45,10 +46,10 @@ region = eu-west-1
 
 def test_a_configuration_needs_who_and_where(tmp_path: Path) -> None:
     file = tmp_path / "agent.conf"
-    file.write_text(PLAIN + "check = /usr/bin/check --quick 'a b'\nkeep-free = 10\n[s3]\nendpoint = http://s3:9000\n")
+    file.write_text(PLAIN + "check = /bin/sh --quick 'a b'\nkeep-free = 10\n[s3]\nendpoint = http://s3:9000\n")
     config = read(file)
     assert (config.fleet, config.device, config.service.url) == ("shops", "till-1", "https://edge.example.com")
-    assert (config.check, config.keep_free) == (("/usr/bin/check", "--quick", "a b"), 10 * 2**20)
+    assert (config.check, config.keep_free) == (("/bin/sh", "--quick", "a b"), 10 * 2**20)
     assert (config.s3.url, config.s3.region, config.poll) == ("http://s3:9000", "eu-west-1", 60)
 
 
@@ -62,6 +63,22 @@ def test_a_configuration_needs_who_and_where(tmp_path: Path) -> None:
         ("check = /bin/sh 'x", "[agent] check = /bin/sh 'x: must be a command and its arguments: No closing quotation"),
         ("key-file = /none", "[agent] key-file = /none: must be a readable file with the JSON of `edge-manager keys"),
         ("ca-file = /none", "[agent] ca-file = /none: must be a file with the certificates to trust, in PEM"),
+        ("check = /none --x", "[agent] check = /none --x: must begin with a program that is there and that this user"),
+        ("check = /etc/passwd", "[agent] check = /etc/passwd: must begin with a program that is there and that this"),
+        ("check = /bin", "[agent] check = /bin: must begin with a program that is there and that this user may run"),
+        ("check = /bin/sh \0", "[agent] check = /bin/sh: must be without control characters"),
+        ("check = /bin/none\n  more", "[agent] check = /bin/none more: must begin with a program that is there"),
+        ("[s3]\nregion = eu west", "[s3] region = eu west: must be a region, such as eu-west-1"),
+        (
+            "[s3]\nendpoint = http://[::1",
+            "[s3] endpoint = http://[::1: must be a URL with the name or address of a host",
+        ),
+        ("[s3]\nendpoint = http://a:notaport", "[s3] endpoint = http://a:notaport: must be a URL with the name or"),
+        ("[s3]\nendpoint = http://a:99999", "[s3] endpoint = http://a:99999: must be a URL with the name or"),
+        ("[s3]\nendpoint = http://a b/", "[s3] endpoint = http://a b/: must be a URL with the name or address"),
+        ("[s3]\nendpoint = http://a_b/", "[s3] endpoint = http://a_b/: must be a URL with the name or address"),
+        ("[s3]\nendpoint = http://:80", "[s3] endpoint = http://:80: must be a URL with the name or address"),
+        ("[s3]\nendpoint = http://", "[s3] endpoint = http://: must be a URL with the name or address of a host"),
         ("pol = 3", "[agent] pol = 3: no such field; there are ca-file, check"),
         ("fleet = again", "not an INI file: While reading from"),
         ("[s4]", "[s4]: no such section; there are [agent] and [s3]"),
@@ -77,6 +94,43 @@ def test_a_configuration_that_makes_no_sense_is_one_line_and_exit_code_2(
     said = capsys.readouterr().err
     assert said.startswith(f"{file}: {message}")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"AccessKeyId": 1, "SecretAccessKey": "s"}',
+        b'{"AccessKeyId": "AKIA", "SecretAccessKey": ["s"]}',
+        b'{"AccessKeyId": "AKIA", "SecretAccessKey": ""}',
+        b'{"AccessKeyId": "AKIA\\n", "SecretAccessKey": "s"}',
+        b'{"AccessKeyId": "AKI\\u00c4", "SecretAccessKey": "s"}',
+        b'{"AccessKeyId": "AKIA", "SecretAccessKey": "s", "SessionToken": 3}',
+        pytest.param(b"[" * 100_000, id="deep"),
+        b"[]",
+        b"\xff",
+    ],
+)
+def test_a_key_file_that_holds_no_key_is_told(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, key = tmp_path / "agent.conf", tmp_path / "key.json"
+    key.write_bytes(content)
+    file.write_text(f"{PLAIN}key-file = {key}\n")
+    assert main(["--config", str(file), "--check-config"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{file}: [agent] key-file = {key}: must be a readable file with the JSON of")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1]:9000", "https://s3.example.com:443/a/b", "http://10.0.0.1", "http://S3:9000"]
+)
+def test_an_endpoint_that_boto3_can_call_is_taken(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "agent.conf"
+    file.write_text(f"{PLAIN}[s3]\nendpoint = {url}\n")
+    config = read(file)
+    assert config.s3.url == url
+    assert Service(config).s3.meta.endpoint_url == url
 
 
 @pytest.mark.parametrize("name", ["fleet", "device", "endpoint", "region"])
