@@ -28,7 +28,7 @@ ifdef ARGS
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 else
 	@$(BIN)/python -m pytest -n 2 tests/unit --cov
-	@$(BIN)/python -m pytest -n 2 --ignore=tests/unit
+	@$(BIN)/python -m pytest -n 3 --ignore=tests/unit  # they wait a lot
 endif
 
 lint: $(STAMP) ## ruff, mypy --strict, generated files, examples, rules of the house

@@ -48,7 +48,7 @@ def orphans(*, context: str | None, cluster_id: str | None, output: str | None, 
     """List plans in AWS whose tag names an object of this cluster that is gone; what becomes of them is yours to say.
 
     Looks in the own account, in --aws-region and --aws-regions, and in all accounts and regions of --accounts-file.
-    An object that is created again under its name with policy.adoption Adopt takes such a plan over.
+    An object that is created again in its namespace under its name takes such a plan over.
 
     Exit code 0: there are none, 1: there are some, 2: an error.
     """

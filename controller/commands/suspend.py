@@ -30,7 +30,7 @@ async def _set(access: Access, name: str, *, value: bool) -> int:
     resource = await resource_of(access, name)
     word = "suspended" if value else "resumed"
     if bool(resource.readable_spec.suspend) == value:
-        click.echo(f"{resource.key}: is {'suspended' if value else 'not suspended'} already")
+        click.echo(f"{resource.key}: {'is suspended already' if value else 'was not suspended'}")
         return DONE
     # Taken away rather than set to false: the object is then as it was before.
     await access.patch(name, {"spec": {"suspend": True if value else None}})

@@ -23,6 +23,8 @@ class Findings:
     looked: bool = False
     arn: str | None = None
     observed: ObservedPlan | None = None
+    recognised: bool = False
+    """Whether the observed plan is the object's own, or only observed: what it is known by later is of no other one."""
     created_stages: tuple[str, ...] = ()
     applied_tag_keys: frozenset[str] = frozenset()
     settling: Settling | None = None
@@ -59,8 +61,10 @@ class Findings:
                 # Made by a create that the status never told of: all that is on the plan came with it.
                 applied |= {key for key in observed.tags if not key.startswith(_AWS_TAGS)}
         known = related in {Relation.OURS, Relation.OURS_TO_TAG} or not desired.spec.manages
-        arn = observed.arn if known else self.arn
-        return replace(self, looked=True, observed=observed, arn=arn, applied_tag_keys=applied)
+        # Nobody's: the plan that the object knew is gone. Somebody's: that it was the object's tells who came later.
+        arn = observed.arn if known else None if related is Relation.UNOWNED else self.arn
+        applied = applied if arn is not None else frozenset()
+        return replace(self, looked=True, observed=observed, recognised=known, arn=arn, applied_tag_keys=applied)
 
     def claiming(self, action: Action) -> Self:
         """Before a call that must not be made twice: what it puts on the plan is noted first, to be taken off one day."""

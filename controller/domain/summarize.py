@@ -20,7 +20,6 @@ from controller.domain.status import (
     LastError,
     OwedWork,
     Retry,
-    Settling,
     StageState,
     Truth,
 )
@@ -46,6 +45,9 @@ def summarize(
     failed = sum(stage.devices_failed for stage in stages or ())
     deployed = sum(stage.status == "DEPLOYED" for stage in stages or ())
     observed = found.observed
+    told = found.looked and (observed is None or found.recognised)
+    created = (observed.created if observed is not None else None) if told else before.creation_time
+    standing = before.settling if before.settling is not None and now < before.settling.until else None
     arn = found.arn if found.looked else before.edge_deployment_plan_arn
     return EdgeDeploymentPlanStatus(
         observed_generation=resource.generation,
@@ -59,16 +61,12 @@ def summarize(
         pending_changes=tuple(str(action) for action in outcome.actions) if isinstance(outcome, Pending) else None,
         last_handled_reconcile_at=resource.reconcile_requested_at or before.last_handled_reconcile_at,
         last_modified_time=observed.modified if observed else before.last_modified_time if not found.looked else None,
-        creation_time=observed.created if observed else before.creation_time if not found.looked else None,
+        creation_time=created if arn is not None else None,
         applied_tag_keys=tuple(sorted(found.applied_tag_keys)) or None if found.looked else before.applied_tag_keys,
         owed=owed or None,
-        settling=found.settling if found.looked or found.settling is not None else _unless_over(before.settling, now),
+        settling=found.settling if found.looked or found.settling is not None else standing,
         claim=claim,
     )
-
-
-def _unless_over(settling: Settling | None, now: datetime) -> Settling | None:
-    return settling if settling is not None and now < settling.until else None
 
 
 def _stages(before: EdgeDeploymentPlanStatus, found: Findings, now: datetime) -> tuple[StageState, ...] | None:

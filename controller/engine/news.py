@@ -1,6 +1,7 @@
 """What the watch tells, and what a fresh list does not show: taken into the index, and to whom it matters."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from controller.domain.agenda import Wake
@@ -27,11 +28,8 @@ class News:
             self.gone(known)
         if not self.index.put(resource):
             return
-        try:
+        with suppress(TargetRefused):  # the reconciler tells the user
             scope = self.accounts.scope(resource.key.namespace, resource.readable_spec.target)
-        except TargetRefused:
-            pass  # the reconciler tells the user
-        else:
             self.index.set_scope(resource, scope)
             self.quotas.resume(scope, resource)
             if not resource.holds_its_name and resource.edited:

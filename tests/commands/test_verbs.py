@@ -295,7 +295,7 @@ def test_suspending_and_resuming_leave_the_spec_as_it_was(here: Run, world: Worl
     assert "suspended already" in here("suspend", "store").out
     assert here("resume", "store").out == f"{world.namespace}/store: resumed\n"
     assert (world.get("store") or {})["spec"] == before
-    assert "not suspended already" in here("resume", "store").out
+    assert "was not suspended" in here("resume", "store").out
 
 
 def test_a_reconcile_without_an_operator_is_asked_for_and_not_carried_out(here: Run, world: World) -> None:

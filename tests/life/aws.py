@@ -82,6 +82,8 @@ class Aws:
         self.refused_connections = 0
         self.calls = 0
         self.intruder: tuple[int, Callable[[], object]] | None = None
+        self.intruded: tuple[int, dict[tuple[str, str], dict[str, Any]]] = (-100, {})
+        """When the last one came, in calls, and the plans as they were before."""
         self.slowness = 0.0
         """Seconds that a message to or from AWS takes at the most."""
         self.dice = random.Random(0)  # noqa: S311 - repeatable journeys
@@ -191,6 +193,10 @@ class Aws:
         self.calls += 1
         if self.intruder is not None and self.calls >= self.intruder[0]:
             intrude, self.intruder = self.intruder[1], None
+            self.intruded = (
+                self.calls,
+                {(name, at): self.plan(name, at) or {} for at in REGIONS for name in self.holdings(at).plans},
+            )
             intrude()
         if self.refused_connections:
             self.refused_connections -= 1
