@@ -10,6 +10,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+from edge_manager.agent.values import clean
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -65,11 +67,15 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> str | None:
                     selector.unregister(output)
                 tail = (tail + chunk)[-TAIL:]
             elif ended:
-                return " ".join(tail.decode(errors="replace").split())
+                return _words(tail)
             elif not selector.get_map():
                 time.sleep(TICK)
             if time.monotonic() > deadline:
-                return None if process.poll() is None else " ".join(tail.decode(errors="replace").split())
+                return None if process.poll() is None else _words(tail)
+
+
+def _words(printed: bytes) -> str:
+    return " ".join(clean(printed.decode(errors="replace")).split())
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

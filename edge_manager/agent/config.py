@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import configparser
+import ipaddress
 import json
+import os
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from botocore.utils import is_valid_endpoint_url
+
 from edge_manager.agent.errors import ConfigError
-from edge_manager.agent.values import NAME
+from edge_manager.agent.values import MAX_NAME, NAME, clean
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-MAX_NAME = 63
+REGION = re.compile(r"(?=.*[a-zA-Z])[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")  # what botocore takes
 MEBIBYTE = 1 << 20
 KEYS = frozenset({"endpoint", "region", "key-file", "ca-file"})
 FIELDS = {
@@ -27,6 +32,11 @@ FIELDS = {
     "s3": KEYS,
 }
 STATE = "/var/lib/edge-manager-agent"
+
+
+def _is_word(found: object) -> bool:
+    """Whether something can be part of a signature's header."""
+    return isinstance(found, str) and found.isascii() and found.isprintable() and found != "" and " " not in found
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,9 @@ class Endpoint:
             found = json.loads(self.key_file.read_text(encoding="utf-8"))
             key = {"aws_access_key_id": found["AccessKeyId"], "aws_secret_access_key": found["SecretAccessKey"]}
             token = found.get("SessionToken")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            if not all(_is_word(each) for each in (*key.values(), token or "none")):
+                raise TypeError("not words")  # noqa: TRY301
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             expected = "must be a readable file with the JSON that `edge-manager keys create` prints"
             raise ConfigError(f"key-file = {self.key_file}: {expected}") from None
         return {**key, "aws_session_token": token} if token else key
@@ -100,7 +112,9 @@ def parse(sections: Mapping[str, Mapping[str, str]]) -> Config:
         for name in fields:
             if name not in FIELDS[section]:
                 known = ", ".join(sorted(FIELDS[section]))
-                raise ConfigError(f"[{section}] {name} = {fields[name]}: no such field; there are {known}")
+                raise ConfigError(f"[{section}] {name} = {_shown(fields[name])}: no such field; there are {known}")
+            if not " ".join(fields[name].split()).isprintable():
+                raise ConfigError(f"[{section}] {name} = {_shown(fields[name])}: must be without control characters")
     agent, s3 = _Section("agent", sections.get("agent", {})), _Section("s3", sections.get("s3", {}))
     region = agent.required("region", "a region, such as eu-west-1; the device's key is made for it")
     service = _endpoint(agent, region)
@@ -130,7 +144,7 @@ class _Section:
 
     def error(self, name: str, expected: str) -> ConfigError:
         value = self.fields.get(name)
-        said = "is missing" if value is None else f"= {value}"
+        said = "is missing" if value is None else f"= {_shown(value)}"
         return ConfigError(f"[{self.section}] {name} {said}: {expected}")
 
     def text(self, name: str) -> str | None:
@@ -172,15 +186,37 @@ class _Section:
             raise self.error(name, f"must be a command and its arguments: {error}") from None
         if words and not Path(words[0]).is_absolute():
             raise self.error(name, "must begin with the absolute path of a program")
+        if words and not (Path(words[0]).is_file() and os.access(words[0], os.X_OK)):
+            raise self.error(name, "must begin with a program that is there and that this user may run")
         return words
+
+
+def _shown(value: str) -> str:
+    return " ".join(clean(value).split())
+
+
+def _is_url(url: str) -> bool:
+    """Whether boto3 can call there; it says so only when it is asked for a client."""
+    try:
+        has_port = urlsplit(url).port != 0  # which is parsed here
+        return has_port and url.isprintable() and " " not in url and (is_valid_endpoint_url(url) or _is_ipv6(url))
+    except ValueError:
+        return False
+
+
+def _is_ipv6(url: str) -> bool:
+    return isinstance(ipaddress.ip_address(urlsplit(url).hostname or ""), ipaddress.IPv6Address)
 
 
 def _endpoint(section: _Section, region: str) -> Endpoint:
     url = section.text("endpoint")
     if url is not None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
+        if not url.lower().startswith(("https://", "http://")):
             raise section.error("endpoint", "must be a URL that begins with https:// or http://")
+        if not _is_url(url):
+            raise section.error("endpoint", "must be a URL with the name or address of a host and, if any, a port")
+    if not REGION.fullmatch(region):
+        raise section.error("region", "must be a region, such as eu-west-1")
     endpoint = Endpoint(url, region, section.path("key-file"), section.path("ca-file"))
     if endpoint.ca_file is not None and not endpoint.ca_file.is_file():
         raise section.error("ca-file", "must be a file with the certificates to trust, in PEM")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple, Union
 
-from edge_manager.agent.values import Failure, Model, Offer, Result
+from edge_manager.agent.values import Failure, Model, Offer, Result, clean
 
 MISMATCHES = 2  # downloads with another checksum; the first may have been resumed from a damaged part
 
@@ -183,7 +183,9 @@ def _over(
     state: State, failure: Failure | None, now: float, *, is_running: bool = True, rollback_failure: str | None = None
 ) -> State:
     job = _job(state)
-    result = Result(job.offer, job.started, now, failure, is_running, rollback_failure)
+    kept = Failure(clean(failure.reason), failure.handle) if failure is not None else None
+    trouble = clean(rollback_failure) if rollback_failure is not None else None
+    result = Result(job.offer, job.started, now, kept, is_running, trouble)
     return replace(state, job=None, over=job.offer.deployment, results=(*state.results, result))
 
 

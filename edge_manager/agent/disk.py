@@ -15,6 +15,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 RELEASE = "release.json"
 LOCK_TRIES, LOCK_PAUSE = 20, 0.1
+DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)  # what reading a file can end in
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -66,8 +68,10 @@ class Disk:
         try:
             name = self.current.readlink().name
             found = json.loads((self.releases / name / RELEASE).read_text(encoding="utf-8"))
-            return Release(name, found["deployment"], tuple(Installed(*fields) for fields in found["models"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            models = tuple(Installed(*fields) for fields in found["models"])
+            is_text = all(isinstance(each, str) for each in (found["deployment"], *itertools.chain(*models)))
+            return Release(name, found["deployment"], models) if is_text else None
+        except DAMAGED:
             return None
 
     def present(self) -> frozenset[str]:
@@ -88,14 +92,14 @@ class Disk:
     def install(self, model: Model, package: IO[bytes]) -> None:
         """Unpack a package that was verified."""
         made = self.models / f".{model.sha1}"
-        _remove(made)
+        remove(made)
         try:
             unpack(package, made, self.need)
         except UnfitError as error:
-            _remove(made)
+            remove(made)
             raise UnfitError(str(error), model.handle) from None
         except (OSError, HinderedError):
-            _remove(made)
+            remove(made)
             raise
         made.rename(self.models / model.sha1)
         sync(self.models)
@@ -107,7 +111,7 @@ class Disk:
         if final.is_dir():
             return release
         made = self.releases / f".{release.id}"
-        _remove(made)
+        remove(made)
         made.mkdir()
         for model in release.models:
             (made / model.handle).symlink_to(f"../../models/{model.sha1}")
@@ -208,13 +212,14 @@ def _sweep(folder: Path, kept: set[str]) -> None:
             continue
         trash = path if path.name.startswith(".") else path.with_name(f".{path.name}")
         if trash != path:
-            _remove(trash)
+            remove(trash)
             path.rename(trash)
             sync(folder)
-        _remove(trash)
+        remove(trash)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -141,8 +141,8 @@ class Agent:
         for result in self._state.results:
             try:
                 self._service.beat(self._running(), result)
-            except RefusedError as error:
-                refusal = error  # no reason not to hear what is to run now
+            except LaterError as error:
+                refusal = error  # no reason not to hear what is to run now, or not to tell of the others
                 continue
             LOG.info("Reported: %s %s", result.offer.deployment, result.status)
             self._keep(reported(self._state, result))

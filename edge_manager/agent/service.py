@@ -14,7 +14,7 @@ from botocore.parsers import ResponseParserError
 from edge_manager.agent import VERSION
 from edge_manager.agent.errors import ConfigError, LaterError, RefusedError
 from edge_manager.agent.trouble import clock, describe
-from edge_manager.agent.values import NAME, SHORTEST_NAME, Model, Offer
+from edge_manager.agent.values import SHORTEST_NAME, Model, Offer, clean, is_name, is_sha1
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from edge_manager.agent.values import Installed, Result
 
 AGENT_VERSION = f"edge-manager-agent {VERSION}".replace("-", "_")  # AWS's pattern has no hyphen
-MAX_NAME = 63
-SHA1_DIGITS = 40
 # The loop decides what is tried again and when. Checksums of S3's own are not asked for: ours is the SHA-1.
 SETTINGS = {"connect_timeout": 10, "read_timeout": 30, "retries": {"total_max_attempts": 1}}
 SETTINGS_S3 = {**SETTINGS, "response_checksum_validation": "when_required"}
@@ -87,14 +85,14 @@ class Service:
         names = {"region_name": endpoint.region, "endpoint_url": endpoint.url, "verify": verify}
         try:
             return self._session.client(service, config=Settings(**settings), **names, **key)
-        except BotoCoreError as error:
+        except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint from the environment
             raise LaterError(f"boto3: {error}") from None
 
 
 def parse(found: dict[str, Any]) -> Offer | None:
     """A deployment that was answered; None if there is not even a name to answer to."""
     name = found.get("DeploymentName")
-    if not isinstance(name, str) or not _is_name(name):
+    if not isinstance(name, str) or not is_name(name):
         return None
     definitions = found.get("Definitions") or []
     models: list[Model] = []
@@ -106,9 +104,11 @@ def parse(found: dict[str, Any]) -> Offer | None:
             removed.append(handle)
             continue
         model = Model(handle, each.get("S3Url") or "", str(checksum.get("Sum", "")).lower())
-        if not _is_name(handle) or handle in {one.handle for one in models}:
+        if not is_name(handle) or handle in {one.handle for one in models}:
             fault = fault or f"The model handle {handle!r} cannot be used."
-        elif checksum.get("Type") != "SHA1" or not _is_sha1(model.sha1):
+        elif not model.url.isprintable():
+            fault = fault or f"The address of the model {handle} cannot be used: {model.url!r}"
+        elif checksum.get("Type") != "SHA1" or not is_sha1(model.sha1):
             fault = fault or f"The model {handle} has no SHA-1 to verify it by."
         else:
             models.append(model)
@@ -146,8 +146,10 @@ def _told_model(result: Result, model: Model) -> dict[str, Any]:
         "DesiredState": "DEPLOY",
         "State": "DEPLOY" if result.is_running else "UNDEPLOY",
         "Status": result.status,
-        "StatusReason": failure.reason if failure is not None and failure.handle in {None, model.handle} else None,
-        "RollbackFailureReason": result.rollback_failure,
+        "StatusReason": clean(failure.reason)
+        if failure is not None and failure.handle in {None, model.handle}
+        else None,
+        "RollbackFailureReason": clean(result.rollback_failure) if result.rollback_failure is not None else None,
     }
     return {name: value for name, value in answer.items() if value is not None}
 
@@ -155,14 +157,6 @@ def _told_model(result: Result, model: Model) -> dict[str, Any]:
 def _told_removed(result: Result, handle: str) -> dict[str, Any]:
     state = "UNDEPLOY" if result.is_running else "DEPLOY"
     return {"ModelHandle": handle, "DesiredState": "UNDEPLOY", "State": state, "Status": result.status}
-
-
-def _is_name(text: str) -> bool:
-    return len(text) <= MAX_NAME and NAME.fullmatch(text) is not None
-
-
-def _is_sha1(text: str) -> bool:
-    return len(text) == SHA1_DIGITS and all(digit in "0123456789abcdef" for digit in text)
 
 
 def _call(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:

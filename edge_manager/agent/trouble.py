@@ -6,6 +6,8 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from edge_manager.agent.values import clean
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,7 +19,7 @@ SKEW = 300.0  # seconds that a signature's date may be off
 def describe(error: ClientError) -> str:
     """Code and message of a refusal."""
     said = error.response.get("Error", {})
-    return ": ".join(part for part in (said.get("Code"), said.get("Message")) if part) or "no reason given"
+    return clean(": ".join(str(said[part]) for part in ("Code", "Message") if said.get(part))) or "no reason given"
 
 
 def offset(response: Mapping[str, Any]) -> float | None:

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import NamedTuple
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 PACKAGE = re.compile(r"(?P<name>[a-zA-Z0-9](-*[a-zA-Z0-9])*)-(?P<version>[a-zA-Z0-9 _.]+)\.tar\.gz")
+CONTROLS = frozenset({"Cc", "Cf", "Zl", "Zp"})  # what steers a terminal or ends a line, too
 SHORTEST_NAME = 4  # of a model, botocore's bound; a handle may be shorter
 MAX_MESSAGE = 1000
+MAX_NAME = 63
+SHA1_DIGITS = 40
+
+
+def is_name(text: str) -> bool:
+    """Whether a text is a name as the API has them."""
+    return len(text) <= MAX_NAME and NAME.fullmatch(text) is not None
+
+
+def is_sha1(text: str) -> bool:
+    """Whether a text is a SHA-1, in small hexadecimal digits."""
+    return len(text) == SHA1_DIGITS and all(digit in "0123456789abcdef" for digit in text)
+
+
+def clean(text: str) -> str:
+    """A text that every JSON and every database can carry: what others printed may hold anything, NUL above all."""
+    kept = (" " if unicodedata.category(each) in CONTROLS else each for each in text.encode(errors="replace").decode())
+    return "".join(kept)[:MAX_MESSAGE]
 
 
 class Installed(NamedTuple):
@@ -85,4 +105,4 @@ class Result:
         if self.failure is None:
             return None
         parts = [self.failure.reason, self.rollback_failure and f"Rollback: {self.rollback_failure}"]
-        return " ".join(part for part in parts if part)[:MAX_MESSAGE]
+        return clean(" ".join(part for part in parts if part))

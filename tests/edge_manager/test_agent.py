@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import itertools
+import json
 import os
 import signal
 import threading
@@ -320,6 +321,22 @@ def error(code: str) -> bytes:
         ((503, {}, error("SlowDown")), LaterError, "S3 cannot answer now: SlowDown"),
         ((404, {}, error("NoSuchKey")), UnfitError, "is not there"),
         ((412, {}, error("PreconditionFailed")), LaterError, "was replaced meanwhile"),
+        (
+            (200, {"ETag": '"1"', "Content-Type": "text/html; charset=utf-8"}, b"login"),
+            LaterError,
+            "something in between",
+        ),
+        ((200, {"ETag": '"1"'}, b"\n<!DOCTYPE html>"), LaterError, "no S3, but something in between"),
+        ((200, {"ETag": '"1"', "Content-Length": "abc"}, b"half"), LaterError, "makes no sense|ended early"),
+        ((200, {"ETag": '"1"', "Content-Length": "-1"}, b"half"), LaterError, "S3 does not answer"),
+        ((200, {"ETag": '"1"', "Content-Length": str(10**18)}, b"half"), HinderedError, "No space on the device"),
+        ((200, {"ETag": '"1"', "Last-Modified": "soon"}, b"half"), LaterError, "makes no sense"),
+        ((200, {"Content-Length": "abc"}, b"half"), LaterError, "makes no sense|something in between"),
+        ((206, {"Content-Length": "4"}, b"half"), LaterError, "something in between"),
+        ((302, {"Location": "http://127.0.0.1:9/"}, b""), LaterError, r"something in between \(HTTP 302\)"),
+        ((302, {"Location": "http://127.0.0.1:9/"}, b"<html/>"), LaterError, r"something in between \(HTTP 302\)"),
+        ((404, {}, b"<html>Please log in"), LaterError, r"something in between \(HTTP 404\)"),
+        ((403, {}, b"<html>Please log in"), HinderedError, "S3 refuses"),
         ((200, {"ETag": '"1"', "Content-Length": "2000"}, b"half"), LaterError, "S3 does not answer|ended early"),
     ],
 )
@@ -339,8 +356,35 @@ def test_what_s3_says_is_taken_for_what_it_is(
         fetch(s3, disk, model, lambda: False)
 
 
+def test_a_download_whose_length_nobody_says_is_read_to_its_end(
+    between: tuple[str, type[Between]], tmp_path: Path
+) -> None:
+    whole = package({"weights": os.urandom(200_000)})
+
+    def in_chunks(self: Between) -> None:
+        begin = int(self.headers.get("Range", "bytes=0-")[6:-1])
+        self.send_response_only(206 if begin else 200)
+        self.send_header("ETag", '"1"')
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        body = whole[begin:]
+        self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+
+    between[1].protocol_version = "HTTP/1.1"
+    between[1].do_GET = in_chunks  # type: ignore[method-assign]
+    disk, model = Disk(tmp_path / "state", 0), Model("counter", "s3://models/a.tar.gz", sha1(whole))
+    keys = {"aws_access_key_id": "s3", "aws_secret_access_key": "s3", "region_name": "eu-west-1"}
+    with contextlib.closing(boto3.client("s3", endpoint_url=between[0], **keys)) as s3, disk.locked():
+        assert not fetch(s3, disk, model, lambda: True)
+        assert 0 < (disk.partial / model.sha1).stat().st_size < len(whole)
+        assert fetch(s3, disk, model, lambda: False)
+        assert disk.present() == {model.sha1}
+
+
 class Picky(Service):
     """A service that takes no result, and has something new to run."""
+
+    trouble: LaterError = RefusedError("ValidationException")
 
     def is_registered(self) -> bool:
         return True
@@ -350,15 +394,20 @@ class Picky(Service):
 
     def beat(self, models: Sequence[Installed], result: Result | None = None) -> None:  # noqa: ARG002
         if result is not None:
-            raise RefusedError("ValidationException")
+            raise self.trouble
 
 
-def test_a_result_that_is_refused_is_kept_and_does_not_hide_what_is_to_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("trouble", [RefusedError("ValidationException"), LaterError("InternalFailure")])
+def test_a_result_that_the_service_does_not_take_is_kept_and_does_not_hide_what_is_to_run(
+    trouble: LaterError, tmp_path: Path
+) -> None:
     config = Config("shops", "till-1", Endpoint("http://127.0.0.1:9", "eu-west-1"), Endpoint(None, "eu-west-1"))
     config = replace(config, folder=tmp_path, poll=30.0)
     failed = Result(Offer("tills-all-1", ()), 1.0, 2.0, Failure("No."))
     save(tmp_path / "state.json", State(over="tills-all-1", results=(failed,)))
-    agent = Agent(config, Picky(config))
+    service = Picky(config)
+    service.trouble = trouble
+    agent = Agent(config, service)
     with agent.ready():
         agent.turn()
     state = load(tmp_path / "state.json")
@@ -395,6 +444,31 @@ def test_a_download_goes_on_where_it_ended_and_never_mixes_two_objects(s3: Any, 
         assert disk.present() == {model.sha1}
         assert list(disk.partial.iterdir()) == []
     s3.meta.events.unregister("provide-client-params.s3.GetObject", note)
+
+
+@pytest.mark.parametrize("note", ["{}", "null", "[]", "\0", "deep", '{"url": 1}', "wrong types", "folder"])
+def test_a_note_that_is_damaged_is_thrown_away_with_its_part(note: str, s3: Any, tmp_path: Path) -> None:
+    whole = package({"weights": os.urandom(1000)})
+    s3.put_object(Bucket="models", Key="noted/a.tar.gz", Body=whole)
+    model, disk = Model("counter", "s3://models/noted/a.tar.gz", sha1(whole)), Disk(tmp_path / "state", 0)
+    with disk.locked():
+        file = disk.partial / f"{model.sha1}.json"
+        if note == "folder":
+            (file / "x").mkdir(parents=True)
+            (disk.partial / model.sha1 / "x").mkdir(parents=True)
+        else:
+            wrong = json.dumps({"url": model.url, "size": "10", "etag": 1})
+            file.write_text({"deep": "[" * 100_000, "wrong types": wrong}.get(note, note))
+            (disk.partial / model.sha1).write_bytes(b"zz")
+        assert fetch(s3, disk, model, lambda: False)
+        assert disk.present() == {model.sha1}
+
+
+@pytest.mark.parametrize("url", ["s3://[::1/x", "s3://a b/x", "s3://m", "s3://m/", "http://m/x", ""])
+def test_an_address_that_names_no_object_is_the_deployments_fault(url: str, s3: Any, tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "state", 0)
+    with disk.locked(), pytest.raises(UnfitError, match="does not name an object in S3"):
+        fetch(s3, disk, Model("counter", url, "a" * 40), lambda: False)
 
 
 # --- the process ---

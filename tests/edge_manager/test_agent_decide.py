@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -33,7 +34,7 @@ from edge_manager.agent.decide import (
 from edge_manager.agent.disk import release_of
 from edge_manager.agent.memory import load, save
 from edge_manager.agent.service import parse, told
-from edge_manager.agent.values import Failure, Model, Offer
+from edge_manager.agent.values import Failure, Model, Offer, Result
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -204,6 +205,86 @@ def test_a_state_file_that_cannot_be_read_is_put_aside(content: bytes, tmp_path:
     assert (tmp_path / "state.unreadable").read_bytes() == content
 
 
+RESULT = {
+    "offer": {"deployment": "x-1", "models": [], "removed": [], "rolls_back": True, "fault": None},
+    "started": 1.0,
+    "ended": 2.0,
+    "failure": None,
+    "is_running": True,
+    "rollback_failure": None,
+}
+JOB = {
+    "offer": {**RESULT["offer"], "models": [["counter", COUNTER.url, COUNTER.sha1]]},  # type: ignore[dict-item]
+    "started": 1.0,
+    "phase": "FETCH",
+    "before": None,
+    "failure": None,
+    "mismatches": 0,
+    "hindered": 0.0,
+}
+
+
+def content(**more: object) -> bytes:
+    return json.dumps({"format": 1, "job": JOB, "over": "a", "good": "b", "results": [RESULT], **more}).encode()
+
+
+def damaged(whole: dict[str, Any], **more: object) -> dict[str, Any]:
+    return {**whole, **more}
+
+
+def test_the_state_that_the_next_test_damages_is_sound(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    file.write_bytes(content())
+    assert load(file).job == Job(Offer("x-1", (COUNTER,)), 1.0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"[" * 100_000, id="deep"),
+        b"null",
+        pytest.param(bytes(300), id="zeros"),
+        content(good=5),
+        content(good="../../etc"),
+        content(over=[]),
+        content(job="x"),
+        content(job=[]),
+        content(job=damaged(JOB, started="soon")),
+        content(job=damaged(JOB, phase="LATER")),
+        content(job=damaged(JOB, before="../x")),
+        content(job=damaged(JOB, hindered=float("nan"))),
+        content(job=damaged(JOB, offer=damaged(JOB["offer"], models=[["counter", None, None]]))),  # type: ignore[arg-type]
+        content(job=damaged(JOB, offer=damaged(JOB["offer"], models=[["counter"]]))),  # type: ignore[arg-type]
+        content(job=damaged(JOB, offer=damaged(JOB["offer"], deployment="../x"))),  # type: ignore[arg-type]
+        content(results="x"),
+        content(results=["x"]),
+        content(results=[damaged(RESULT, started="soon")]),
+        content(results=[damaged(RESULT, started=1e20)]),
+        content(results=[damaged(RESULT, ended=float("nan"))]),
+        content(results=[damaged(RESULT, failure=[1])]),
+        content(results=[damaged(RESULT, is_running="no")]),
+    ],
+)
+def test_a_state_file_of_the_wrong_form_is_put_aside_at_the_start_not_tripped_over_later(
+    content: bytes, tmp_path: Path
+) -> None:
+    file = tmp_path / "state.json"
+    file.write_bytes(content)
+    assert load(file) == State()
+    assert (tmp_path / "state.unreadable").read_bytes() == content
+
+
+def test_a_folder_in_the_place_of_the_state_file_is_put_aside_whatever_was_put_aside_before(tmp_path: Path) -> None:
+    file, aside = tmp_path / "state.json", tmp_path / "state.unreadable"
+    for folder in (file, aside):
+        folder.mkdir()
+        (folder / "x").write_bytes(b"")
+    assert load(file) == State()
+    assert aside.is_dir()
+    save(file, State())
+    assert load(file) == State()
+
+
 def definition(**more: object) -> dict[str, object]:
     checksum = {"Type": "SHA1", "Sum": "a" * 40}
     return {"ModelHandle": "counter", "S3Url": COUNTER.url, "Checksum": checksum, "State": "DEPLOY", **more}
@@ -224,6 +305,7 @@ def test_an_answer_is_parsed_into_an_offer() -> None:
         (definition(ModelHandle="../etc"), "The model handle '../etc' cannot be used."),
         (definition(Checksum={}), "The model counter has no SHA-1 to verify it by."),
         (definition(Checksum={"Type": "SHA1", "Sum": "../../x"}), "The model counter has no SHA-1 to verify it by."),
+        (definition(S3Url="s3://m/\0\ud800"), r"The address of the model counter cannot be used: 's3://m/\x00\ud800'"),
         (None, "The deployment names no model."),
     ],
 )
@@ -231,6 +313,27 @@ def test_what_cannot_be_carried_out_is_an_offer_with_a_fault(wrong: dict[str, ob
     offer = parse({"DeploymentName": "tills-all-2", "Definitions": [wrong] if wrong else []})
     assert offer is not None
     assert offer.fault == fault
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=1500))
+def test_whatever_was_printed_is_kept_and_reported_as_text_that_anything_can_carry(printed: str) -> None:
+    state = checked(at(Phase.CHECK), "new-1", Failure(printed, "counter"), 160.0)
+    kept = restored(state, 170.0, printed).results[0]
+    as_before = Result(OFFER, 1.0, 2.0, Failure(printed), rollback_failure=printed)  # what an older agent remembers
+    for result in (kept, as_before):
+        answer = told(result)
+        texts = [
+            answer["DeploymentStatusMessage"],
+            *(
+                model[each]
+                for model in answer["DeploymentModels"]
+                for each in ("StatusReason", "RollbackFailureReason")
+                if each in model
+            ),
+        ]
+        for text in texts:
+            assert len(text.encode()) >= len(text) <= 1000
+            assert not set(text) & {chr(code) for code in (*range(32), *range(127, 160))}
 
 
 def test_a_name_that_could_be_a_path_is_no_offer() -> None:

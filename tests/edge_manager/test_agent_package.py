@@ -111,7 +111,12 @@ def test_the_example_configuration_is_read(tmp_path: Path) -> None:
     key.write_text('{"AccessKeyId": "AKIA", "SecretAccessKey": "s"}')
     for fields in sections.values():
         fields["key-file"] = str(key)
-    assert parse(sections).check == ("/usr/local/bin/check-model",)
+    with pytest.raises(
+        ConfigError, match=r"check = /usr/local/bin/check-model: must begin with a program that is there"
+    ):
+        parse(sections)
+    sections["agent"]["check"] = "/bin/sh"
+    assert parse(sections).check == ("/bin/sh",)
 
 
 def test_every_field_is_in_the_docs() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from edge_manager.agent.__main__ import main
 from edge_manager.agent.config import read
 from edge_manager.agent.disk import Disk, write
 from edge_manager.agent.errors import FolderError, HinderedError, UnfitError
+from edge_manager.agent.service import Service
 from edge_manager.agent.unpack import unpack
 from edge_manager.agent.values import Model, Offer
 from tests.edge_manager.agents import package, sha1
@@ -44,10 +46,10 @@ region = eu-west-1
 
 def test_a_configuration_needs_who_and_where(tmp_path: Path) -> None:
     file = tmp_path / "agent.conf"
-    file.write_text(PLAIN + "check = /usr/bin/check --quick 'a b'\nkeep-free = 10\n[s3]\nendpoint = http://s3:9000\n")
+    file.write_text(PLAIN + "check = /bin/sh --quick 'a b'\nkeep-free = 10\n[s3]\nendpoint = http://s3:9000\n")
     config = read(file)
     assert (config.fleet, config.device, config.service.url) == ("shops", "till-1", "https://edge.example.com")
-    assert (config.check, config.keep_free) == (("/usr/bin/check", "--quick", "a b"), 10 * 2**20)
+    assert (config.check, config.keep_free) == (("/bin/sh", "--quick", "a b"), 10 * 2**20)
     assert (config.s3.url, config.s3.region, config.poll) == ("http://s3:9000", "eu-west-1", 60)
 
 
@@ -61,6 +63,22 @@ def test_a_configuration_needs_who_and_where(tmp_path: Path) -> None:
         ("check = /bin/sh 'x", "[agent] check = /bin/sh 'x: must be a command and its arguments: No closing quotation"),
         ("key-file = /none", "[agent] key-file = /none: must be a readable file with the JSON of `edge-manager keys"),
         ("ca-file = /none", "[agent] ca-file = /none: must be a file with the certificates to trust, in PEM"),
+        ("check = /none --x", "[agent] check = /none --x: must begin with a program that is there and that this user"),
+        ("check = /etc/passwd", "[agent] check = /etc/passwd: must begin with a program that is there and that this"),
+        ("check = /bin", "[agent] check = /bin: must begin with a program that is there and that this user may run"),
+        ("check = /bin/sh \0", "[agent] check = /bin/sh: must be without control characters"),
+        ("check = /bin/none\n  more", "[agent] check = /bin/none more: must begin with a program that is there"),
+        ("[s3]\nregion = eu west", "[s3] region = eu west: must be a region, such as eu-west-1"),
+        (
+            "[s3]\nendpoint = http://[::1",
+            "[s3] endpoint = http://[::1: must be a URL with the name or address of a host",
+        ),
+        ("[s3]\nendpoint = http://a:notaport", "[s3] endpoint = http://a:notaport: must be a URL with the name or"),
+        ("[s3]\nendpoint = http://a:99999", "[s3] endpoint = http://a:99999: must be a URL with the name or"),
+        ("[s3]\nendpoint = http://a b/", "[s3] endpoint = http://a b/: must be a URL with the name or address"),
+        ("[s3]\nendpoint = http://a_b/", "[s3] endpoint = http://a_b/: must be a URL with the name or address"),
+        ("[s3]\nendpoint = http://:80", "[s3] endpoint = http://:80: must be a URL with the name or address"),
+        ("[s3]\nendpoint = http://", "[s3] endpoint = http://: must be a URL with the name or address of a host"),
         ("pol = 3", "[agent] pol = 3: no such field; there are ca-file, check"),
         ("fleet = again", "not an INI file: While reading from"),
         ("[s4]", "[s4]: no such section; there are [agent] and [s3]"),
@@ -76,6 +94,43 @@ def test_a_configuration_that_makes_no_sense_is_one_line_and_exit_code_2(
     said = capsys.readouterr().err
     assert said.startswith(f"{file}: {message}")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"AccessKeyId": 1, "SecretAccessKey": "s"}',
+        b'{"AccessKeyId": "AKIA", "SecretAccessKey": ["s"]}',
+        b'{"AccessKeyId": "AKIA", "SecretAccessKey": ""}',
+        b'{"AccessKeyId": "AKIA\\n", "SecretAccessKey": "s"}',
+        b'{"AccessKeyId": "AKI\\u00c4", "SecretAccessKey": "s"}',
+        b'{"AccessKeyId": "AKIA", "SecretAccessKey": "s", "SessionToken": 3}',
+        pytest.param(b"[" * 100_000, id="deep"),
+        b"[]",
+        b"\xff",
+    ],
+)
+def test_a_key_file_that_holds_no_key_is_told(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, key = tmp_path / "agent.conf", tmp_path / "key.json"
+    key.write_bytes(content)
+    file.write_text(f"{PLAIN}key-file = {key}\n")
+    assert main(["--config", str(file), "--check-config"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{file}: [agent] key-file = {key}: must be a readable file with the JSON of")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1]:9000", "https://s3.example.com:443/a/b", "http://10.0.0.1", "http://S3:9000"]
+)
+def test_an_endpoint_that_boto3_can_call_is_taken(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "agent.conf"
+    file.write_text(f"{PLAIN}[s3]\nendpoint = {url}\n")
+    config = read(file)
+    assert config.s3.url == url
+    assert Service(config).s3.meta.endpoint_url == url
 
 
 @pytest.mark.parametrize("name", ["fleet", "device", "endpoint", "region"])
@@ -156,6 +211,56 @@ def test_half_a_package_is_refused(cut: int, tmp_path: Path) -> None:
     whole = package({"a": os.urandom(5000)})
     with pytest.raises(UnfitError, match="not a whole gzipped tar"):
         unpack(io.BytesIO(whole[:cut]), tmp_path / "model", room)
+
+
+def test_a_package_whose_gzip_stream_is_damaged_after_the_archive_is_refused(tmp_path: Path) -> None:
+    whole = bytearray(package({"a": os.urandom(5000)}))
+    whole[-6] ^= 1  # the checksum
+    with pytest.raises(UnfitError, match="not a whole gzipped tar: CRC check failed"):
+        unpack(io.BytesIO(whole), tmp_path / "model", room)
+    with pytest.raises(UnfitError, match="not a whole gzipped tar"):
+        unpack(io.BytesIO(whole[:-4]), tmp_path / "cut", room)
+    with pytest.raises(UnfitError, match="goes on for more than"):
+        unpack(io.BytesIO(package({"a": b"x"}) + gzip.compress(bytes(65 << 20), 1)), tmp_path / "long", room)
+
+
+def pax(records: bytes, kind: bytes = tarfile.XHDTYPE, size: int | None = None) -> bytes:
+    header = entry("././@PaxHeader", kind, size=len(records) if size is None else size)
+    return header.tobuf(tarfile.GNU_FORMAT) + records + bytes(-len(records) % 512)
+
+
+def records(number: int, first: int = 0) -> bytes:
+    return b"".join(b"17 k%08d=abc\n" % each for each in range(first, first + number))
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        (pax(bytes(64 << 20)), "headers of more than"),
+        (pax(bytes(64 << 20), tarfile.GNUTYPE_LONGNAME), "headers of more than"),
+        (pax(b"", size=-(2**40)), "headers of more than"),
+        (pax(b"", size=2**62), "headers of more than"),
+        (pax(records(10)) * 5000, "headers of more than|not a whole gzipped tar"),
+        (b"".join(pax(records(90, n * 90), tarfile.XGLTYPE) + entry(f"f{n}").tobuf() for n in range(20)), "for all"),
+        (pax(b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"), "not a whole gzipped tar|other than"),
+    ],
+    ids=["pax", "long name", "negative", "huge", "many", "global", "sparse"],
+)
+def test_headers_that_would_fill_the_memory_are_refused(headers: bytes, message: str, tmp_path: Path) -> None:
+    packed = gzip.compress(headers + entry("a", size=1).tobuf() + b"x".ljust(512) + bytes(10240), 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnfitError, match=message):
+            unpack(io.BytesIO(packed), tmp_path / "model", room)
+        assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "a/" * 60 + "x" * 300, "/".join(["d"] * 3000), "/".join(["d" * 99] * 60)])
+def test_a_name_that_no_file_can_have_is_the_packages_fault(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UnfitError, match=r"a name that no file can have here|folders more than 100 deep"):
+        unpack(tar(entry(name)), tmp_path / "model", room)
 
 
 def test_a_package_that_swells_is_stopped_before_it_fills_the_disk(tmp_path: Path) -> None:
@@ -287,6 +392,7 @@ def test_everything_is_on_the_disk_before_it_gets_its_name(disk: Disk, mocker: M
         ('test "$EDGE_MODEL_NAME" = counter', None),
         ("echo no such GPU; exit 3", "The check command ended with 3: no such GPU."),
         ("yes | head -c 1000000; exit 4", f"The check command ended with 4: {'y ' * 199}y."),
+        (r"printf 'bad\0mo\033[2Jdel\r\n\377'; exit 6", "The check command ended with 6: bad mo [2Jdel \ufffd."),
         ("kill -9 $$", "The check command ended with -9."),
         ("sleep 60 & exit 0", None),
         ("exec >&- 2>&-; sleep 0.2; exit 5", "The check command ended with 5."),
