@@ -82,7 +82,8 @@ def _stages(before: EdgeDeploymentPlanStatus, found: Findings, now: datetime) ->
             devices_pending=stage.pending,
             devices_failed=stage.failed,
             start_time=stage.started,
-            deployed_time=(before.deployed_since(stage.name) or now) if stage.status == "DEPLOYED" else None,
+            # Never ahead of the clock, which may have been set back: the bake time would last until it comes round again.
+            deployed_time=min(before.deployed_since(stage.name) or now, now) if stage.status == "DEPLOYED" else None,
             message=stage.message,
         )
         for stage in found.observed.stages

@@ -209,7 +209,7 @@ def test_former_life_of_the_object_is_not_asked_for() -> None:
 def test_plan_made_by_hand_in_place_of_ours_is_never_taken_for_ours() -> None:
     """It has the same ARN. What the first look saw of it must not make it a known one at the second."""
     one = plan("canary", status=status(conditions=(condition("Ready"),)))
-    by_hand = tagged(None).but(created=NOON + MINUTE, modified=NOON + MINUTE)
+    by_hand = replace(tagged(None), created=NOON + MINUTE, modified=NOON + MINUTE)
     for _ in range(3):
         talk = attempted(one, by_hand, wakes=DRIFT, now=NOON + 5 * MINUTE)
         assert (talk.words, talk.reason) == (["look at tags"], Reason.NOT_OWNED)
@@ -220,10 +220,10 @@ def test_plan_made_by_hand_in_place_of_ours_is_never_taken_for_ours() -> None:
 def test_plan_that_somebody_took_and_whose_tag_then_went_is_not_ours_again() -> None:
     elsewhere = Owner("cluster-2", "retail", "z", "uid-z")
     one = plan("canary", status=status(conditions=(condition("Ready"),)))
-    theirs = tagged(elsewhere).but(created=NOON + MINUTE, modified=NOON + MINUTE)
+    theirs = replace(tagged(elsewhere), created=NOON + MINUTE, modified=NOON + MINUTE)
     talk = attempted(one, theirs, wakes=DRIFT, now=NOON + 5 * MINUTE)
     assert talk.reason is Reason.OWNERSHIP_LOST
-    talk = attempted(reported(one, talk), theirs.tagged({}), wakes=DRIFT, now=NOON + 6 * MINUTE)
+    talk = attempted(reported(one, talk), replace(theirs, tags={}), wakes=DRIFT, now=NOON + 6 * MINUTE)
     assert (talk.words, talk.reason) == (["look at tags"], Reason.NOT_OWNED)
 
 

@@ -231,6 +231,9 @@ def test_moment_of_deployment_is_kept_and_belongs_to_one_deployment() -> None:
     assert deployed(third) is None
     fourth = summarize(plan(status=third), Done(Reason.IN_SYNC, ""), held, NOON + 3 * MINUTE)
     assert deployed(fourth) == NOON + 3 * MINUTE
+    # The clock was set back: a bake time that counts from the future would last until the clock is there again.
+    fifth = summarize(plan(status=fourth), Done(Reason.IN_SYNC, ""), held, NOON)
+    assert deployed(fifth) == NOON
 
 
 def deployed(after: EdgeDeploymentPlanStatus) -> datetime | None:
