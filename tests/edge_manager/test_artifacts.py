@@ -101,7 +101,7 @@ def test_a_damaged_package_fails_its_job_and_is_not_packed_as_if_it_were_a_model
     assert (found, "damaged or cut short" in str(message)) == ("FAILED", True)
 
 
-@pytest.mark.parametrize("trouble", [zlib.error("x"), ValueError("\0\udcff"), RecursionError()])
+@pytest.mark.parametrize("trouble", [zlib.error("x"), ValueError("\0"), RecursionError()])
 def test_what_nobody_foresaw_ends_the_job_and_not_the_worker(store: Store, s3: Any, trouble: Exception) -> None:
     class Odd(Artifacts):
         def package(self, source: str, target: str) -> str:
