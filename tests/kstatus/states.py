@@ -109,8 +109,11 @@ def at_aws(
 
 def after(before: Body, outcome: Outcome, observed: ObservedPlan | None = None, now: datetime = NOW) -> Body:
     """The object once a reconcile came to this outcome, having seen that plan (None: AWS was not asked)."""
-    found = Findings(looked=observed is not None, arn=observed.arn if observed else None, observed=observed)
-    status = summarize(parse(before), outcome, found, now)
+    plan, found = parse(before), Findings()
+    if observed is not None:
+        assert isinstance(plan.spec, EdgeDeploymentPlanSpec)
+        found = found.seen(observed, Desired(plan.plan_name, plan.spec, OWNER), plan.status)
+    status = summarize(plan, outcome, found, now)
     return {**before, "status": status.wire()}
 
 
