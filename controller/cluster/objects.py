@@ -15,6 +15,7 @@ from kubernetes.aio import client
 from controller.cluster.connection import mapping, metadata, metadata_page, status_of, translated
 from controller.cluster.events import EventRecorder
 from controller.cluster.listing import Glimpse, Listing, Page
+from controller.cluster.shared import SharedRead
 from controller.domain.api import API_VERSION, FINALIZER, GROUP, PLURAL, VERSION
 from controller.domain.base import Model
 from controller.domain.events import Event
@@ -39,6 +40,7 @@ class KubernetesObjects:
         self._objects = client.CustomObjectsApi(api)
         self._events = EventRecorder(self._objects, clock, reporter)
         self._patience = patience
+        self._definition_going = SharedRead(self._is_definition_going)
 
     # -- writes -----------------------------------------------------------------------------------------------------
 
@@ -136,7 +138,10 @@ class KubernetesObjects:
         return Glimpse.of(await self._page(namespace, 1))
 
     async def definition_going(self) -> bool:
-        """Whether the CustomResourceDefinition itself is being deleted."""
+        """Whether the CustomResourceDefinition itself is being deleted: as it is now, in one read for all who ask."""
+        return await self._definition_going()
+
+    async def _is_definition_going(self) -> bool:
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}"
         try:
             async with translated("cannot read the CustomResourceDefinition"):
