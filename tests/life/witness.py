@@ -10,6 +10,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from controller.domain.api import OWNER_TAG
+from controller.domain.ownership import Owner
 from tests.life.aws import READS, REGIONS
 from tests.life.troubles import Check, checked
 from tests.life.truth import owner_of, region_of, same_immutables, spec_of, statuses
@@ -94,9 +95,17 @@ class Witness:
         return [plans[name, region]] if self._aws.calls - at <= _A_MOMENT and (name, region) in plans else []
 
     def _left_behind(self, held: Mapping[str, Any] | None) -> bool:
-        """Whether the plan is what an object left that went without a finalizer, and was to go with it."""
-        tag = held["Tags"].get(OWNER_TAG) if held else None
-        return any(owner_of(gone) == tag and spec_of(gone).deletes for gone in self._cluster.departed.values())
+        """Whether the plan is what an object left that went without a finalizer, and was to go with it.
+
+        The tag may name a former life of that object: whose plan that was, it took over.
+        """
+        owner = Owner.parse(held["Tags"].get(OWNER_TAG, "")) if held else None
+        departed = self._cluster.departed
+        former = departed.get(owner.uid) if owner is not None else None
+        return any(
+            former is not None and gone.key == former.key and gone.created >= former.created and spec_of(gone).deletes
+            for gone in departed.values()
+        )
 
     def _may_stop(self, plan: Resource, held: Mapping[str, Any], operation: str) -> bool:
         """Whether this object asks for the deletion, or for stages to be stopped, and the plan is its own."""
