@@ -73,56 +73,29 @@ class Groups:
 
 
 def extended(service: Service) -> web.Application:
-    """The sandbox's application with the groups in front of it."""
+    """The sandbox's application with the groups in front of it, and what the benchmark does behind everybody's back."""
     groups = Groups(service)
 
     @web.middleware
     async def in_front(http: web.Request, handler: Handler) -> web.StreamResponse:
         operation = http.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        if http.path != "/" or not groups.handles(operation, body := await http.read()):
+        if http.path != "/" or not groups.handles(operation, await http.read()):
             return await handler(http)
-        request = replace(service.open(http.headers, body, time.time()), refusal=None)
-        fault = service.obstruct(request)
-        if delay := service.delay(request, fault):
-            await asyncio.sleep(delay)
-        status, code, answer = 200, "OK", b""
-        if fault is not None:
-            refusal = service.answer(request, fault, time.time())
-            status, code, answer = refusal.status, refusal.code, refusal.body
-        else:
-            scope = request.caller.scope
-            try:
-                arn = f"arn:aws:sagemaker:{scope.region}:{scope.account}{_MARK}"
-                answer = json.dumps(groups.answer(operation, json.loads(body), arn)).encode()
-            except _Missing as error:
-                status, code = 400, "ValidationException"
-                answer = json.dumps({"__type": code, "message": str(error)}).encode()
-        service.record(request, status, code)
-        headers = {"x-amzn-RequestId": request.id, "Content-Type": _CONTENT_TYPE}
-        return web.Response(status=status, body=answer, headers=headers)
+        return await _answer(http, groups, operation)
 
     async def seed(http: web.Request) -> web.Response:
-        """Make plans without a call each: parameters of CreateEdgeDeploymentPlan."""
-        now = service.clock.now(time.time())
-        for wanted in await http.json():
-            holdings = next(iter(service.world.scopes.values()))
-            OPERATIONS["CreateEdgeDeploymentPlan"].function(
-                Call(service.world, holdings, service.settings, now), wanted
-            )
-            holdings.note(wanted["EdgeDeploymentPlanName"], now)
+        wanted = await http.json()
+        _seed(service, wanted["plans"], wanted["like"])
         return web.json_response({})
 
     async def drop(http: web.Request) -> web.Response:
-        """Delete plans behind the operator's back."""
-        now = service.clock.now(time.time())
         for name in await http.json():
             for holdings in service.world.scopes.values():
                 if holdings.plans.pop(name, None) is not None:
-                    holdings.note(name, now)
+                    holdings.note(name, service.clock.now(time.time()))
         return web.json_response({})
 
     async def held(_http: web.Request) -> web.Response:
-        """How many things there are."""
         plans = sum(len(holdings.plans) for holdings in service.world.scopes.values())
         return web.json_response({"held": plans + len(groups.known)})
 
@@ -130,6 +103,42 @@ def extended(service: Service) -> web.Application:
     app.middlewares.append(in_front)
     app.add_routes([web.post("/_bench/seed", seed), web.post("/_bench/drop", drop), web.get("/_bench/held", held)])
     return app
+
+
+async def _answer(http: web.Request, groups: Groups, operation: str) -> web.Response:
+    """A call for groups on the sandbox's own way: signature, throttle, latency, log."""
+    service, body = groups.service, await http.read()
+    request = replace(service.open(http.headers, body, time.time()), refusal=None)
+    fault = service.obstruct(request)
+    if delay := service.delay(request, fault):
+        await asyncio.sleep(delay)
+    status, code, answer = 200, "OK", b""
+    if fault is not None:
+        refusal = service.answer(request, fault, time.time())
+        status, code, answer = refusal.status, refusal.code, refusal.body
+    else:
+        scope = request.caller.scope
+        try:
+            arn = f"arn:aws:sagemaker:{scope.region}:{scope.account}{_MARK}"
+            answer = json.dumps(groups.answer(operation, json.loads(body), arn)).encode()
+        except _Missing as error:
+            status, code = 400, "ValidationException"
+            answer = json.dumps({"__type": code, "message": str(error)}).encode()
+    service.record(request, status, code)
+    headers = {"x-amzn-RequestId": request.id, "Content-Type": _CONTENT_TYPE}
+    return web.Response(status=status, body=answer, headers=headers)
+
+
+def _seed(service: Service, plans: list[dict[str, Any]], like: str) -> None:
+    """Make plans that are as old as another one, each from the parameters of CreateEdgeDeploymentPlan."""
+    now = service.clock.now(time.time())
+    (holdings,) = (holdings for holdings in service.world.scopes.values() if like in holdings.plans)
+    model, create = holdings.plans[like], OPERATIONS["CreateEdgeDeploymentPlan"].function
+    for wanted in plans:
+        create(Call(service.world, holdings, service.settings, now), wanted)
+        plan = holdings.plans[wanted["EdgeDeploymentPlanName"]]
+        plan.created, plan.modified = model.created, model.modified
+        holdings.note(plan.name, now)
 
 
 async def _serve() -> None:

@@ -66,6 +66,8 @@ class Objects:
         self.ready: dict[str, float] = {}
         """Since when each is ready: absent while it is not."""
         self.present: set[str] = set()
+        self.gone: dict[str, float] = {}
+        self._generations: dict[str, int] = {}
         self._closed = False
         api.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
 
@@ -104,14 +106,15 @@ class Objects:
 
         self._each(one, names)
 
-    def put(self, name: str, metadata: dict[str, Any], status: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
-        """Create one as it would be after a long life: with metadata and status."""
-        body = self.kind.body(name, self._stages)
-        body["metadata"] |= metadata
-        body["spec"] |= spec
-        made = self.api.request("POST", self._path, body)
-        status = {"status": status}
-        return dict(self.api.request("PATCH", f"{self._path}/{name}/status", status, _MERGE))
+    def put(self, body: dict[str, Any]) -> str:
+        """Create one as it would be after a long life, with its status; its uid."""
+        kept = {key: body["metadata"][key] for key in ("name", "finalizers", "annotations") if key in body["metadata"]}
+        made = self.api.request("POST", self._path, {**body, "metadata": kept})
+        self.api.request("PATCH", f"{self._path}/{kept['name']}/status", {"status": body["status"]}, _MERGE)
+        return str(made["metadata"]["uid"])
+
+    def read(self, name: str) -> dict[str, Any]:
+        return dict(self.api.request("GET", f"{self._path}/{name}"))
 
     def delete(self) -> None:
         """Delete all at once."""
@@ -140,9 +143,13 @@ class Objects:
                     )
         return time.monotonic()
 
-    def all_ready(self, count: int, seconds: float) -> float:
-        """The moment at which so many are ready."""
-        return self.wait(lambda: len(self.ready) >= count, seconds)
+    def all_ready(self, count: int, seconds: float, *, generation: int = 1) -> float:
+        """The moment at which so many are ready, in that generation of their specs or a later one."""
+
+        def all_are() -> bool:
+            return len(self.ready) >= count and all(found >= generation for found in self._generations.values())
+
+        return self.wait(all_are, seconds)
 
     def all_gone(self, seconds: float) -> float:
         """The moment at which none is left."""
@@ -166,9 +173,12 @@ class Objects:
         with self._changed:
             if event["type"] == "DELETED":
                 self.present.discard(name)
+                self._generations.pop(name, None)
+                self.gone[name] = time.monotonic()
                 self.ready.pop(name, None)
             else:
                 self.present.add(name)
+                self._generations[name] = body["metadata"]["generation"]
                 if self.kind.is_ready(body):
                     self.ready.setdefault(name, time.monotonic())
                 else:

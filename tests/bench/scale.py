@@ -92,6 +92,13 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--latency", type=float, default=0.02, help="seconds that an AWS call takes (default: 0.02)")
     parser.add_argument("--stages", type=int, default=0, help="stages of each plan (default: 0)")
+    parser.add_argument(
+        "--premade",
+        type=int,
+        default=2000,
+        metavar="N",
+        help="from so many on, objects at rest are written (default: 2000)",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures there, as JSON")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep the controllers' logs there")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="run ours under cProfile; its figures go there")
@@ -133,7 +140,9 @@ def _stand(folder: Path, kind: Kind, count: int, chosen: argparse.Namespace) -> 
         pids = {"apiserver": cluster._processes["kube-apiserver"].pid, "etcd": cluster._processes["etcd"].pid}
         meters = Meters(api, sandbox, pids | {"endpoint": pid})
         with Objects(api, kind, f"bench-{kind.name}", chosen.stages) as objects:
-            stand = Stand(kind, count, cluster, sandbox, meters, objects, folder, chosen.latency, chosen.profile)
+            stand = Stand(
+                kind, count, cluster, sandbox, meters, objects, folder, chosen.latency, chosen.profile, chosen.premade
+            )
             try:
                 yield stand
             finally:

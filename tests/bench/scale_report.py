@@ -14,15 +14,18 @@ _CPU = ("controller", "apiserver", "etcd", "endpoint", "client")
 
 def table(found: Iterable[Figures]) -> Iterator[str]:
     """A row a phase: seconds, CPU in ms an object, calls and requests an object, memory, the longest block."""
-    yield "| phase | N | | wall | CPU in ms an object: controller, API server, etcd, endpoint, client | AWS calls | refused "
-    yield "| API requests | RSS | longest block |"
+    cpu = ", ".join(("controller", "API server", "etcd", "endpoint", "client"))
+    yield (
+        f"| phase | N | | wall | CPU in ms an object: {cpu} "
+        "| AWS calls | throttled | API requests | RSS | longest block |"
+    )
     yield "|---" * 10 + "|"
     for each in found:
         cpu = ", ".join(f"{each.cpu.get(name, 0) / each.objects * 1000:.1f}" for name in _CPU)
         block = "" if each.longest_block is None else f"{each.longest_block * 1000:.0f} ms"
         yield (
             f"| {each.phase} | {each.objects} | {each.controller} | {each.wall:.1f} s | {cpu} "
-            f"| {_counts(each.aws)} | {each.refused} | {_counts(each.api)} | {each.memory:.0f} MB | {block} |"
+            f"| {_counts(each.aws)} | {each.throttled} | {_counts(each.api)} | {each.memory:.0f} MB | {block} |"
         )
         if each.extra:
             yield f"  {each.extra}"
