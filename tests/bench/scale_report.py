@@ -14,7 +14,7 @@ _CPU = ("controller", "apiserver", "etcd", "endpoint", "client")
 
 def table(found: Iterable[Figures]) -> Iterator[str]:
     """A row a phase: seconds, CPU in ms an object, calls and requests an object, memory, the longest block."""
-    cpu = ", ".join(("controller", "API server", "etcd", "endpoint", "client"))
+    cpu = "controller, API server, etcd, endpoint, client"
     yield (
         f"| phase | N | | wall | CPU in ms an object: {cpu} "
         "| AWS calls | throttled | API requests | RSS | longest block |"
