@@ -13,11 +13,12 @@ from typing import Any
 from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 
+from controller.cluster.connection import MERGE_PATCH, call, mapping
 from controller.domain.api import API_VERSION, GROUP, KIND
 from controller.domain.events import Event
 from controller.domain.resource import Resource
 
-_EVENTS = ("events.k8s.io", "v1")
+_EVENTS = "events.k8s.io/v1"
 _CONTROLLER = f"{GROUP}/controller"
 _LONGEST_NOTE = 1024  # the API refuses more
 _SERIES_ENDS_AFTER = timedelta(minutes=6)
@@ -37,8 +38,8 @@ class _Occurrence:
 class EventRecorder:
     """Publishes events of this process. Every call raises ApiException as it comes."""
 
-    def __init__(self, objects: client.CustomObjectsApi, clock: Callable[[], datetime], reporter: str) -> None:
-        self._objects = objects
+    def __init__(self, api: client.ApiClient, clock: Callable[[], datetime], reporter: str) -> None:
+        self._api = api
         self._clock = clock
         self._reporter = reporter
         self._published: OrderedDict[tuple[str, Event], _Occurrence] = OrderedDict()
@@ -59,14 +60,8 @@ class EventRecorder:
         """Move the series on; False where the event has expired."""
         body = {"series": {"count": before.count + 1, "lastObservedTime": _micro_time(now)}}
         try:
-            await self._objects.patch_namespaced_custom_object(
-                *_EVENTS,
-                resource.key.namespace,
-                "events",
-                before.name,
-                body,
-                _content_type="application/merge-patch+json",
-            )
+            path = f"{_path(resource.key.namespace)}/{before.name}"
+            await call(self._api, "PATCH", path, body, content_type=MERGE_PATCH)
         except ApiException as error:
             if error.status == _NOT_FOUND:
                 return False
@@ -76,7 +71,7 @@ class EventRecorder:
     async def _create(self, resource: Resource, event: Event, now: datetime) -> str:
         """Create the event; its name."""
         body: dict[str, Any] = {
-            "apiVersion": "/".join(_EVENTS),
+            "apiVersion": _EVENTS,
             "kind": "Event",
             "metadata": {
                 "generateName": f"{resource.key.name[:200].rstrip('-.')}-",
@@ -98,10 +93,12 @@ class EventRecorder:
                 "resourceVersion": resource.resource_version,
             },
         }
-        made: Any = await self._objects.create_namespaced_custom_object(
-            *_EVENTS, resource.key.namespace, "events", body
-        )
+        made = mapping(await call(self._api, "POST", _path(resource.key.namespace), body))
         return str(made["metadata"]["name"])
+
+
+def _path(namespace: str) -> str:
+    return f"/apis/{_EVENTS}/namespaces/{namespace}/events"
 
 
 def _micro_time(moment: datetime) -> str:
