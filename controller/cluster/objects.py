@@ -7,7 +7,7 @@ the status guards nothing: the API server takes all metadata but the resourceVer
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from kubernetes.aio import client
@@ -102,13 +102,13 @@ class KubernetesObjects:
             return None
         return None if now.deleting and not now.finalizers else now
 
-    async def publish(self, resource: Resource, event: Event) -> None:
-        """Publish an event about the object; a failure is logged, not raised."""
-        try:
-            async with translated(f"{resource.key}: event {event.reason} not published"):
-                await self._events.publish(resource, event)
-        except ObjectError as error:
-            logger.info("%s", error)
+    def publish(self, resource: Resource, event: Event) -> None:
+        """Have an event about the object published, beside the work; a failure is logged."""
+        self._events.publish(resource, event)
+
+    async def drain(self, patience: timedelta) -> None:
+        """Let the events that wait be published, for so long."""
+        await self._events.drain(patience)
 
     # -- reads ------------------------------------------------------------------------------------------------------
 

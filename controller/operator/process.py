@@ -31,6 +31,7 @@ from controller.operator.watch import WatchCheck
 logger = logging.getLogger(__name__)
 
 _PATIENCE = 30.0  # seconds for one read of the Kubernetes API
+_FAREWELL = timedelta(seconds=2)  # for events that wait to be published
 
 
 def utc_now() -> datetime:
@@ -99,6 +100,7 @@ class Operator:
             task.cancel()
         if self._election is not None:
             await self._election.release()
+        await self._objects.drain(_FAREWELL)
         self._accounts.close()
         await self._api.close()  # type: ignore[no-untyped-call]
 
