@@ -156,6 +156,9 @@ class Census(Collector):
             _SCOPE,
             {scope: len(sweeper.orphans.get(scope, ())) for scope in scopes},
         )
+        yield _one(
+            "edgeplan_sweep_interval_seconds", "Time between two sweeps, as set.", sweeper.interval.total_seconds()
+        )
         ages = metrics.sweeps.ages()
         for scope in ages.keys() - scopes:
             metrics.sweeps.forget(scope)

@@ -1,9 +1,13 @@
 """What is counted, by whom, and that labels have bounds."""
 
 import asyncio
+import os
+import re
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -17,6 +21,7 @@ from controller.domain.findings import Findings
 from controller.domain.outcomes import IN_SYNC, Done, Outcome, Pending, Queued, Retrying, Stalled, Waiting
 from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource, Scope
+from controller.domain.status import Devices
 from controller.engine.index import Index
 from controller.engine.ports import AwsError, ObjectError
 from controller.engine.quotas import Quotas
@@ -24,6 +29,7 @@ from controller.engine.sweeper import Sweeper
 from controller.operator.census import Census
 from controller.operator.measures import LoopWatch, Waits
 from controller.operator.metrics import OUTCOMES, MeasuredSweeper, Metrics
+from tests.queries import alerts, asked_for, dashboard_queries, metrics_in
 from tests.unit.builders import (
     ARN,
     KEY,
@@ -39,6 +45,7 @@ from tests.unit.builders import (
 )
 from tests.unit.ports import MemoryAccounts, MemoryObjects, MemoryPlans, row
 
+DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 HERE = {"account": SCOPE.account, "region": SCOPE.region}
 READY = status(conditions=(condition("Ready"),))
 CORRECTED = Result(IN_SYNC, Findings(done=(AddTags(ARN, {"team": "retail"}),)))
@@ -57,10 +64,11 @@ class Operator:
     last_event: datetime = NOON
     silent_for: timedelta = timedelta(seconds=7)
     term: tuple[Quotas, Sweeper] | None = None
+    per_object: bool = False
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.index.scope)
-        self.census = Census(self, per_object=False)
+        self.census = Census(self, per_object=self.per_object)
         self.metrics.registry.register(self.census)
         self.quotas, self.plans = Quotas(lambda *_: None), MemoryPlans()
         self.sweeper = MeasuredSweeper(
@@ -185,8 +193,11 @@ def test_a_failed_run_is_counted_and_is_no_work_any_more(error: Exception, reaso
     async def work(_key: Key, _wakes: frozenset[Wake]) -> None:
         raise error
 
+    async def run() -> None:
+        await operator.metrics.measured(work)(KEY, frozenset())
+
     with pytest.raises(type(error)):
-        asyncio.run(operator.metrics.measured(work)(KEY, frozenset()))
+        asyncio.run(run())
     assert operator.value("reconciles_total", outcome="Failed", reason=reason) == 1
     assert operator.value("queue_working") == 0
 
@@ -250,3 +261,61 @@ def test_one_that_stands_by_has_no_objects_to_tell_of() -> None:
     operator.add(plan())
     operator.term = None
     assert (operator.value("leader"), operator.value("objects")) == (0, None)
+
+
+# --- what the documentation and the chart say of them ---
+
+
+def exercised() -> Operator:
+    """An operator that has a value of every metric."""
+    operator = Operator(per_object=True)
+    states = (state("a", "DEPLOYED", devices_succeeded=3),)
+    known = operator.add(
+        plan(status=status(conditions=(condition("Ready"),), stages=states, devices=Devices(succeeded=3)))
+    )
+    asyncio.run(operator.sweeper.sweep(SCOPE))
+    operator.metrics.attempted(known, CORRECTED, 0.1)
+    operator.metrics.called(SCOPE, "ListTags", None, 0.1)
+    operator.census.refresh()
+    return operator
+
+
+def test_the_documentation_has_every_metric_with_its_labels() -> None:
+    families = [each for each in exercised().metrics.registry.collect() if each.name.startswith("edgeplan_")]
+    rows = {}
+    for each in families:
+        labels = sorted({label for sample in each.samples for label in sample.labels} - {"le"})
+        name = f"{each.name}_total" if each.type == "counter" else each.name
+        rows[name] = f"| `{name}` | {each.type} | {', '.join(labels)} | {each.documentation} |"
+    per_object = [name for name in rows if name.startswith("edgeplan_object_")]
+    ordered = [*sorted(rows.keys() - per_object), *sorted(per_object)]
+    table = "\n".join(["| metric | type | labels | what |", "|---|---|---|---|", *(rows[name] for name in ordered)])
+    text = DOCS.read_text(encoding="utf-8")
+    head, _, rest = text.partition("<!-- metrics -->\n")
+    _, _, tail = rest.partition("<!-- /metrics -->\n")
+    expected = f"{head}<!-- metrics -->\n\n{table}\n\n<!-- /metrics -->\n{tail}"
+    if os.environ.get("REGENERATE"):
+        DOCS.write_text(expected, encoding="utf-8")
+        text = expected
+    assert text == expected
+
+
+def test_dashboard_and_alerts_ask_for_metrics_that_exist() -> None:
+    registry = exercised().metrics.registry
+    there = {sample.name for family in registry.collect() for sample in family.samples}
+    assert len(asked_for()) > 25
+    assert {name for name in asked_for() if name.startswith("edgeplan_")} <= there  # process_… are there on Linux only
+
+
+def test_dashboard_and_alerts_choose_by_labels_that_exist() -> None:
+    labels: defaultdict[str, set[str]] = defaultdict(lambda: {"namespace", "job", "pod", "instance"})
+    for family in exercised().metrics.registry.collect():
+        for sample in family.samples:
+            labels[sample.name].update(sample.labels)
+    queries = [*dashboard_queries(), *(alert["expr"] for alert in alerts())]
+    for query in queries:
+        for metric, selector in re.findall(r"\b(\w+)\{([^}]*)\}", query):
+            assert set(re.findall(r"(\w+)[=!]~?=?\"", selector)) <= labels[metric], query
+        known = set().union(*(labels[metric] for metric in metrics_in(query)))
+        for grouped in re.findall(r"by \(([^)]*)\)", query):
+            assert set(grouped.split(", ")) <= known, query
