@@ -26,6 +26,7 @@ from playground.programs import find_or_build
 from playground.programs.process import spawn, stop
 from tests.chart.conftest import clean
 from tests.chart.helm import CHART, ROOT, Helm, of_kind
+from tests.chart.monitoring import install_monitoring
 from tests.queries import DASHBOARD
 
 if TYPE_CHECKING:
@@ -259,6 +260,7 @@ def test_pods_satisfy_the_restricted_standard(cluster: Cluster, namespace: str, 
 def test_every_object_is_accepted_with_everything_set(cluster: Cluster, helm: Helm) -> None:
     for namespace in ("retail", "logistics"):
         cluster.kubectl("create", "namespace", namespace)
+    install_monitoring(cluster)
     helm("install", "edgeplan", CHART, "--namespace=edgeplan-full", "--create-namespace", f"--values={EVERYTHING}")
     clean(cluster, helm)
 
