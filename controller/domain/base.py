@@ -38,6 +38,14 @@ class Model(BaseModel):
         use_attribute_docstrings=True,
     )
 
+    def wire(self) -> dict[str, Any]:
+        """The value as JSON-ready camelCase, without what is unset."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class RuledModel(Model):
+    """A value with rules between its fields."""
+
     rules: ClassVar[tuple[Rule, ...]] = ()
 
     @model_validator(mode="after")
@@ -56,7 +64,3 @@ class Model(BaseModel):
                 ],
             )
         return self
-
-    def wire(self) -> dict[str, Any]:
-        """The value as JSON-ready camelCase, without what is unset."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -81,6 +81,11 @@ class Resource:
     status: EdgeDeploymentPlanStatus
 
     @property
+    def version(self) -> int:
+        """The resourceVersion as a number: those of one resource compare as integers (KEP-5504)."""
+        return int(self.resource_version)
+
+    @property
     def readable_spec(self) -> EdgeDeploymentPlanSpec:
         """The spec, or what can be read of it."""
         return self.spec.salvaged if isinstance(self.spec, InvalidSpec) else self.spec

@@ -252,7 +252,7 @@ class Reconciler:
             ready = status.condition("Ready")
             logger.info("%s: %s", current.key, f"{ready.reason}: {ready.message}" if ready else "no conditions")
         for event in transitions(before.status, status, result.found.done):
-            await self.objects.publish(current, event)
+            self.objects.publish(current, event)
         return _next(outcome, current, now)
 
     async def _written(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
@@ -271,7 +271,7 @@ class Reconciler:
             logger.info("%s: gone without its finalizer; %s", resource.key, outcome.message)
             self.index.exorcise(resource)
             return
-        await self.objects.publish(resource, Event("Normal", outcome.reason, "Deleting", outcome.message))
+        self.objects.publish(resource, Event("Normal", outcome.reason, "Deleting", outcome.message))
         remaining = await self.objects.release(resource)
         if remaining is not None:
             self.index.put(remaining)

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import random
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 from aiohttp.web import AppRunner
@@ -17,7 +18,7 @@ from controller.cluster.connection import cluster_uid, configuration, connect
 from controller.cluster.lease import Election
 from controller.cluster.objects import KubernetesObjects
 from controller.domain.agenda import Wake
-from controller.domain.resource import Key, Resource
+from controller.domain.resource import Key, Resource, parse
 from controller.engine.index import Index
 from controller.engine.news import News
 from controller.engine.ports import ObjectError
@@ -35,6 +36,7 @@ from controller.operator.watch import WatchCheck
 logger = logging.getLogger(__name__)
 
 _PATIENCE = 30.0  # seconds for one read of the Kubernetes API
+_FAREWELL = timedelta(seconds=2)  # for events that wait to be published
 
 
 def utc_now() -> datetime:
@@ -113,6 +115,7 @@ class Operator:
             await self._exposition.cleanup()
         if self._election is not None:
             await self._election.release()
+        await self._objects.drain(_FAREWELL)
         self._accounts.close()
         await self._api.close()  # type: ignore[no-untyped-call]
 
@@ -217,15 +220,25 @@ class Operator:
         if silent > self.settings.watch_patience:
             raise ObjectError(f"the Kubernetes API has not answered for {silent.total_seconds():.0f} s")
 
-    def listed(self, resource: Resource) -> None:
-        """The watch began with a list in which this object is, which is no news where it is known: the watch had a gap."""
-        if self.index.get(resource.key) is not None:
-            self._watch.take_stock()
+    def heard(self, body: Mapping[str, Any], *, listed: bool = False) -> None:
+        """The watch brought this version of an object, or began with a list in which it is.
 
-    def seen(self, resource: Resource) -> None:
-        """The watch brought this version of an object."""
-        self.news.seen(resource)
+        Where the object is known already, a list means that the watch had a gap. What our own write has just returned is
+        no news: half of all events are that, and each would be parsed and looked into for nothing.
+        """
+        metadata = body["metadata"]
+        known = self.index.get(Key(metadata["namespace"], metadata["name"]))
+        if listed and known is not None:
+            self._watch.take_stock()
+        version = (metadata["uid"], metadata["resourceVersion"])
+        if known is None or (known.uid, known.resource_version) != version or not _at_rest(known):
+            self.news.seen(parse(body))
 
     def gone(self, resource: Resource) -> None:
         """The object is gone, by a watch event or for want of one."""
         self.news.gone(resource)
+
+
+def _at_rest(resource: Resource) -> bool:
+    """Whether nobody wants anything of us that this version tells: what we do by ourselves has timers."""
+    return not (resource.edited or resource.asked or resource.deleting)
