@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-COMPILE := uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 $(ARGS)
+COMPILE := uv pip compile -q --no-header --no-annotate --generate-hashes --no-strip-extras --python-version 3.11 $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format generate bench soak lives lock clean
