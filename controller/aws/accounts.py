@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from controller.aws.accounts_file import OWN_ACCOUNT, Account, Bounds, OwnAccount
 from controller.aws.sagemaker import SageMakerPlans, client_config
-from controller.aws.sessions import known_regions, open_session
+from controller.aws.sessions import Assumption, Role, known_regions, open_session
 from controller.domain.ownership import Rights
 from controller.domain.resource import Scope
 from controller.domain.spec import Target
@@ -36,6 +36,7 @@ class Accounts:
         timeout: float,
         endpoint_url: str | None = None,
         own: OwnAccount | None = None,
+        cluster: str = "",
         may_call: Callable[[], bool] = lambda: True,
     ) -> None:
         self._own = own or OwnAccount()
@@ -45,7 +46,9 @@ class Accounts:
         self._timeout = timeout
         self._endpoint_url = endpoint_url
         self._may_call = may_call
+        self._cluster = cluster
         self._plans: dict[Scope, SageMakerPlans] = {}
+        self._roles: dict[str, Role] = {}
 
     def plans(self, scope: Scope) -> SageMakerPlans:
         """The plans there."""
@@ -140,7 +143,16 @@ class Accounts:
         return elsewhere and "AWS_ENDPOINT_URL_STS" not in os.environ
 
     def _connect(self, scope: Scope, service: str, endpoint_url: str | None, connections: int) -> Any:
-        account = self._accounts.get(scope.account)
-        session = open_session(scope.region, account.role_arn if account else None, client_config(1, self._timeout))
+        session = open_session(scope.region, self._role(scope.account))
         config = client_config(connections, self._timeout)
         return session.client(service, endpoint_url=endpoint_url, config=config)
+
+    def _role(self, name: str) -> Role | None:
+        """The role of an account: one for all its regions."""
+        account = self._accounts.get(name)
+        if account is not None and name not in self._roles:
+            assumption = Assumption(
+                account.role_arn, account.regions[0], account.external_id, account.session_tags, self._cluster
+            )
+            return self._roles.setdefault(name, Role(assumption, client_config(1, self._timeout)))
+        return self._roles.get(name)

@@ -68,6 +68,7 @@ AccountName = Annotated[
 RoleArn = Annotated[
     str, _form(r"arn:aws[a-z-]*:iam::\d{12}:role/.+", "such as arn:aws:iam::111122223333:role/edgeplan")
 ]
+ExternalId = Annotated[str, _form(r"[\w+=,.@:/-]{2,1224}", "2 to 1224 letters, digits and + = , . @ : / - _")]
 
 
 class Grant(Model):
@@ -107,6 +108,10 @@ class Account(Bounds):
 
     role_arn: RoleArn
     """Role to assume."""
+    external_id: ExternalId | None = None
+    """What the role's trust policy wants for `sts:ExternalId`."""
+    session_tags: bool = False
+    """Whether each namespace calls with a session of its own, tagged with namespace and cluster."""
     regions: Regions
     """Regions that plans may live in; the first is the default."""
 

@@ -6,6 +6,7 @@ throttles. Client and threads are made for the first call, let go while nobody c
 """
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -184,7 +185,8 @@ class SageMakerPlans:
         try:
             client = await self._client(service)
             loop = asyncio.get_running_loop()
-            return parse(await loop.run_in_executor(self._threads, self._make, client, operation, request))
+            task = contextvars.copy_context()  # for whom the call is made matters where it is signed, in a thread
+            return parse(await loop.run_in_executor(self._threads, task.run, self._make, client, operation, request))
         except EdgePlanError:
             raise  # the role could not be assumed, or another operator leads: no call was made
         except Exception as error:

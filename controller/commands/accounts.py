@@ -13,8 +13,8 @@ _THREADS = 8
 _TIMEOUT = 30.0
 
 
-def accounts_of(flags: AwsFlags) -> Accounts:
-    """The accounts and regions that the flags open.
+def accounts_of(flags: AwsFlags, cluster: str | None = None) -> Accounts:
+    """The accounts and regions that the flags open; `cluster` is the identity of this cluster, if it is known.
 
     Raises:
         ValueError: the accounts file is not of the form.
@@ -31,6 +31,7 @@ def accounts_of(flags: AwsFlags) -> Accounts:
         timeout=_TIMEOUT,
         endpoint_url=flags.endpoint_url,
         own=own,
+        cluster=cluster or "",
     )
 
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 from controller.aws.accounts import Accounts
 from controller.aws.accounts_file import read_accounts, read_own_account
 from controller.aws.sagemaker import NotLeading
+from controller.aws.tenancy import on_behalf_of
 from controller.cluster.connection import cluster_uid, configuration, connect
 from controller.cluster.lease import Election
 from controller.cluster.objects import KubernetesObjects
@@ -75,6 +76,7 @@ class Operator:
             timeout=settings.aws_timeout.total_seconds(),
             endpoint_url=settings.aws_endpoint_url,
             own=read_own_account(settings.own_account_file, regions=settings.aws_regions, region=settings.aws_region),
+            cluster=self._cluster,
             may_call=self._leads,
         )
         self._objects = KubernetesObjects(self._api, utc_now, socket.gethostname(), _PATIENCE)
@@ -159,7 +161,8 @@ class Operator:
         if not self.serving:
             return None
         try:
-            return await self._reconciler.reconcile(key, wakes)
+            with on_behalf_of(key.namespace):
+                return await self._reconciler.reconcile(key, wakes)
         except NotLeading as error:
             logger.info("%s: %s", key, error)
             return None
