@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from controller.aws.accounts_file import OWN_ACCOUNT, Account, Bounds, OwnAccount
+from controller.aws.audience import Labels
 from controller.aws.sagemaker import SageMakerPlans, client_config
 from controller.aws.sessions import Assumption, Role, known_regions, open_session
 from controller.domain.ownership import Rights
@@ -37,6 +38,7 @@ class Accounts:
         endpoint_url: str | None = None,
         own: OwnAccount | None = None,
         cluster: str = "",
+        labels_of: Callable[[str], Labels] = lambda _namespace: {},
         may_call: Callable[[], bool] = lambda: True,
     ) -> None:
         self._own = own or OwnAccount()
@@ -47,6 +49,7 @@ class Accounts:
         self._endpoint_url = endpoint_url
         self._may_call = may_call
         self._cluster = cluster
+        self._labels_of = labels_of
         self._plans: dict[Scope, SageMakerPlans] = {}
         self._roles: dict[str, Role] = {}
 
@@ -67,8 +70,8 @@ class Accounts:
         return self._plans[scope]
 
     def rights(self, namespace: str, scope: Scope) -> Rights:
-        """Which plans that are not its own an object of that namespace may observe and adopt there."""
-        return self._bounds(scope.account).rights(namespace)
+        """What an object of that namespace may do there, with plans that are not its own among others."""
+        return self._bounds(scope.account).rights(namespace, self._labels_of(namespace))
 
     def close(self) -> None:
         """Let all threads go once their calls are done."""
@@ -86,7 +89,7 @@ class Accounts:
         if target.account is None:
             return Scope(OWN_ACCOUNT, self._own_region(namespace, target.region))
         account = self._accounts.get(target.account)
-        if account is None or not account.open_to(namespace):
+        if account is None or not account.open_to(namespace, self._labels_of(namespace)):
             raise TargetRefused(f"spec.target.account {target.account!r} is not open to namespace {namespace!r}")
         region = target.region or account.regions[0]
         if region not in account.regions:
@@ -97,7 +100,7 @@ class Accounts:
         return Scope(target.account, region)
 
     def _own_region(self, namespace: str, wanted: str | None) -> str:
-        if not self._own.open_to(namespace):
+        if not self._own.open_to(namespace, self._labels_of(namespace)):
             raise TargetRefused(
                 f"the operator's own account is not open to namespace {namespace!r}: set spec.target.account"
             )

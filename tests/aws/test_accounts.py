@@ -70,7 +70,7 @@ def refusal(accounts: Accounts, namespace: str, **target: str) -> str:
         ),
         (
             {"emea": {"roleArn": ROLE, "regions": [REGION], "observe": [{"plans": "any"}]}},
-            ("emea.observe[0].namespaces", "Required value"),
+            ("emea.observe[0]", "namespaces or namespaceSelector is needed"),
         ),
         ({"emea": 7}, ("emea", "dictionary")),
         ([1], ("dictionary",)),
@@ -103,7 +103,7 @@ def test_an_empty_file_opens_nothing(tmp_path: Path) -> None:
 def test_a_good_file_is_read(tmp_path: Path) -> None:
     content = {"emea": {"roleArn": ROLE, "regions": [REGION], "adopt": [{"namespaces": ["*"], "plans": "own"}]}}
     found = read_accounts(write(tmp_path, content))["emea"]
-    assert (found.id, found.regions, found.namespaces) == ("222222222222", (REGION,), ("*",))
+    assert (found.id, found.regions, found.namespaces) == ("222222222222", (REGION,), None)
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,9 @@ def test_every_value_is_documented_and_in_the_schema() -> None:
         ("aws.accounts.shops.regions={eu-west-1}", "missing property 'roleArn'"),
         ("aws.accounts.default.regions={eu-west-1}", "default"),
         ("aws.regions={Ireland}", "does not match pattern"),
-        ("aws.own.regoins={eu-west-1}", "additional properties 'regoins' not allowed"),
-        ("aws.own.namespaces={team-*}", "does not match pattern"),
-        ("aws.own.adopt[0].plans=all", "missing property 'namespaces'"),
+        ("aws.default.regoins={eu-west-1}", "additional properties 'regoins' not allowed"),
+        ("aws.default.namespaces={team-*}", "does not match pattern"),
+        ("aws.default.adopt[0].plans=all", "missing property 'namespaces'"),
         ("settle=soon", "does not match pattern"),
         ("clusterId=team/prod", "does not match pattern"),
         ("watchNamespaces={team-*}", "does not match pattern"),
@@ -169,7 +169,7 @@ def test_bounds_of_the_own_account_are_files_that_the_operator_reads(offline: He
 
 def test_bounds_of_the_own_account_restart_the_pod(offline: Helm) -> None:
     first, second = (
-        of_kind(offline.template(f"--set=aws.own.regions={{{region}}}"), "Deployment")[0]["spec"]["template"]
+        of_kind(offline.template(f"--set=aws.default.regions={{{region}}}"), "Deployment")[0]["spec"]["template"]
         for region in ("eu-west-1", "eu-central-1")
     )
     assert first["metadata"]["annotations"] != second["metadata"]["annotations"]
