@@ -7,7 +7,7 @@ closed to whoever asks: neither names of accounts nor whether there is one of th
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from controller.aws.accounts_file import OWN_ACCOUNT, Account, Bounds, OwnAccount
 from controller.aws.audience import Labels
 from controller.aws.sagemaker import SageMakerPlans, client_config
-from controller.aws.sessions import Assumption, Role, known_regions, open_session
+from controller.aws.sessions import Assumption, Role, open_session, unknown_region
 from controller.domain.ownership import Rights
 from controller.domain.resource import Scope
 from controller.domain.spec import Target
@@ -37,6 +37,7 @@ class Accounts:
         timeout: float,
         endpoint_url: str | None = None,
         own: OwnAccount | None = None,
+        extra_regions: Collection[str] = (),
         cluster: str = "",
         labels_of: Callable[[str], Labels] = lambda _namespace: {},
         may_call: Callable[[], bool] = lambda: True,
@@ -48,6 +49,7 @@ class Accounts:
         self._timeout = timeout
         self._endpoint_url = endpoint_url
         self._may_call = may_call
+        self._extra_regions = extra_regions
         self._cluster = cluster
         self._labels_of = labels_of
         self._plans: dict[Scope, SageMakerPlans] = {}
@@ -112,8 +114,8 @@ class Accounts:
                 f"spec.target.region {region!r} is not open in the operator's own account; "
                 f"open: {', '.join(self._own.regions)}"
             )
-        if region not in known_regions():
-            raise TargetRefused(f"spec.target.region {region!r} is not a region that the AWS SDK knows")
+        if unknown := unknown_region(region, self._extra_regions):
+            raise TargetRefused(f"spec.target.region {unknown}")
         return region
 
     def _bounds(self, account: str) -> Bounds:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, ValidationInfo
 
 from controller.aws.audience import LABEL, Audience, Labels, Named, form, refused, some
-from controller.aws.sessions import known_regions
+from controller.aws.sessions import unknown_region
 from controller.domain.ownership import Reach, Rights
 from controller.domain.resource import problem
 
@@ -22,10 +22,11 @@ OWN_ACCOUNT = "default"
 _T = TypeVar("_T")
 
 
-def _known_regions(regions: tuple[str, ...]) -> tuple[str, ...]:
-    unknown = [region for region in regions if region not in known_regions()]
+def _known_regions(regions: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    """`info` has the regions that the administrator has added as its context."""
+    unknown = [text for region in regions if (text := unknown_region(region, info.context or ()))]
     if unknown:
-        raise refused(f"{', '.join(unknown)}: not a region that the AWS SDK knows, such as eu-west-1")
+        raise refused("; ".join(unknown))
     return regions
 
 
@@ -40,7 +41,7 @@ AccountName = Annotated[
     str, form(LABEL, "1 to 63 lowercase letters, digits and inner hyphens"), AfterValidator(_not_our_own)
 ]
 RoleArn = Annotated[str, form(r"arn:aws[a-z-]*:iam::\d{12}:role/.+", "such as arn:aws:iam::111122223333:role/edgeplan")]
-ExternalId = Annotated[str, form(r"[\w+=,.@:/-]{2,1224}", "2 to 1224 letters, digits and + = , . @ : / - _")]
+ExternalId = Annotated[str, form(r"[A-Za-z0-9_+=,.@:/-]{2,1224}", "2 to 1224 letters, digits and + = , . @ : / - _")]
 
 
 class Grant(Named):
@@ -121,17 +122,19 @@ class OwnAccount(Bounds):
         return self.enabled and super().open_to(namespace, labels)
 
 
-def read_accounts(path: Path | None) -> Mapping[str, Account]:
-    """The accounts file, by name of the account; none without a file.
+def read_accounts(path: Path | None, extra_regions: Sequence[str] = ()) -> Mapping[str, Account]:
+    """The accounts file, by name of the account; none without a file. `extra_regions` are known beside the SDK's.
 
     Raises:
         ValueError: the file is not of the form.
 
     """
-    return {} if path is None else _read(path, TypeAdapter(dict[AccountName, Account]), "accounts file")
+    return {} if path is None else _read(path, TypeAdapter(dict[AccountName, Account]), "accounts file", extra_regions)
 
 
-def read_own_account(path: Path | None, *, regions: Sequence[str] = (), region: str | None = None) -> OwnAccount:
+def read_own_account(
+    path: Path | None, *, regions: Sequence[str] = (), region: str | None = None, extra_regions: Sequence[str] = ()
+) -> OwnAccount:
     """The bounds of the operator's own account, from a file or, for its regions, from flags.
 
     `regions` are those of --aws-regions; without any, the default `region` is the only one that is open.
@@ -140,13 +143,13 @@ def read_own_account(path: Path | None, *, regions: Sequence[str] = (), region: 
         ValueError: the file is not of the form, or contradicts the flags.
 
     """
-    own = OwnAccount() if path is None else _read(path, TypeAdapter(OwnAccount), "own account file")
+    own = OwnAccount() if path is None else _read(path, TypeAdapter(OwnAccount), "own account file", extra_regions)
     if regions and own.regions is not None:
         raise ValueError(f"--aws-regions and regions in the own account file {path} say the same twice: drop one")
     opened = own.regions or tuple(regions) or ((region,) if region else None)
-    unknown = sorted(set(opened or ()) - known_regions())
+    unknown = [text for each in opened or () if (text := unknown_region(each, extra_regions))]
     if unknown:
-        raise ValueError(f"--aws-region or --aws-regions: {', '.join(unknown)}: not a region that the AWS SDK knows")
+        raise ValueError(f"--aws-region or --aws-regions: {'; '.join(unknown)}")
     if opened and region and region not in opened:
         raise ValueError(f"--aws-region {region} is not open in the operator's own account; open: {', '.join(opened)}")
     return own.model_copy(update={"regions": opened})
@@ -156,10 +159,10 @@ def _first(namespace: str, labels: Labels, grants: Sequence[Grant], default: Rea
     return next((grant.plans for grant in grants if grant.includes(namespace, labels)), default)
 
 
-def _read(path: Path, form: TypeAdapter[_T], what: str) -> _T:
+def _read(path: Path, form: TypeAdapter[_T], what: str, extra_regions: Sequence[str]) -> _T:
     try:
         found = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
-        return form.validate_python({} if found is None else found)
+        return form.validate_python({} if found is None else found, context=extra_regions)
     except ValidationError as error:
         # Keys of a mapping are of pydantic's making; paths start below the file itself.
         problems = [": ".join(problem(each, root="")) for each in error.errors()]

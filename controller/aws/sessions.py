@@ -6,7 +6,9 @@ one client for each account and region: each call is signed by the session of th
 
 import functools
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 import boto3
@@ -45,6 +47,16 @@ def known_regions() -> frozenset[str]:
     return frozenset(
         region for partition in partitions for region in partition["regions"] if not region.endswith("-global")
     )
+
+
+def unknown_region(region: str, extra: Collection[str] = ()) -> str | None:
+    """What is wrong with a region that neither the SDK knows nor the administrator has added; None if it is known."""
+    regions = known_regions() | set(extra)
+    if region in regions:
+        return None
+    meant = get_close_matches(region, sorted(regions), n=1, cutoff=0.75)
+    hint = f"did you mean {meant[0]}?" if meant else "such as eu-west-1"
+    return f"{region}: not a region that the AWS SDK knows, {hint}"
 
 
 @dataclass(frozen=True)

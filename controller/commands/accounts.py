@@ -23,10 +23,16 @@ def accounts_of(flags: AwsFlags, cluster: str | None = None) -> Accounts:
     region = flags.region or os.environ.get("AWS_REGION") or boto3.Session().region_name
     # Whoever may call AWS from here is not bound to what the operator's own account has open, unless they say so.
     bounded = flags.own_account_file is not None or bool(flags.regions)
-    own = read_own_account(flags.own_account_file, regions=flags.regions, region=flags.region if bounded else None)
+    own = read_own_account(
+        flags.own_account_file,
+        regions=flags.regions,
+        region=flags.region if bounded else None,
+        extra_regions=flags.extra_regions,
+    )
     return Accounts(
         region=region,
-        accounts=read_accounts(flags.accounts_file),
+        accounts=read_accounts(flags.accounts_file, flags.extra_regions),
+        extra_regions=flags.extra_regions,
         threads=_THREADS,
         timeout=_TIMEOUT,
         endpoint_url=flags.endpoint_url,
@@ -42,10 +48,11 @@ def scopes_of(flags: AwsFlags) -> list[Scope]:
         ValueError: a file is not of the form, or no region of the own account is known.
 
     """
-    own = read_own_account(flags.own_account_file, regions=flags.regions, region=None)
+    extra = flags.extra_regions
+    own = read_own_account(flags.own_account_file, regions=flags.regions, region=None, extra_regions=extra)
     region = flags.region or os.environ.get("AWS_REGION") or boto3.Session().region_name
     regions = dict.fromkeys([*([region] if region else []), *(own.regions or ())] if own.enabled else [])
-    accounts = read_accounts(flags.accounts_file)
+    accounts = read_accounts(flags.accounts_file, extra)
     if own.enabled and not regions and not accounts:
         raise ValueError("no AWS region: give --aws-region, or set AWS_REGION")
     return [

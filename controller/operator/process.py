@@ -50,9 +50,12 @@ class Operator:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._opened = read_accounts(settings.accounts_file)
+        self._opened = read_accounts(settings.accounts_file, settings.aws_extra_regions)
         self._own = read_own_account(
-            settings.own_account_file, regions=settings.aws_regions, region=settings.aws_region
+            settings.own_account_file,
+            regions=settings.aws_regions,
+            region=settings.aws_region,
+            extra_regions=settings.aws_extra_regions,
         )
         self.index = Index()
         self.last_event = utc_now()
@@ -85,6 +88,7 @@ class Operator:
             timeout=settings.aws_timeout.total_seconds(),
             endpoint_url=settings.aws_endpoint_url,
             own=self._own,
+            extra_regions=settings.aws_extra_regions,
             cluster=self._cluster,
             labels_of=self._namespaces.labels,
             may_call=self._leads,

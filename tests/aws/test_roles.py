@@ -122,7 +122,7 @@ def test_nobody_is_acted_for_outside_of_a_task() -> None:
     assert acting_namespace() is None
 
 
-@pytest.mark.parametrize("refused", ["x", "two words", "x" * 1225])
+@pytest.mark.parametrize("refused", ["x", "two words", "größe", "x" * 1225])
 def test_an_external_id_that_sts_would_refuse_is_refused_at_the_start(tmp_path: Path, refused: str) -> None:
     path = tmp_path / "accounts.yaml"
     path.write_text(yaml.safe_dump({"emea": {"roleArn": ROLE, "regions": [REGION], "externalId": refused}}))

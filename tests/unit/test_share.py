@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ NO_PLAN = status(arn=None, generation=1)
 HAS = status()
 
 
-def aged(age: int, known: EdgeDeploymentPlanStatus = NO_PLAN, **fields: object) -> Resource:
+def aged(age: int, known: EdgeDeploymentPlanStatus = NO_PLAN, **fields: Any) -> Resource:
     return plan(name=f"plan-{age}", uid=f"uid-{age}", age=age * MINUTE, status=known, **fields)
 
 
