@@ -55,6 +55,11 @@ class Accounts:
         self._plans: dict[Scope, SageMakerPlans] = {}
         self._roles: dict[str, Role] = {}
 
+    @property
+    def selects_namespaces(self) -> bool:
+        """Whether the labels of namespaces decide what is open to them."""
+        return any(bounds.selects for bounds in (self._own, *self._accounts.values()))
+
     def plans(self, scope: Scope) -> SageMakerPlans:
         """The plans there."""
         if scope not in self._plans:

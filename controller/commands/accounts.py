@@ -6,6 +6,7 @@ import boto3
 
 from controller.aws.accounts import Accounts
 from controller.aws.accounts_file import OWN_ACCOUNT, read_accounts, read_own_account
+from controller.cluster.lookup import Cluster
 from controller.commands.options import AwsFlags
 from controller.domain.resource import Scope
 
@@ -13,8 +14,8 @@ _THREADS = 8
 _TIMEOUT = 30.0
 
 
-def accounts_of(flags: AwsFlags, cluster: str | None = None) -> Accounts:
-    """The accounts and regions that the flags open; `cluster` is the identity of this cluster, if it is known.
+def accounts_of(flags: AwsFlags, cluster: Cluster | None = None) -> Accounts:
+    """The accounts and regions that the flags open; `cluster` tells its identity and the labels of its namespaces.
 
     Raises:
         ValueError: the accounts file is not of the form.
@@ -37,7 +38,8 @@ def accounts_of(flags: AwsFlags, cluster: str | None = None) -> Accounts:
         timeout=_TIMEOUT,
         endpoint_url=flags.endpoint_url,
         own=own,
-        cluster=cluster or "",
+        cluster=(cluster.id if cluster is not None else None) or "",
+        labels_of=cluster.labels if cluster is not None else lambda _namespace: {},
     )
 
 

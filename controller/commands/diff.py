@@ -118,7 +118,9 @@ async def _compare(
                 f"note: {cluster.trouble}\nnote: so a plan tagged for the same namespace and name counts as this "
                 "object's, and tags that the controller set earlier are not known\n"
             )
-        with closing(accounts_of(aws, cluster.id)) as accounts:
+        with closing(accounts_of(aws, cluster)) as accounts:
+            if accounts.selects_namespaces and (why := await cluster.learn({key.namespace for key, _ in asked})):
+                sys.stderr.write(f"note: what is open by the labels of namespaces counts as closed: {why}\n")
             return await _compare_all(asked, accounts, cluster)
 
 
