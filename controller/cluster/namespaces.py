@@ -1,11 +1,13 @@
 """The labels of namespaces, by which accounts may be open: all are read at the start, and the watch keeps them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from kubernetes.aio import client
 
 from controller.cluster.connection import mapping, metadata, metadata_page, translated
+from controller.cluster.shared import SharedRead
 from controller.engine.ports import ObjectGone
 
 _PAGE = 500
@@ -17,6 +19,7 @@ class Namespaces:
     def __init__(self, api: client.ApiClient, patience: float | None = None) -> None:
         self._api = api
         self._patience = patience
+        self._read_all = SharedRead(self.learn_all)
         self._known: dict[str, tuple[int, dict[str, str]]] = {}
 
     def labels(self, name: str) -> Mapping[str, str]:
@@ -38,7 +41,7 @@ class Namespaces:
         self._known.pop(name, None)
 
     async def learn(self, name: str) -> None:
-        """Read a namespace that nothing is known of: the watch may bring an object before the namespace that it is in.
+        """Read one namespace, unless it is known: who may see no other one may still see that.
 
         Raises:
             ObjectError: the API server does not say.
@@ -46,11 +49,20 @@ class Namespaces:
         """
         if name in self._known:
             return
-        try:
+        with suppress(ObjectGone):
             async with translated(f"cannot read the labels of namespace {name}", self._patience):
                 self.seen(await metadata(self._api, f"/api/v1/namespaces/{name}"))
-        except ObjectGone:
-            pass
+
+    async def catch_up(self, name: str) -> None:
+        """Read all once more if that one is not known: the watch may bring an object before the namespace that it is in.
+
+        Raises:
+            ObjectError: the API server does not say.
+
+        """
+        if name not in self._known:
+            await self._read_all()
+            self._known.setdefault(name, (0, {}))  # it is gone
 
     async def learn_all(self) -> None:
         """Read all namespaces.

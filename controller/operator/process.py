@@ -177,7 +177,7 @@ class Operator:
             return None
         try:
             if self.selects_namespaces:
-                await self._namespaces.learn(key.namespace)
+                await self._namespaces.catch_up(key.namespace)
             with on_behalf_of(key.namespace):
                 return await self._reconciler.reconcile(key, wakes)
         except NotLeading as error:

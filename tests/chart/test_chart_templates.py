@@ -182,7 +182,7 @@ def test_labels_of_namespaces_are_read_only_where_accounts_are_open_by_them(offl
     aggregated = "--set=rbac.aggregateClusterRoles=false"
     assert rights(aggregated) == [["get"]]
     chosen = "--set=aws.default.namespaceSelector.matchLabels.team=retail"
-    assert rights(aggregated, chosen) == [["get"], ["get", "list", "watch"]]
+    assert rights(aggregated, chosen) == [["get"], ["list", "watch"]]
 
 
 def test_bounds_of_the_own_account_restart_the_pod(offline: Helm) -> None:
