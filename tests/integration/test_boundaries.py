@@ -105,3 +105,30 @@ def test_replacement_is_for_those_that_are_permitted(world: World, accounts: Any
     with world.operator(accounts_file=accounts(emea={})):
         world.wait_for("plan", "Ready", seconds=60)
     assert world.sandbox.counts()["CreateEdgeDeploymentPlan"] == 2
+
+
+def test_namespace_over_its_share_waits_and_is_told_that_it_is_not_awss_limit(world: World, accounts: Any) -> None:
+    path = accounts(emea={"share": [{"namespaces": [world.namespace], "plans": 2}]})
+    names = [f"plan-{number}" for number in range(6)]
+    with world.operator(accounts_file=path):
+        for name in names:
+            world.create(name, target={"account": "emea"})
+
+        def settled() -> bool:
+            """Two are Ready, the others wait for their share."""
+            reasons = [world.condition(name, "Ready").get("reason") for name in names]
+            return sorted(map(str, reasons)) == ["InSync"] * 2 + ["ShareUsed"] * 4
+
+        wait_until(settled, seconds=60)
+        waiting = [name for name in names if world.condition(name, "ResourceLimitExceeded").get("status") == "True"]
+        assert len(waiting) == 4
+        said = world.condition(waiting[0], "ResourceLimitExceeded")["message"]
+        assert said.startswith(f"namespace {world.namespace} may have 2 plans in this account and region, and ")
+        assert said.endswith("not AWS's limit")
+        assert len(world.sandbox.requests("CreateEdgeDeploymentPlan")) == 2
+        gone = next(name for name in names if name not in waiting)
+        world.delete(gone)
+        world.wait_gone(gone, seconds=60)
+        wait_until(lambda: any(world.condition(name, "Ready")["reason"] == "InSync" for name in waiting), seconds=90)
+    assert len(world.sandbox.plans(account="222222222222")) == 2
+    assert len(world.sandbox.requests("CreateEdgeDeploymentPlan")) == 3
