@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from controller.aws.accounts_file import OWN_ACCOUNT, Account, Bounds, OwnAccount
 from controller.aws.audience import Labels
-from controller.aws.sagemaker import SageMakerPlans, client_config
+from controller.aws.sagemaker import Called, SageMakerPlans, client_config
 from controller.aws.sessions import Assumption, Role, open_session, unknown_region
 from controller.domain.ownership import Rights
 from controller.domain.resource import Scope
@@ -41,6 +41,7 @@ class Accounts:
         cluster: str = "",
         labels_of: Callable[[str], Labels] = lambda _namespace: {},
         may_call: Callable[[], bool] = lambda: True,
+        called: Called = lambda *_: None,
     ) -> None:
         self._own = own or OwnAccount()
         self._region = region or (self._own.regions[0] if self._own.regions else None)
@@ -52,6 +53,7 @@ class Accounts:
         self._extra_regions = extra_regions
         self._cluster = cluster
         self._labels_of = labels_of
+        self._called = called
         self._plans: dict[Scope, SageMakerPlans] = {}
         self._roles: dict[str, Role] = {}
 
@@ -72,6 +74,7 @@ class Accounts:
                 account_id=account.id if account else None,
                 identity=not self._answers_for_both(),
                 may_call=self._may_call,
+                called=self._called,
             )
         self._let_go(scope)
         return self._plans[scope]

@@ -31,7 +31,8 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture(scope="module", autouse=True)
 def _installed(cluster: Cluster, helm: Helm) -> Iterator[None]:
-    helm("install", "edgeplan", CHART, IN, "--create-namespace")
+    # No operator runs here that would take its finalizer off.
+    helm("install", "edgeplan", CHART, IN, "--create-namespace", "--set=finalizerPolicy.enabled=false")
     cluster.kubectl("wait", "--for=condition=Established", f"crd/{CRD}")
     # The API server compiles a policy some moments after it was made.
     cluster.kubectl("create", "namespace", "trial")

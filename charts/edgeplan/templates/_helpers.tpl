@@ -29,13 +29,6 @@ Name of what belongs to the whole cluster: two releases may have the same name i
 {{- end }}
 
 {{/*
-The same for kinds whose names allow no colon.
-*/}}
-{{- define "edgeplan.guardName" -}}
-{{- printf "%s.%s.edgeplan.dev" (include "edgeplan.fullname" .) .Release.Namespace }}
-{{- end }}
-
-{{/*
 Whether accounts are open by the labels of namespaces: "true", or nothing.
 */}}
 {{- define "edgeplan.selectsNamespaces" -}}
@@ -76,6 +69,13 @@ Name of the operator's ServiceAccount
 {{- else }}
 {{- default "default" .Values.serviceAccount.name }}
 {{- end }}
+{{- end }}
+
+{{/*
+Name of the Service that Prometheus scrapes, and so of its job
+*/}}
+{{- define "edgeplan.metricsService" -}}
+{{- printf "%s-metrics" (include "edgeplan.fullname" . | trunc 55 | trimSuffix "-") }}
 {{- end }}
 
 {{/*
