@@ -16,6 +16,7 @@ class Wake(StrEnum):
     AUDIT = "audit"  # the slow check of tags is due
     QUOTA = "quota"  # the quota queue moved
     NAME = "name"  # the object that held the plan's name went
+    CREDENTIALS = "credentials"  # AWS takes the account's credentials again
 
 
 @dataclass(frozen=True)

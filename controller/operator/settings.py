@@ -103,6 +103,8 @@ class Settings:
     """serve the liveness probe there, such as http://0.0.0.0:8080/healthz"""
     log_format: Literal["text", "json"] = "text"
     """form of the log's lines"""
+    audit_log: Annotated[str | None, Setting(metavar="FILE")] = None
+    """append a line of JSON for each call that changes AWS to that file, or with - write it to stdout"""
     verbose: bool = False
     """log the operator's own debug messages too"""
 

@@ -144,5 +144,6 @@ def _calls_and_attempts(world: World, probe: str) -> tuple[int, int]:
 
 def _ahead(body: dict[str, Any]) -> int:
     message = condition(body, "ResourceLimitExceeded")["message"]
-    found = re.match(r"waiting for quota behind (\d+) plans?: ", message)
-    return int(found[1]) if found else 0
+    found = re.match(r"(\d+)(st|nd|rd|th) of \d+ waiting for quota", message)
+    assert found, message
+    return int(found[1]) - 1

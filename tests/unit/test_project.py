@@ -24,7 +24,7 @@ def name_of(path: Path) -> str:
 
 # --- size ---
 
-MOST_CODE = 2_500
+MOST_CODE = 2_620
 _NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
 

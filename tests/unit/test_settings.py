@@ -33,7 +33,7 @@ def test_every_flag_is_read() -> None:
         *("--concurrency", "8", "--sweep-interval", "30s", "--audit-interval", "2h", "--shutdown-patience", "1m"),
         *("--liveness", "http://0.0.0.0:8080/healthz", "--log-format", "json", "--verbose", "--settle", "2m"),
         *("--aws-regions", "eu-west-1, us-east-1", "--own-account-file", "own.yaml"),
-        *("--lease", "edgeplan-system/edgeplan", "--watch-patience", "1m"),
+        *("--lease", "edgeplan-system/edgeplan", "--watch-patience", "1m", "--audit-log", "-"),
     )
     expected = {
         "namespaces": ("retail", "stores-*"),
@@ -54,6 +54,7 @@ def test_every_flag_is_read() -> None:
         "own_account_file": Path("own.yaml"),
         "lease": "edgeplan-system/edgeplan",
         "watch_patience": timedelta(minutes=1),
+        "audit_log": "-",
     }
     assert asdict(chosen) == expected
 
