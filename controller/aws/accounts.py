@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from controller.aws.accounts_file import OWN_ACCOUNT, Account, Bounds, OwnAccount
 from controller.aws.audience import Labels
-from controller.aws.sagemaker import Called, SageMakerPlans, client_config
+from controller.aws.sagemaker import Called, Changed, SageMakerPlans, client_config
 from controller.aws.sessions import Assumption, Role, open_session, unknown_region
 from controller.domain.ownership import Rights
 from controller.domain.resource import Scope
@@ -42,6 +42,7 @@ class Accounts:
         labels_of: Callable[[str], Labels] = lambda _namespace: {},
         may_call: Callable[[], bool] = lambda: True,
         called: Called = lambda *_: None,
+        changed: Changed = lambda _: None,
     ) -> None:
         self._own = own or OwnAccount()
         self._region = region or (self._own.regions[0] if self._own.regions else None)
@@ -54,6 +55,7 @@ class Accounts:
         self._cluster = cluster
         self._labels_of = labels_of
         self._called = called
+        self._changed = changed
         self._plans: dict[Scope, SageMakerPlans] = {}
         self._roles: dict[str, Role] = {}
 
@@ -75,6 +77,7 @@ class Accounts:
                 identity=not self._answers_for_both(),
                 may_call=self._may_call,
                 called=self._called,
+                changed=self._changed,
             )
         self._let_go(scope)
         return self._plans[scope]

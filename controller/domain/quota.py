@@ -48,6 +48,10 @@ class QuotaQueue:
         """How many plans go before this one: 0 means that it may ask AWS now, as the probe or because nobody waits."""
         return sum(other < ticket for other in self.waiting)
 
+    def size_with(self, key: Key) -> int:
+        """How many wait, that one among them."""
+        return len(self.waiting) + (key not in self)
+
     def behind(self, key: Key) -> tuple[Ticket, ...]:
         """Those that move up when this one goes."""
         place = next((place for place, ticket in enumerate(self.waiting) if ticket.key == key), len(self.waiting))

@@ -13,6 +13,11 @@ class Reason(StrEnum):
     # not Ready, and not under way
     CHANGES_PENDING = "ChangesPending"
     SUSPENDED = "Suspended"
+    # not Ready, as calls fail
+    ACCESS_DENIED = "AccessDenied"
+    AWS_UNAVAILABLE = "AWSUnavailable"
+    NO_CREDENTIALS = "NoCredentials"
+    THROTTLED = "Throttled"
     # under way
     BAKING = "Baking"
     CHANGING_STAGES = "ChangingStages"

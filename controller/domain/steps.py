@@ -157,7 +157,7 @@ def _behind_others(resource: Resource, given: Circumstances) -> Queued | None:
     ahead = given.queue.ahead_of(Ticket.of(resource))
     if not ahead or given.queue.refusal is None:
         return None
-    return Queued(ahead, queue_recheck(given.dice), 0, given.queue.refusal)
+    return Queued(ahead, queue_recheck(given.dice), 0, given.queue.refusal, given.queue.size_with(resource.key))
 
 
 def _failed(
@@ -177,7 +177,8 @@ def _failed(
             outcome = Retrying(failure, after, attempts=0)
         case FailureKind.QUOTA if isinstance(action, CreatePlan):
             waiting = _behind_others(resource, given)
-            outcome = replace(waiting, failure=failure) if waiting else Queued(0, after, attempts, failure)
+            alone = Queued(0, after, attempts, failure, given.queue.size_with(resource.key))
+            outcome = replace(waiting, failure=failure) if waiting else alone
         case FailureKind.TERMINAL if not resource.deleting:
             found, doubtful = _with_doubt(resource, given, found, action)
             if not doubtful:

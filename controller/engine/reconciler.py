@@ -35,6 +35,7 @@ from controller.domain.resource import Key, Resource, Scope
 from controller.domain.schedule import STAGE_POLL
 from controller.domain.status import EdgeDeploymentPlanStatus
 from controller.domain.summarize import summarize
+from controller.engine.acting import ACTING, Acting
 from controller.engine.index import Index
 from controller.engine.news import News
 from controller.engine.ports import (
@@ -105,6 +106,7 @@ class Reconciler:
         if isinstance(step, Rest):
             return step.after
         given = self._circumstances(resource, wakes, memory)
+        ACTING.set(Acting(resource, given.scope))
         memory.due, begun = None, _now()
         try:
             memory.on_its_way = resource.wants_a_plan and not given.over_share
@@ -225,13 +227,11 @@ class Reconciler:
             self._still_so(resource)
             if isinstance(request, CreatePlan):
                 self._memories[resource.uid].untouched = False
-            made = await plans.apply(request)
+            return await plans.apply(request)
         except AwsError as error:
             if error.failure.kind is FailureKind.UNKNOWN:
                 logger.exception("%s: %s failed in an unknown way", resource.key, error.failure.operation)
             return error.failure
-        logger.info("%s: %s", resource.key, request)
-        return made
 
     def _still_so(self, resource: Resource) -> None:
         """An object may go or be edited in the middle of an attempt: what is still to be done is for another one to say."""
@@ -265,8 +265,9 @@ class Reconciler:
             return _next(outcome, current, now)
         if status.wire() != current.status.wire():
             current = await self._written(current, status)
-            ready = status.condition("Ready")
-            logger.info("%s: %s", current.key, f"{ready.reason}: {ready.message}" if ready else "no conditions")
+        for event in transitions(before.status, status, ()):  # calls were logged when they were made
+            level = logging.WARNING if event.type == "Warning" else logging.INFO
+            logger.log(level, "%s: %s: %s", current.key, event.reason, event.note)
         for event in transitions(before.status, status, result.found.done):
             self.objects.publish(current, event)
         return _next(outcome, current, now)

@@ -12,26 +12,32 @@ from uuid import uuid4
 from aiohttp.web import AppRunner
 
 from controller.aws.accounts import Accounts
-from controller.aws.accounts_file import read_accounts, read_own_account
-from controller.aws.sagemaker import NotLeading
+from controller.aws.accounts_file import OWN_ACCOUNT, read_accounts, read_own_account
+from controller.aws.errors import credentials_trouble
+from controller.aws.sagemaker import Change, NotLeading
 from controller.aws.tenancy import on_behalf_of
 from controller.cluster.connection import cluster_uid, configuration, connect
 from controller.cluster.lease import Election
 from controller.cluster.namespaces import Namespaces
 from controller.cluster.objects import KubernetesObjects
 from controller.domain.agenda import Wake
+from controller.domain.failures import Failure
 from controller.domain.reasons import Reason
-from controller.domain.resource import Key, Resource, parse
+from controller.domain.resource import Key, Resource, Scope, parse
+from controller.engine.acting import ACTING
 from controller.engine.index import Index
 from controller.engine.news import News
-from controller.engine.ports import ObjectError
+from controller.engine.ports import EdgePlanError, ObjectError
 from controller.engine.queue import WorkQueue
 from controller.engine.quotas import Quotas
 from controller.engine.reconciler import Reconciler
 from controller.engine.sweeper import Sweeper
+from controller.operator.audit import AuditLog
 from controller.operator.census import Census
 from controller.operator.exposition import serve
+from controller.operator.logs import own_version
 from controller.operator.metrics import MeasuredSweeper, Metrics
+from controller.operator.outages import Outages
 from controller.operator.settings import Settings
 from controller.operator.tasks import supervised
 from controller.operator.watch import WatchCheck
@@ -70,6 +76,8 @@ class Operator:
         """Whether it stopped for another one to start: its watch brings no news any more."""
         self.deaf = asyncio.Event()  # not a thread's: Kopf would wait for that in a thread that outlives a SIGTERM
         """Set when the watch brings no news any more: whoever runs this operator stops it and starts another."""
+        self._outages = Outages(self._credentials_work)
+        self._audit = AuditLog(settings.audit_log) if settings.audit_log else None
         self._process = f"{socket.gethostname()}/{uuid4()}"
         self.serving = False
         """Whether it acts; otherwise it stands by."""
@@ -102,7 +110,8 @@ class Operator:
             cluster=self._cluster,
             labels_of=self._namespaces.labels,
             may_call=self._leads,
-            called=self.metrics.called,
+            called=self._called,
+            changed=self._changed,
         )
         self._objects = KubernetesObjects(self._api, utc_now, socket.gethostname(), _PATIENCE)
         self.news = News(index=self.index, accounts=self._accounts, quotas=Quotas(self._wake), wake=self._wake)
@@ -114,7 +123,6 @@ class Operator:
         )
         self._tasks = [supervised(self._watch.run, "watch check"), supervised(self._lead, "leader")]
         await self._serve_metrics()
-        logger.info("cluster %s, region %s", self._cluster, settings.aws_region or "of each plan's target")
 
     async def stop(self) -> None:
         """Let AWS calls under way finish and their results be written, then let go of everything."""
@@ -132,6 +140,8 @@ class Operator:
             await self._election.release()
         await self._objects.drain(_FAREWELL)
         self._accounts.close()
+        if self._audit is not None:
+            self._audit.close()
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def _serve_metrics(self) -> None:
@@ -153,7 +163,8 @@ class Operator:
         if self._election is None:
             await self._serve(asyncio.Event().wait())
             return
-        logger.info("standing by for the lease %s", self._election.name)
+        waits = (own_version(), self._cluster, self._election.name)
+        logger.info("edgeplan %s, cluster %s: standing by for the lease %s", *waits)
         while True:
             await self._election.win()
             await self._serve(self._election.hold())
@@ -194,11 +205,13 @@ class Operator:
         for ghost in self.index.ghosts():
             self._wake(ghost.key)
         sweeping = supervised(sweeper.run, "drift sweeper")
+        introducing = asyncio.create_task(self._introduce(), name="introduction")
         try:
             await term
         finally:
             self.serving, self.term = False, None
             sweeping.cancel()
+            introducing.cancel()
 
     def _leads(self) -> bool:
         """Whether this process may act. Asked before each AWS call, in whatever thread makes it."""
@@ -220,6 +233,41 @@ class Operator:
         if self.serving:
             self.metrics.waits.woken(key, wakes)
             self.queue.wake(key, *wakes)
+
+    # -- what AWS's answers bring -----------------------------------------------------------------------------------
+
+    def _called(self, scope: Scope, operation: str, failure: Failure | None, seconds: float) -> None:
+        self.metrics.called(scope, operation, failure, seconds)
+        self._outages.called(scope, operation, failure)
+
+    def _changed(self, change: Change) -> None:
+        acting = ACTING.get()
+        if change.failure is None:
+            key = acting.resource.key if acting is not None else "nobody"
+            details = {"action": change.operation, "requestId": change.request_id}
+            logger.info("%s: %s", key, change.action, extra=details)
+        if self._audit is not None:
+            self._audit.changed(change)
+
+    def _credentials_work(self, account: str, ended: Reason) -> None:
+        """AWS takes the account's credentials, or no longer denies a call: who waits for that need not wait for its time."""
+        acting = ACTING.get()
+        for resource in self.index:
+            scope, retry = self.index.scope(resource.key), resource.status.retry
+            mine = acting is not None and acting.resource.key == resource.key  # what works now is its own call
+            waits = retry is not None and credentials_trouble(retry.last_error.code) is ended
+            if scope is not None and scope.account == account and waits and not mine:
+                self._wake(resource.key, Wake.CREDENTIALS)
+
+    async def _introduce(self) -> None:
+        """Say who acts, and as whom: in the background, for an STS that does not answer must hold up nothing."""
+        region, identity = self.settings.aws_region, "not asked for, as there is no region of its own"
+        if region is not None:
+            try:
+                identity = await self._accounts.plans(Scope(OWN_ACCOUNT, region)).identity()
+            except EdgePlanError as error:
+                identity = f"not known: {error}"
+        logger.info("edgeplan %s acts for cluster %s; AWS identity %s", own_version(), self._cluster, identity)
 
     # -- what the watch brings --------------------------------------------------------------------------------------
 

@@ -109,6 +109,8 @@ class Settings:
     """tell conditions and devices of each object too, not only sums over all: a dozen series an object"""
     log_format: Literal["text", "json"] = "text"
     """form of the log's lines"""
+    audit_log: Annotated[str | None, Setting(metavar="FILE")] = None
+    """append a line of JSON for each call that changes AWS to that file, or with - write it to stdout"""
     verbose: bool = False
     """log the operator's own debug messages too"""
 

@@ -55,7 +55,7 @@ def test_demo_keeps_its_promises_and_leaves_nothing() -> None:
         "✓ parking-counters still waits, now first in line",
         "✓ no object is left in Kubernetes and no plan in AWS",
     ]
-    assert "waiting for quota behind 1 plan" in output
+    assert "2nd of 2 waiting for quota" in output
 
 
 def test_second_act_puts_models_on_devices_and_leaves_nothing() -> None:

@@ -34,8 +34,8 @@ def test_every_flag_is_read() -> None:
         *("--liveness", "http://0.0.0.0:8080/healthz", "--log-format", "json", "--verbose", "--settle", "2m"),
         *("--aws-regions", "eu-west-1, us-east-1", "--own-account-file", "own.yaml"),
         *("--aws-extra-regions", "eu-shop-1"),
-        *("--lease", "edgeplan-system/edgeplan", "--watch-patience", "1m"),
         *("--metrics-port", "8081", "--metrics-per-object"),
+        *("--lease", "edgeplan-system/edgeplan", "--watch-patience", "1m", "--audit-log", "-"),
     )
     expected = {
         "namespaces": ("retail", "stores-*"),
@@ -59,6 +59,7 @@ def test_every_flag_is_read() -> None:
         "watch_patience": timedelta(minutes=1),
         "metrics_port": 8081,
         "metrics_per_object": True,
+        "audit_log": "-",
     }
     assert asdict(chosen) == expected
 
