@@ -53,7 +53,7 @@ class AuditLog:
         }
         if failure is not None:
             # A call of which nobody knows what became may have been carried out.
-            entry |= {"operationFailed": failure.operation, "errorCode": failure.code, "errorMessage": failure.message}
+            entry |= {"failedOperation": failure.operation, "errorCode": failure.code, "errorMessage": failure.message}
         text = json.dumps(entry, ensure_ascii=False)
         self._handler.handle(logging.LogRecord("audit", logging.INFO, "", 0, text, None, None))
 
