@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
+_GIVEN: dict[frozenset[str], set[str]] = {}
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -37,6 +39,11 @@ class Model(BaseModel):
         populate_by_name=True,
         use_attribute_docstrings=True,
     )
+
+    def model_post_init(self, _context: Any) -> None:
+        """Share the set of the names that were given: one of its own for each value was half of all memory of a plan."""
+        given = self.__pydantic_fields_set__  # never changed: the value is frozen, and copies make their own
+        object.__setattr__(self, "__pydantic_fields_set__", _GIVEN.setdefault(frozenset(given), given))
 
     def wire(self) -> dict[str, Any]:
         """The value as JSON-ready camelCase, without what is unset."""

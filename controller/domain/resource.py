@@ -65,7 +65,7 @@ class InvalidSpec:
     """The top-level fields that are not valid, as the wire names them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Resource:
     """One EdgeDeploymentPlan object at one resourceVersion."""
 

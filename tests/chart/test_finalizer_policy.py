@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from controller.domain.api import API_VERSION, FINALIZER, KIND
+from playground.cluster.access import ClusterError
 from tests.chart.conftest import clean
 from tests.chart.helm import CHART, Helm, of_kind
 
@@ -28,11 +29,19 @@ def installed(cluster: Cluster, helm: Helm) -> Iterator[Cluster]:
     """The cluster with the chart in it, once its policy is in force."""
     helm("install", "edgeplan", CHART, IN, "--create-namespace")
     deadline = time.monotonic() + 60
-    while not finalizers(cluster):
+    while not in_force(cluster):
         assert time.monotonic() < deadline, "the policy never came into force"
         time.sleep(0.5)
     yield cluster
     clean(cluster, helm)
+
+
+def in_force(cluster: Cluster) -> bool:
+    """Whether the API server serves the kind by now, and knows the policy."""
+    try:
+        return finalizers(cluster) == [FINALIZER]
+    except ClusterError:
+        return False
 
 
 def finalizers(cluster: Cluster, *, more: dict[str, Any] | None = None, **spec: Any) -> list[str]:
