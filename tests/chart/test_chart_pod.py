@@ -161,9 +161,10 @@ def played(
 
 
 def until_served(cluster: Cluster) -> None:
-    """A node takes longer to start a pod than the API server to serve a new kind; we do not."""
-    deadline = time.monotonic() + 20
-    while cluster.kubectl("get", "edp", check=False).returncode:
+    """A node takes longer to start a pod than the API server to serve a new kind, to its admission too; we do not."""
+    deadline = time.monotonic() + 60
+    trial = ("create", "--dry-run=server", f"--filename={ROOT / 'examples' / 'minimal.yaml'}")
+    while cluster.kubectl(*trial, check=False).returncode:
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
