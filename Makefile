@@ -38,6 +38,7 @@ lint: $(STAMP) ## ruff, mypy --strict, generated files, examples, rules of the h
 	$(BIN)/edgeplan crd crds --check
 	$(BIN)/python charts/generate.py --check
 	$(BIN)/python argocd/generate.py --check
+	$(BIN)/python docs/generate.py --check
 	$(BIN)/edgeplan validate examples
 	$(BIN)/python -m pytest -q -p no:xdist tests/unit/test_project.py
 
@@ -49,6 +50,7 @@ generate: $(STAMP) ## regenerate what is generated from the models
 	$(BIN)/edgeplan crd crds
 	$(BIN)/python charts/generate.py
 	$(BIN)/python argocd/generate.py
+	$(BIN)/python docs/generate.py
 
 bench: $(STAMP) ## measure the operator on this machine (ARGS=service: the Edge Manager service)
 ifneq ($(firstword $(ARGS)),service)
