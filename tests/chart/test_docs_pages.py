@@ -1,4 +1,4 @@
-"""evaluate.md, tutorial.md, how-to.md and troubleshooting.md, typed in from top to bottom as a reader does."""
+"""evaluate.md, tutorial.md, how-to.md, troubleshooting.md and disaster-recovery.md, typed in from top to bottom as a reader does."""
 
 from __future__ import annotations
 
@@ -144,6 +144,8 @@ def test_how_tos_do_what_they_say(laptop: Terminal) -> None:
     told = {block.line: laptop.run(block) for block in parts("how-to.md", "run")}
     assert any("AddTags" in text for text in told.values())  # pendingChanges
     assert "left by retail/store-1" in list(told.values())[-1]
+    (recovered,) = parts("disaster-recovery.md", "run")
+    assert "left by retail/store-1" in laptop.run(recovered)
 
 
 def by_hand(terminal: Terminal) -> None:
