@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from controller.domain.reasons import Reason
+from docs import site
 from tests.pages import ROOT, blocks, pages
 
 PAGES = pages()
@@ -85,3 +89,33 @@ def test_every_reason_has_its_section_in_troubleshooting() -> None:
     reasons = {str(reason) for reason in set(Reason) - LAST_WORDS}
     assert sorted(reasons - sections) == []
     assert sorted(sections - reasons - OUTAGES) == []
+
+
+def entries(nav: Any) -> Iterator[str]:
+    """The pages of a navigation."""
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for inner in nav.values() if isinstance(nav, dict) else nav:
+            yield from entries(inner)
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    # mkdocs.yml names a function of an extension, which the base loader reads as text.
+    configuration = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), yaml.BaseLoader)  # noqa: S506
+    on_the_site = [name for name in site.places().values() if name.endswith(".md")]
+    assert sorted(entries(configuration["nav"])) == sorted(on_the_site)
+
+
+def test_links_of_the_site_stay_on_it_or_lead_to_the_repository(tmp_path: Path) -> None:
+    site.prepare(tmp_path / "alone", "")
+    site.prepare(tmp_path / "linked", "https://git.example.com/edgeplan/blob/main")
+    for folder in (tmp_path / "alone", tmp_path / "linked"):
+        for page in folder.rglob("*.md"):
+            found = re.findall(
+                r"\]\(([^)\s#]+)[^)\s]*\)", re.sub(r"`[^`]*`", "", prose(page.read_text(encoding="utf-8")))
+            )
+            local = [link for link in found if not re.match(r"[a-z]+:", link)]
+            assert [link for link in local if not (page.parent / link).is_file()] == [], page
+    assert "/blob/main/argocd/resource_customizations" in (tmp_path / "linked" / "argocd.md").read_text()
+    assert "(../" not in (tmp_path / "alone" / "argocd.md").read_text()
