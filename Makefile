@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS := build/docs-venv/.installed
 COMPILE := uv pip compile -q --no-header --no-annotate --generate-hashes --no-strip-extras --python-version 3.11 $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format generate bench soak lives lock clean
+.PHONY: help demo test lint format generate docs bench soak lives lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +39,7 @@ lint: $(STAMP) ## ruff, mypy --strict, generated files, examples, rules of the h
 	$(BIN)/edgeplan crd crds --check
 	$(BIN)/python charts/generate.py --check
 	$(BIN)/python argocd/generate.py --check
+	$(BIN)/python docs/generate.py --check
 	$(BIN)/edgeplan validate examples
 	$(BIN)/python -m pytest -q -p no:xdist tests/unit/test_project.py
 
@@ -49,6 +51,18 @@ generate: $(STAMP) ## regenerate what is generated from the models
 	$(BIN)/edgeplan crd crds
 	$(BIN)/python charts/generate.py
 	$(BIN)/python argocd/generate.py
+	$(BIN)/python docs/generate.py
+
+$(DOCS): requirements-docs.lock
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+docs: $(DOCS) ## build the site of the docs, by MkDocs and by Zensical, strictly (ARGS=--repository=URL)
+	$(PYTHON) docs/site.py build/docs $(ARGS)
+	NO_MKDOCS_2_WARNING=1 $(dir $(DOCS))bin/mkdocs build --quiet --strict
+	$(dir $(DOCS))bin/zensical build --strict
+	@echo "The site is in build/site."
 
 bench: $(STAMP) ## measure the operator on this machine (ARGS="--objects 1000", ways, service, plot)
 ifeq ($(filter service plot,$(firstword $(ARGS))),)
@@ -67,6 +81,7 @@ lock: ## bring the dependency locks in step (ARGS=--upgrade moves them)
 	$(COMPILE) pyproject.toml --extra service --group dev -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) pyproject.toml --group bench -c requirements-dev.lock -o requirements-bench.lock
 	$(COMPILE) packaging/edge-manager/pyproject.toml -c requirements-dev.lock -o requirements-service.lock
+	$(COMPILE) --group docs -o requirements-docs.lock
 	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | $(COMPILE) - -o requirements-build.lock
 
 clean: ## remove what was built here

@@ -42,6 +42,7 @@ _CRD_METADATA = """\
 # How each chart's README goes on after its description.
 _INTRODUCTIONS = {
     "edgeplan": """\
+<!-- run: tests/chart/test_docs_install.py -->
 ```console
 $ helm install edgeplan charts/edgeplan --namespace edgeplan-system --create-namespace \\
     --set image.repository=registry.example.com/edgeplan --set aws.region=eu-west-1
@@ -51,6 +52,7 @@ $ helm install edgeplan charts/edgeplan --namespace edgeplan-system --create-nam
 uninstalling.
 """,
     "edge-manager": """\
+<!-- run: tests/chart/test_docs_install.py -->
 ```console
 $ helm install edge-manager charts/edge-manager --namespace edge-manager --create-namespace \\
     --set image.repository=registry.example.com/edge-manager

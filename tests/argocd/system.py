@@ -110,7 +110,7 @@ class ArgoCD:
         self._stack.close()
 
     def _install(self, upstream: Path) -> None:
-        """What Argo CD's own manifests install, less the pods; then our argocd-cm, as the documentation says."""
+        """What Argo CD's own manifests install, less the pods; then our argocd-cm, as docs/argocd.md says."""
         kubectl = self.cluster.kubectl
         kubectl("create", "namespace", NAMESPACE)
         for name in ("application", "appproject"):

@@ -36,7 +36,7 @@ _SCRIPT = """\
 set -e
 mount -t tmpfs tmpfs /run
 mkdir -p /run/secrets/kubernetes.io/serviceaccount
-cp "$0"/* /run/secrets/kubernetes.io/serviceaccount/
+cp -r "$0"/. /run/secrets/kubernetes.io/serviceaccount/
 mount -o remount,bind,ro /
 exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all -- "$@"
 """
@@ -63,14 +63,22 @@ class Pod:
         spec: dict[str, Any],
         folder: Path,
         injected: dict[str, str] | None = None,
+        *,
+        program: list[str] | None = None,
+        services: dict[str, str] | None = None,
     ) -> None:
-        """`injected` is what a cluster's admission adds to the environment, as EKS does for AWS credentials."""
+        """`injected` is what a cluster's admission adds to the environment, as EKS does for AWS credentials.
+
+        `program` is the image's entrypoint, by default the operator's; `services` says where a Service's URL leads.
+        """
         self._cluster = cluster
         self._namespace = namespace
         self._spec = spec
         self._folder = folder
         (self.container,) = spec["containers"]
         self._injected = injected or {}
+        self._program = program or entrypoint()
+        self._services = services or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._port = free_port()
         self._metrics_port = free_port()
@@ -88,6 +96,11 @@ class Pod:
     @property
     def log(self) -> str:
         return self._log.read_text()
+
+    @property
+    def url(self) -> str:
+        """Where it serves."""
+        return f"http://127.0.0.1:{self._port}"
 
     def wait(self, seconds: float = 30) -> int:
         """The exit code, when it ends by itself."""
@@ -136,23 +149,34 @@ class Pod:
         return self._folder / "log"
 
     def _command(self) -> list[str]:
-        command = [*self.container.get("command", entrypoint()), *self.container.get("args", [])]
+        command = [*self.container.get("command", self._program), *self.container.get("args", [])]
         for mount in self.container.get("volumeMounts", []):
             files = str(self._files(mount["name"]))
             command = [part.replace(mount["mountPath"], files) for part in command]
         if "ports" in self.container:
             served, flag = self._served()
-            command[command.index(flag)] = flag.replace(f":{served}/", f":{self._port}/")
-            metrics = f"--metrics-port={self._container_port('metrics')}"
-            command[command.index(metrics)] = f"--metrics-port={self._metrics_port}"
+            command[command.index(flag)] = flag.replace(str(served), str(self._port))
+        metrics = [flag for flag in command if flag.startswith("--metrics-port=")]
+        for flag in metrics:
+            command[command.index(flag)] = f"--metrics-port={self._metrics_port}"
+        command = [self._reached(part) for part in command]
         return [*namespaces(), "sh", "-c", _SCRIPT, str(self._token()), *command]
 
     def _served(self) -> tuple[int, str]:
         """The port that the command serves, and the flag that says so."""
-        (flag,) = (part for part in self.container["args"] if part.startswith("--liveness="))
+        (flag,) = (part for part in self.container["args"] if part.startswith(("--liveness=", "--port=")))
+        if flag.startswith("--port="):
+            assert "--host=0.0.0.0" in self.container["args"], "a pod must listen on more than its loopback"
+            return int(flag.partition("=")[2]), flag
         url = urlsplit(flag.partition("=")[2])
         assert url.hostname == "0.0.0.0", "a pod must listen on more than its loopback"  # noqa: S104
         return int(url.port or 80), flag
+
+    def _reached(self, text: str) -> str:
+        """A text in which the URLs of Services are those that reach them from here."""
+        for service, url in self._services.items():
+            text = text.replace(service, url)
+        return text
 
     def _container_port(self, name: str | int) -> int:
         ports = {port["name"]: port["containerPort"] for port in self.container["ports"]}
@@ -171,7 +195,7 @@ class Pod:
 
     def _value(self, entry: dict[str, Any]) -> str:
         if "value" in entry:
-            return str(entry["value"])
+            return self._reached(str(entry["value"]))
         key = entry["valueFrom"]["secretKeyRef"]
         secret = self._read("secrets", key["name"])
         return base64.b64decode(secret["data"][key["key"]]).decode()
@@ -187,10 +211,12 @@ class Pod:
 
     def _token(self) -> Path:
         """The files that every pod has of its ServiceAccount."""
-        path = self._cluster.service_account_kubeconfig(self._namespace, self._spec["serviceAccountName"])
-        config = yaml.safe_load(path.read_text())
         folder = self._folder / "serviceaccount"
         folder.mkdir()
+        if self._spec.get("automountServiceAccountToken") is False:
+            return folder
+        path = self._cluster.service_account_kubeconfig(self._namespace, self._spec["serviceAccountName"])
+        config = yaml.safe_load(path.read_text())
         (folder / "token").write_text(config["users"][0]["user"]["token"])
         (folder / "ca.crt").write_bytes(
             base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"])

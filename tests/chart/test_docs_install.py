@@ -1,4 +1,4 @@
-"""docs/install.md, followed to the letter."""
+"""docs/install.md, followed to the letter; and what edge-manager-install.md and both README.md take from such pages."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from playground.programs import find_or_build
 from tests.chart.helm import ROOT, Helm
 from tests.chart.pod import Pod, namespaces
 from tests.chart.test_chart_pod import until_served
+from tests.pages import blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +80,51 @@ def test_fresh_user_gets_from_two_values_to_ready_and_back(
         type_in("kubectl delete edp --all --all-namespaces --timeout=20s")
         assert not sandbox.plans(region="eu-west-1")
     type_in(uninstall)
+
+
+def installs(page: Path) -> list[str]:
+    """The commands of a page that install a release."""
+    return [
+        command.strip()
+        for block in blocks(page)
+        for command in re.split(r"(?m)^(?!\s)", block.script)
+        if command.startswith("helm install ")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("page", "others"),
+    [
+        ("docs/install.md", ["README.md", "charts/edgeplan/README.md"]),
+        ("docs/edge-manager-install.md", ["charts/edge-manager/README.md"]),
+    ],
+)
+def test_readmes_install_as_the_page_does(page: str, others: list[str]) -> None:
+    (command,) = installs(ROOT / page)
+    assert [installs(ROOT / other) for other in others] == [[command]] * len(others)
+
+
+@pytest.mark.cluster
+def test_edge_manager_is_installed_upgraded_and_uninstalled_by_the_page(
+    cluster: Cluster, helm: Helm, tmp_path: Path
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, program in find_or_build(["helm", "kubectl"]).items():
+        (programs / name).symlink_to(program)
+    # What is done within the pod needs a node, and is run by test_edge_manager_pod.py.
+    scripts = [
+        re.sub(r"(?m)^kubectl -n edge-manager exec .*$", "", block.script.replace("\\\n", " "))
+        for block in blocks(ROOT / "docs" / "edge-manager-install.md")
+        if block.how == "run"
+    ]
+    environment = {**os.environ, **helm.environment, "PATH": os.pathsep.join([str(programs), os.environ["PATH"]])}
+    # The Secret is made before the chart that is told of it, in a namespace that is there.
+    script = "kubectl create namespace edge-manager\n" + "".join(scripts)
+    done = subprocess.run(["sh", "-ec", script], env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+    assert 'release "edge-manager" uninstalled' in done.stdout
+    cluster.kubectl("delete", "namespace", "edge-manager", "--wait=false")
 
 
 def test_iam_actions_are_the_calls_that_are_made() -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMAND = (sys.executable, "-m", "playground", "demo")
 
 pytestmark = pytest.mark.cluster
@@ -56,6 +57,7 @@ def test_demo_keeps_its_promises_and_leaves_nothing() -> None:
         "✓ no object is left in Kubernetes and no plan in AWS",
     ]
     assert "2nd of 2 waiting for quota" in output
+    assert shown("make demo") == [re.sub(r"\d+", "#", line) for line in told]
 
 
 def test_second_act_puts_models_on_devices_and_leaves_nothing() -> None:
@@ -79,6 +81,7 @@ def test_second_act_puts_models_on_devices_and_leaves_nothing() -> None:
         "✓ queue-counters is Ready: the rollout is complete",
         "✓ no object is left in Kubernetes and no plan in AWS",
     ]
+    assert shown("make demo ARGS=--devices") == [re.sub(r"\d+", "#", line) for line in told]
 
 
 def test_kept_demo_can_be_used_until_interrupted() -> None:
@@ -123,6 +126,15 @@ def test_embedded_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> No
     told = capsys.readouterr().out
     assert "There is no embedded Kubernetes" in told
     assert "KUBEBUILDER_ASSETS" in told
+
+
+def shown(command: str) -> list[str]:
+    """What README.md promises after that command, from the first manifest on, with # for each number."""
+    (block,) = [
+        text for text in re.findall(r"(?ms)^```console\n(.*?)^```", README) if text.startswith(f"$ {command}\n")
+    ]
+    lines = block.split("$ kubectl apply", 1)[1].splitlines()
+    return [re.sub(r"\d+", "#", line.rsplit("  ", 1)[0]) for line in lines if line.startswith("✓")]
 
 
 def children(parent: int) -> list[Path]:

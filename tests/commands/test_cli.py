@@ -13,6 +13,7 @@ import click
 import pytest
 
 from controller.cli import COMMANDS, edgeplan, main
+from tests.pages import blocks
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/cli.md"
@@ -156,3 +157,10 @@ def test_an_empty_folder_is_an_error_unless_it_is_allowed(validated: Callable[..
     code, out = validated("none")
     assert (code, out) == (1, "none:1: no EdgeDeploymentPlan in this folder (--allow-empty permits that)\n")
     assert validated("--allow-empty", "none") == (0, "")
+
+
+def test_completion_is_made_as_install_cli_md_says(tmp_path: Path) -> None:
+    (making,) = [block for block in blocks(ROOT / "docs/install-cli.md") if block.how == "run"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    subprocess.run(["sh", "-ec", making.script], env={**os.environ, "PATH": path}, cwd=tmp_path, check=True)
+    assert "_EDGEPLAN_COMPLETE=bash_complete" in (tmp_path / "edgeplan-completion.bash").read_text()

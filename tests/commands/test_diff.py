@@ -1,6 +1,9 @@
 """What `edgeplan diff` prints and answers, for every kind of difference."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ import pytest
 
 from edge_manager.sandbox.server import Sandbox
 from tests.commands.conftest import GOLDEN, Ended, golden
+from tests.pages import ROOT, blocks
 
 Run = Callable[..., Ended]
 READS = {"DescribeEdgeDeploymentPlan", "ListTags", "ListStageDevices"}
@@ -241,3 +245,20 @@ def test_a_program_gets_each_plan_with_its_steps(
     ]
     assert (other["exists"], other["differs"], other["refused"]) == (False, True, False)
     assert ended.code == 1
+
+
+@pytest.mark.parametrize(("fleet", "code"), [("store", 0), ("kiosks", 1)])
+def test_pull_request_check_md_refuses_what_deletes_a_plan(
+    fleet: str, code: int, manifest: Callable[..., str], at_aws: Callable[..., str], tmp_path: Path
+) -> None:
+    at_aws(tags={OWNER: "shops/retail/store/6c3f5c9e"})
+    (tmp_path / "plans").mkdir()
+    Path(manifest(fleet=fleet, policy="{replacement: Recreate}")).rename(tmp_path / "plans" / "store.yaml")
+    (check,) = [block for block in blocks(ROOT / "docs" / "pull-request-check.md") if block.how == "run"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(
+        ["sh", "-ec", check.script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert ("this deletes a plan" in done.stderr) is bool(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,12 @@ from edge_manager.sandbox.control import Control
 from edge_manager.sandbox.faults import Fault
 from edge_manager.sandbox.service import Service
 from edge_manager.sandbox.settings import Settings
+from tests.pages import ROOT, blocks
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from edge_manager.sandbox.server import Sandbox
 
 DOCS = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
 
@@ -39,3 +43,13 @@ def test_every_route_is_documented() -> None:
 
 def test_every_operation_is_documented() -> None:
     assert [operation for operation in names(CONTROL) if f"`{operation}`" not in DOCS] == []
+
+
+def test_curl_turns_what_the_page_says(sandbox: Sandbox) -> None:
+    (turning,) = [block for block in blocks(ROOT / "docs" / "sandbox.md") if block.how == "run"]
+    script = turning.script.replace("localhost:4566", sandbox.url).replace(
+        "curl ", "curl --silent --show-error --fail "
+    )
+    subprocess.run(["sh", "-ec", script], check=True, capture_output=True)
+    assert sandbox.settings()["quota"] == 3
+    assert [rule["mode"] for rule in sandbox.faults()] == ["drop_after"]

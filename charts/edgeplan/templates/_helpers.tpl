@@ -82,11 +82,62 @@ Name of the Service that Prometheus scrapes, and so of its job
 The image, by digest or tag
 */}}
 {{- define "edgeplan.image" -}}
-{{- if .Values.image.digest }}
-{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
-{{- else }}
-{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
+{{- include "edgeplan.imageName" (list .Values.image .Chart.AppVersion) }}
 {{- end }}
+
+{{/*
+An image, of its values and the tag that it has without one
+*/}}
+{{- define "edgeplan.imageName" -}}
+{{- $image := index . 0 }}
+{{- if $image.digest }}
+{{- printf "%s@%s" $image.repository $image.digest }}
+{{- else }}
+{{- printf "%s:%s" $image.repository ($image.tag | default (index . 1)) }}
+{{- end }}
+{{- end }}
+
+{{/*
+Name of the sandbox's objects
+*/}}
+{{- define "edgeplan.sandboxName" -}}
+{{- printf "%s-sandbox" (include "edgeplan.fullname" . | trunc 55 | trimSuffix "-") }}
+{{- end }}
+
+{{/*
+Labels of the sandbox. Its name label is another one, so that nothing that selects the operator selects it.
+*/}}
+{{- define "edgeplan.sandboxLabels" -}}
+helm.sh/chart: {{ include "edgeplan.chart" . }}
+{{ include "edgeplan.sandboxSelectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "edgeplan.sandboxSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "edgeplan.name" . | trunc 55 | trimSuffix "-" }}-sandbox
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/*
+Where SageMaker is: the sandbox, another endpoint, or empty for AWS's own
+*/}}
+{{- define "edgeplan.endpointUrl" -}}
+{{- if and .Values.sandbox.enabled .Values.aws.endpointUrl }}
+{{- fail "sandbox.enabled and aws.endpointUrl exclude each other: plans are either in the sandbox or there" }}
+{{- end }}
+{{- if .Values.sandbox.enabled }}
+{{- printf "http://%s.%s.svc:4577" (include "edgeplan.sandboxName" .) .Release.Namespace }}
+{{- else }}
+{{- .Values.aws.endpointUrl }}
+{{- end }}
+{{- end }}
+
+{{/*
+Region of plans that name none. In the sandbox each is as good as any other.
+*/}}
+{{- define "edgeplan.region" -}}
+{{- .Values.aws.region | default (ternary "eu-west-1" "" .Values.sandbox.enabled) }}
 {{- end }}
 
 {{/*
