@@ -22,6 +22,8 @@ class Index:
         self._ghosts: dict[Key, dict[str, Resource]] = {}  # by key, then by uid
         self._dead: dict[str, int] = {}  # the latest that went: by uid, the resourceVersion of the news
         self._scopes: dict[Key, Scope] = {}
+        self.releasing: set[str] = set()
+        """Those, by uid, whose finalizer we are taking off: nothing is left of them, whoever tells first that they went."""
         self._named: dict[str, dict[Key, None]] = {}  # by name of the AWS plan, in whatever scope; in order of arrival
 
     def __iter__(self) -> Iterator[Resource]:
@@ -88,7 +90,7 @@ class Index:
         status = last.status
         # The finalizer comes before the first call, and whoever has none may have had one under an earlier policy.
         touched = last.has_finalizer or status.has_plan or status.settling is not None
-        if not last.readable_spec.deletes or not touched:
+        if not last.readable_spec.deletes or not touched or resource.uid in self.releasing:
             return None
         if scope is not None:
             self._scopes[resource.key] = scope

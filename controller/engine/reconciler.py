@@ -289,7 +289,11 @@ class Reconciler:
             self.index.exorcise(resource)
             return
         self.objects.publish(resource, Event("Normal", outcome.reason, "Deleting", outcome.message))
-        remaining = await self.objects.release(resource)
+        self.index.releasing.add(resource.uid)
+        try:
+            remaining = await self.objects.release(resource)
+        finally:
+            self.index.releasing.discard(resource.uid)
         if remaining is not None:
             self.index.put(remaining)
         else:

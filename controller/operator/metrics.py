@@ -45,8 +45,8 @@ def reason_of(outcome: Outcome) -> Reason:
     match outcome:
         case Done(reason=reason) | Waiting(reason=reason) | Stalled(reason=reason) | Gone(reason=reason):
             return reason
-        case Retrying():
-            return Reason.PROGRESSING_WITH_RETRY
+        case Retrying(failure=failure):
+            return failure.reason
         case Queued():
             return Reason.WAITING_FOR_QUOTA if outcome.ahead else Reason.RESOURCE_LIMIT_EXCEEDED
         case Pending():

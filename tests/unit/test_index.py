@@ -172,6 +172,15 @@ def test_ghost_of_an_object_that_was_never_known_is_kept_all_the_same() -> None:
     assert known.lost(plan(status=status())) is not None
 
 
+def test_object_that_is_told_gone_while_we_take_its_finalizer_off_leaves_no_ghost() -> None:
+    known = Index()
+    last = plan(status=status(), deleting=True)
+    known.put(last)
+    known.releasing.add(last.uid)
+    assert known.lost(last) is None
+    assert known.ghosts() == []
+
+
 def test_object_that_we_let_go_leaves_no_ghost() -> None:
     known = index(plan(status=status()))
     known.let_go(plan(status=status()))
