@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS := build/docs-venv/.installed
-COMPILE := uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 $(ARGS)
+COMPILE := uv pip compile -q --no-header --no-annotate --generate-hashes --no-strip-extras --python-version 3.11 $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format generate docs bench soak lives lock clean
@@ -64,8 +64,8 @@ docs: $(DOCS) ## build the site of the docs, by MkDocs and by Zensical, strictly
 	$(dir $(DOCS))bin/zensical build --strict
 	@echo "The site is in build/site."
 
-bench: $(STAMP) ## measure the operator on this machine (ARGS=service: the Edge Manager service)
-ifneq ($(firstword $(ARGS)),service)
+bench: $(STAMP) ## measure the operator on this machine (ARGS="--objects 1000", ways, service, plot)
+ifeq ($(filter service plot,$(firstword $(ARGS))),)
 	@$(BIN)/python -m playground.programs etcd kube-apiserver kubectl
 endif
 	@$(BIN)/python -m tests.bench $(ARGS)
@@ -79,6 +79,7 @@ lives: $(STAMP) ## ten times as many random lives of plans and devices as CI has
 lock: ## bring the dependency locks in step (ARGS=--upgrade moves them)
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --extra service --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) pyproject.toml --group bench -c requirements-dev.lock -o requirements-bench.lock
 	$(COMPILE) packaging/edge-manager/pyproject.toml -c requirements-dev.lock -o requirements-service.lock
 	$(COMPILE) --group docs -o requirements-docs.lock
 	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | $(COMPILE) - -o requirements-build.lock

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from controller.aws.accounts_file import OWN_ACCOUNT, Account, Bounds, OwnAccount
-from controller.aws.sagemaker import SageMakerPlans, client_config
+from controller.aws.sagemaker import Called, SageMakerPlans, client_config
 from controller.aws.sessions import known_regions, open_session
 from controller.domain.ownership import Rights
 from controller.domain.resource import Scope
@@ -37,6 +37,7 @@ class Accounts:
         endpoint_url: str | None = None,
         own: OwnAccount | None = None,
         may_call: Callable[[], bool] = lambda: True,
+        called: Called = lambda *_: None,
     ) -> None:
         self._own = own or OwnAccount()
         self._region = region or (self._own.regions[0] if self._own.regions else None)
@@ -45,6 +46,7 @@ class Accounts:
         self._timeout = timeout
         self._endpoint_url = endpoint_url
         self._may_call = may_call
+        self._called = called
         self._plans: dict[Scope, SageMakerPlans] = {}
 
     def plans(self, scope: Scope) -> SageMakerPlans:
@@ -59,6 +61,7 @@ class Accounts:
                 account_id=account.id if account else None,
                 identity=not self._answers_for_both(),
                 may_call=self._may_call,
+                called=self._called,
             )
         self._let_go(scope)
         return self._plans[scope]

@@ -29,6 +29,7 @@ from controller.aws.answers import (
 from controller.aws.errors import UnreadableAnswerError, failure_of
 from controller.aws.requests import request_of
 from controller.domain.actions import Action, CreatePlan
+from controller.domain.failures import Failure
 from controller.domain.observed import Created, ObservedPlan, PlanSummary
 from controller.domain.resource import Scope, account_of
 from controller.engine.ports import AwsError, EdgePlanError
@@ -42,6 +43,9 @@ _DATE_IS_COARSE = timedelta(seconds=2)  # the Date header has whole seconds, and
 class NotLeading(EdgePlanError):  # noqa: N818 - a state, not a fault
     """The call was not made: another operator acts by now."""
 
+
+Called = Callable[[Scope, str, Failure | None, float], None]
+"""Told of each call: where, which operation, how it failed if it did, and how many seconds it took."""
 
 PageT = TypeVar("PageT", bound=Page)
 _T = TypeVar("_T")
@@ -71,8 +75,10 @@ class SageMakerPlans:
         account_id: str | None = None,
         identity: bool = True,
         may_call: Callable[[], bool] = lambda: True,
+        called: Called = lambda *_: None,
     ) -> None:
         self._scope = scope
+        self._called = called
         self._makers = {"sagemaker": make_client} | ({"sts": make_sts} if make_sts else {})
         self._clients: dict[str, Any] = {}
         self._making = asyncio.Lock()
@@ -181,17 +187,30 @@ class SageMakerPlans:
     ) -> _T:
         """The one place where calls are made and answers read: whatever goes wrong is an AwsError."""
         self._under_way += 1
+        begun = time.monotonic()
         try:
             client = await self._client(service)
             loop = asyncio.get_running_loop()
-            return parse(await loop.run_in_executor(self._threads, self._make, client, operation, request))
+            begun = time.monotonic()
+            answer = parse(await loop.run_in_executor(self._threads, self._make, client, operation, request))
+        except AwsError as error:  # the role could not be assumed: the call itself was not made
+            self._note(error.failure.operation, error.failure, begun)
+            raise
         except EdgePlanError:
-            raise  # the role could not be assumed, or another operator leads: no call was made
+            raise  # another operator leads: no call was made
         except Exception as error:
-            raise AwsError(failure_of(operation, error)) from error
+            failure = failure_of(operation, error)
+            self._note(operation, failure, begun)
+            raise AwsError(failure) from error
+        else:
+            self._note(operation, None, begun)
+            return answer
         finally:
             self._under_way -= 1
             self.last_used = time.monotonic()
+
+    def _note(self, operation: str, failure: Failure | None, begun: float) -> None:
+        self._called(self._scope, operation, failure, time.monotonic() - begun)
 
     def _make(self, client: Any, operation: str, request: Mapping[str, Any]) -> Any:
         """Make the call, in a thread, if it is still this process's to make: it may have waited for its turn."""

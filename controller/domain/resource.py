@@ -65,7 +65,7 @@ class InvalidSpec:
     """The top-level fields that are not valid, as the wire names them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Resource:
     """One EdgeDeploymentPlan object at one resourceVersion."""
 
@@ -79,6 +79,11 @@ class Resource:
     reconcile_requested_at: str | None
     spec: EdgeDeploymentPlanSpec | InvalidSpec
     status: EdgeDeploymentPlanStatus
+
+    @property
+    def version(self) -> int:
+        """The resourceVersion as a number: those of one resource compare as integers (KEP-5504)."""
+        return int(self.resource_version)
 
     @property
     def readable_spec(self) -> EdgeDeploymentPlanSpec:

@@ -43,8 +43,7 @@ class Quotas:
             if resource.key not in queue:
                 self._tell(joined.behind(resource.key))
         elif resource.key in queue:
-            self._queues[scope] = queue.left(resource.key)
-            self._tell(queue.behind(resource.key))
+            self.leave(resource.key)
         if any(isinstance(action, DeletePlan) for action in done) and not any(isinstance(a, CreatePlan) for a in done):
             self.freed(scope)
 

@@ -7,6 +7,7 @@ two lines loses nothing, since the next attempt looks at what is there.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -76,6 +77,8 @@ class Reconciler:
     settle: timedelta
     clock: Clock
     dice: Dice
+    attempted: Callable[[Resource, Result, float], None] = lambda *_: None
+    """Told of each attempt that came to something: the object before it, what it came to, how many seconds it took."""
     _memories: dict[str, Memory] = field(default_factory=dict, init=False)
     _started: float | None = field(default=None, init=False)
 
@@ -99,13 +102,14 @@ class Reconciler:
         if isinstance(step, Rest):
             return step.after
         given = self._circumstances(resource, wakes, memory)
-        memory.due = None
+        memory.due, begun = None, _now()
         try:
             current, result = await self._converse(attempt(resource, given), resource, given)
             memory.untouched = result.untouched
             if result.found.unsettled:
                 memory.settled = _now() + self.settle.total_seconds()
             after = await self._report(resource, current, result)
+            self.attempted(resource, result, _now() - begun)
         except ObjectChanged as change:
             logger.info("%s: %s; looking again", resource.key, change)
             if change.now is not None:
@@ -175,9 +179,8 @@ class Reconciler:
     async def _change(self, request: Change, resource: Resource) -> Resource:
         """Change the object itself; an edit that comes in between ends the attempt, which is about the former spec."""
         if isinstance(request, Announce):
-            status = summarize(
-                resource, request.outcome, request.found, self.clock(), owed=request.owed, claim=request.claim
-            )
+            found, owed, claim = request.found, request.owed, request.claim
+            status = summarize(resource, request.outcome, found, self.clock(), owed=owed, claim=claim)
             changed: Resource | None = await self.objects.claim(resource, status)
         elif request is Finalizer.HOLD:
             changed = await self.objects.hold(resource)
@@ -249,7 +252,7 @@ class Reconciler:
             ready = status.condition("Ready")
             logger.info("%s: %s", current.key, f"{ready.reason}: {ready.message}" if ready else "no conditions")
         for event in transitions(before.status, status, result.found.done):
-            await self.objects.publish(current, event)
+            self.objects.publish(current, event)
         return _next(outcome, current, now)
 
     async def _written(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
@@ -268,7 +271,7 @@ class Reconciler:
             logger.info("%s: gone without its finalizer; %s", resource.key, outcome.message)
             self.index.exorcise(resource)
             return
-        await self.objects.publish(resource, Event("Normal", outcome.reason, "Deleting", outcome.message))
+        self.objects.publish(resource, Event("Normal", outcome.reason, "Deleting", outcome.message))
         remaining = await self.objects.release(resource)
         if remaining is not None:
             self.index.put(remaining)

@@ -4,9 +4,12 @@ import asyncio
 import logging
 import random
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
+
+from aiohttp.web import AppRunner
 
 from controller.aws.accounts import Accounts
 from controller.aws.accounts_file import read_accounts, read_own_account
@@ -15,7 +18,7 @@ from controller.cluster.connection import cluster_uid, configuration, connect
 from controller.cluster.lease import Election
 from controller.cluster.objects import KubernetesObjects
 from controller.domain.agenda import Wake
-from controller.domain.resource import Key, Resource
+from controller.domain.resource import Key, Resource, parse
 from controller.engine.index import Index
 from controller.engine.news import News
 from controller.engine.ports import ObjectError
@@ -23,6 +26,9 @@ from controller.engine.queue import WorkQueue
 from controller.engine.quotas import Quotas
 from controller.engine.reconciler import Reconciler
 from controller.engine.sweeper import Sweeper
+from controller.operator.census import Census
+from controller.operator.exposition import serve
+from controller.operator.metrics import MeasuredSweeper, Metrics
 from controller.operator.settings import Settings
 from controller.operator.tasks import supervised
 from controller.operator.watch import WatchCheck
@@ -30,6 +36,7 @@ from controller.operator.watch import WatchCheck
 logger = logging.getLogger(__name__)
 
 _PATIENCE = 30.0  # seconds for one read of the Kubernetes API
+_FAREWELL = timedelta(seconds=2)  # for events that wait to be published
 
 
 def utc_now() -> datetime:
@@ -47,6 +54,7 @@ class Operator:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.index = Index()
+        self.metrics = Metrics(self.index.scope)
         self.last_event = utc_now()
         self.restarts = False
         """Whether it stopped for another one to start: its watch brings no news any more."""
@@ -55,6 +63,9 @@ class Operator:
         self._process = f"{socket.gethostname()}/{uuid4()}"
         self.serving = False
         """Whether it acts; otherwise it stands by."""
+        self.term: tuple[Quotas, Sweeper] | None = None
+        """What it has while it acts."""
+        self._exposition: AppRunner | None = None
 
     async def start(self) -> None:
         """Connect to the cluster and begin to work, or to stand by.
@@ -76,14 +87,18 @@ class Operator:
             endpoint_url=settings.aws_endpoint_url,
             own=read_own_account(settings.own_account_file, regions=settings.aws_regions, region=settings.aws_region),
             may_call=self._leads,
+            called=self.metrics.called,
         )
         self._objects = KubernetesObjects(self._api, utc_now, socket.gethostname(), _PATIENCE)
         self.news = News(index=self.index, accounts=self._accounts, quotas=Quotas(self._wake), wake=self._wake)
-        self.queue = WorkQueue(self._work, concurrency=settings.concurrency, lane=self.index.scope)
+        self.queue = WorkQueue(
+            self.metrics.measured(self._work), concurrency=settings.concurrency, lane=self.index.scope
+        )
         self._watch = WatchCheck(
             objects=self._objects, index=self.index, gone=self.gone, deaf=self.deaf, namespaces=settings.namespaces
         )
         self._tasks = [supervised(self._watch.run, "watch check"), supervised(self._lead, "leader")]
+        await self._serve_metrics()
         logger.info("cluster %s, region %s", self._cluster, settings.aws_region or "of each plan's target")
 
     async def stop(self) -> None:
@@ -96,10 +111,25 @@ class Operator:
             )
         for task in self._tasks:
             task.cancel()
+        if self._exposition is not None:
+            await self._exposition.cleanup()
         if self._election is not None:
             await self._election.release()
+        await self._objects.drain(_FAREWELL)
         self._accounts.close()
         await self._api.close()  # type: ignore[no-untyped-call]
+
+    async def _serve_metrics(self) -> None:
+        port = self.settings.metrics_port
+        if not port:
+            return
+        census = Census(self, per_object=self.settings.metrics_per_object)
+        self.metrics.registry.register(census)
+        self._tasks.append(supervised(self.metrics.loop.run, "watch of the event loop"))
+        try:
+            self._exposition = await serve(self.metrics.registry, port, census.refresh)
+        except OSError as error:
+            raise ValueError(f"--metrics-port {port}: {error.strerror or error}") from error
 
     # -- leading ----------------------------------------------------------------------------------------------------
 
@@ -128,8 +158,9 @@ class Operator:
             settle=settings.settle,
             clock=utc_now,
             dice=random.random,
+            attempted=self.metrics.attempted,
         )
-        sweeper = Sweeper(
+        sweeper = MeasuredSweeper(
             index=self.index,
             accounts=self._accounts,
             objects=self._objects,
@@ -138,7 +169,9 @@ class Operator:
             cluster=self._cluster,
             interval=settings.sweep_interval,
             audit_interval=settings.audit_interval,
+            metrics=self.metrics,
         )
+        self.term = (quotas, sweeper)
         self.serving = True
         for resource in self.index:
             self.news.seen(resource)
@@ -148,7 +181,7 @@ class Operator:
         try:
             await term
         finally:
-            self.serving = False
+            self.serving, self.term = False, None
             sweeping.cancel()
 
     def _leads(self) -> bool:
@@ -166,9 +199,15 @@ class Operator:
 
     def _wake(self, key: Key, *wakes: Wake) -> None:
         if self.serving:
+            self.metrics.waits.woken(key, wakes)
             self.queue.wake(key, *wakes)
 
     # -- what the watch brings --------------------------------------------------------------------------------------
+
+    @property
+    def silent_for(self) -> timedelta:
+        """How long the API server has given no answer that could tell what the watch may have missed."""
+        return self._watch.silent_for
 
     def check_health(self) -> None:
         """Find out whether this process can still do what it is for.
@@ -177,19 +216,29 @@ class Operator:
             ObjectError: it has heard nothing of the API server for so long that a new process may be better off.
 
         """
-        silent = self._watch.silent_for
+        silent = self.silent_for
         if silent > self.settings.watch_patience:
             raise ObjectError(f"the Kubernetes API has not answered for {silent.total_seconds():.0f} s")
 
-    def listed(self, resource: Resource) -> None:
-        """The watch began with a list in which this object is, which is no news where it is known: the watch had a gap."""
-        if self.index.get(resource.key) is not None:
-            self._watch.take_stock()
+    def heard(self, body: Mapping[str, Any], *, listed: bool = False) -> None:
+        """The watch brought this version of an object, or began with a list in which it is.
 
-    def seen(self, resource: Resource) -> None:
-        """The watch brought this version of an object."""
-        self.news.seen(resource)
+        Where the object is known already, a list means that the watch had a gap. What our own write has just returned is
+        no news: half of all events are that, and each would be parsed and looked into for nothing.
+        """
+        metadata = body["metadata"]
+        known = self.index.get(Key(metadata["namespace"], metadata["name"]))
+        if listed and known is not None:
+            self._watch.take_stock()
+        version = (metadata["uid"], metadata["resourceVersion"])
+        if known is None or (known.uid, known.resource_version) != version or not _at_rest(known):
+            self.news.seen(parse(body))
 
     def gone(self, resource: Resource) -> None:
         """The object is gone, by a watch event or for want of one."""
         self.news.gone(resource)
+
+
+def _at_rest(resource: Resource) -> bool:
+    """Whether nobody wants anything of us that this version tells: what we do by ourselves has timers."""
+    return not (resource.edited or resource.asked or resource.deleting)

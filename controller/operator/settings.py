@@ -101,6 +101,10 @@ class Settings:
     """how long the API server may give no answer before the liveness probe fails"""
     liveness: Annotated[str | None, Setting(metavar="URL")] = None
     """serve the liveness probe there, such as http://0.0.0.0:8080/healthz"""
+    metrics_port: Annotated[int, Setting(parse=lambda text: _number(text, 0, 65535), default="0: not served")] = 0
+    """serve metrics in Prometheus' format on that port, at /metrics"""
+    metrics_per_object: bool = False
+    """tell conditions and devices of each object too, not only sums over all: a dozen series an object"""
     log_format: Literal["text", "json"] = "text"
     """form of the log's lines"""
     verbose: bool = False
@@ -213,8 +217,12 @@ def _length(text: str) -> timedelta:
 
 
 def _positive(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,6}", text) or int(text) < 1:
-        raise ValueError(f"{_shown(text)} is not a number from 1 to 999999")
+    return _number(text, 1, 999_999)
+
+
+def _number(text: str, least: int, most: int) -> int:
+    if not re.fullmatch("[0-9]{1,6}", text) or not least <= int(text) <= most:
+        raise ValueError(f"{_shown(text)} is not a number from {least} to {most}")
     return int(text)
 
 

@@ -24,7 +24,8 @@ def name_of(path: Path) -> str:
 
 # --- size ---
 
-MOST_CODE = 2_500
+# The loop was cut down to 2,500 lines; what was added since, and why it is there: 30 for the order of the queue.
+MOST_CODE = 2_530
 _NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
 

@@ -34,6 +34,7 @@ def test_every_flag_is_read() -> None:
         *("--liveness", "http://0.0.0.0:8080/healthz", "--log-format", "json", "--verbose", "--settle", "2m"),
         *("--aws-regions", "eu-west-1, us-east-1", "--own-account-file", "own.yaml"),
         *("--lease", "edgeplan-system/edgeplan", "--watch-patience", "1m"),
+        *("--metrics-port", "8081", "--metrics-per-object"),
     )
     expected = {
         "namespaces": ("retail", "stores-*"),
@@ -54,6 +55,8 @@ def test_every_flag_is_read() -> None:
         "own_account_file": Path("own.yaml"),
         "lease": "edgeplan-system/edgeplan",
         "watch_patience": timedelta(minutes=1),
+        "metrics_port": 8081,
+        "metrics_per_object": True,
     }
     assert asdict(chosen) == expected
 

@@ -65,6 +65,13 @@ Name of the operator's ServiceAccount
 {{- end }}
 
 {{/*
+Name of the Service that Prometheus scrapes, and so of its job
+*/}}
+{{- define "edgeplan.metricsService" -}}
+{{- printf "%s-metrics" (include "edgeplan.fullname" . | trunc 55 | trimSuffix "-") }}
+{{- end }}
+
+{{/*
 The image, by digest or tag
 */}}
 {{- define "edgeplan.image" -}}
