@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_pascal
 
-from controller.aws.errors import UnreadableAnswerError
+from controller.aws.errors import UnreadableAnswerError, words
 from controller.domain.observed import ObservedPlan, ObservedStage, PlanSummary
 from controller.domain.spec import (
     DeploymentConfig,
@@ -21,6 +21,7 @@ from controller.domain.spec import (
     ModelConfig,
 )
 from controller.domain.stage import StageStatus
+from controller.domain.status import FailedDevice
 
 _REDIRECT = 300
 _Text = Annotated[str, Field(min_length=1)]
@@ -148,10 +149,27 @@ class TagsPage(Page):
     tags: list[_Tag]  # without it nothing is known, which is not the same as no tags
 
 
+class _Device(Answer):
+    device_name: _Text
+    device_deployment_status: str | None = None
+    device_deployment_status_message: str | None = None
+
+
 class DevicesPage(Page):
     """ListStageDevices'."""
 
-    device_deployment_summaries: list[dict[str, Any]]
+    device_deployment_summaries: list[_Device]
+
+    @property
+    def failed(self) -> list[FailedDevice]:
+        """The devices of the page that failed."""
+        return [
+            FailedDevice(
+                device_name=each.device_name, message=words(each.device_deployment_status_message or "") or None
+            )
+            for each in self.device_deployment_summaries
+            if each.device_deployment_status == "FAILED"
+        ]
 
 
 class PlanCreated(Answer):
@@ -164,6 +182,7 @@ class Identity(Answer):
     """sts:GetCallerIdentity's."""
 
     account: Annotated[str, Field(pattern=r"^[0-9]{12}$")]
+    arn: str | None = None
 
 
 def read(model: type[AnswerT], answer: Any) -> AnswerT:

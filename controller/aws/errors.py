@@ -6,7 +6,15 @@ import botocore.exceptions
 from botocore.parsers import ResponseParserError
 
 from controller.aws.redaction import redact
-from controller.domain.failures import TOO_MANY_REQUESTS, Failure, FailureKind, classify
+from controller.domain.failures import (
+    CREDENTIALS_CODES,
+    DENIED_CODES,
+    TOO_MANY_REQUESTS,
+    Failure,
+    FailureKind,
+    classify,
+)
+from controller.domain.reasons import Reason
 
 UNREADABLE = "UnreadableAnswer"
 LONGEST_MESSAGE = 1_000
@@ -30,6 +38,7 @@ _CREDENTIALS = (
     botocore.exceptions.TokenRetrievalError,
     botocore.exceptions.UnauthorizedSSOTokenError,
 )
+_NO_CREDENTIALS = frozenset(error.__name__ for error in _CREDENTIALS)
 # What botocore's parsers run into when an answer is of another make: they look up and convert without a check.
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, ResponseParserError)
 
@@ -41,6 +50,13 @@ class UnreadableAnswerError(Exception):
         super().__init__(text)
         self.text = _bounded(text, LONGEST_COMPLAINT)
         self.status = status
+
+
+def credentials_trouble(code: str) -> Reason | None:
+    """What keeps out an object that met an error of that code: AccessDenied, NoCredentials, or neither."""
+    if code in DENIED_CODES:
+        return Reason.ACCESS_DENIED
+    return Reason.NO_CREDENTIALS if code in CREDENTIALS_CODES or code in _NO_CREDENTIALS else None
 
 
 def failure_of(operation: str, error: Exception) -> Failure:

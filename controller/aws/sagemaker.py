@@ -6,9 +6,12 @@ throttles. Client and threads are made for the first call, let go while nobody c
 """
 
 import asyncio
+import contextvars
+import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -30,12 +33,19 @@ from controller.aws.errors import UnreadableAnswerError, failure_of
 from controller.aws.requests import request_of
 from controller.domain.actions import Action, CreatePlan
 from controller.domain.failures import Failure
-from controller.domain.observed import Created, ObservedPlan, PlanSummary
+from controller.domain.observed import Created, ObservedPlan, ObservedStage, PlanSummary
 from controller.domain.resource import Scope, account_of
+from controller.domain.status import FailedDevice
 from controller.engine.ports import AwsError, EdgePlanError
+
+logger = logging.getLogger(__name__)
 
 LIST_PAGE = 100
 STAGE_PAGE = 10
+FAILED_DEVICES = 5
+"""As many of the devices that failed are named, of each stage."""
+_DEVICE_PAGES = 5  # searched for them: what a stage of a hundred thousand devices would cost is worth no name
+_REMEMBERED = 1024  # deployments whose failed devices are known
 IDENTITY_HOLDS = timedelta(minutes=5)
 _DATE_IS_COARSE = timedelta(seconds=2)  # the Date header has whole seconds, and is written after the work
 
@@ -46,6 +56,22 @@ class NotLeading(EdgePlanError):  # noqa: N818 - a state, not a fault
 
 Called = Callable[[Scope, str, Failure | None, float], None]
 """Told of each call: where, which operation, how it failed if it did, and how many seconds it took."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A call that changes AWS, as it ended."""
+
+    scope: Scope
+    action: Action
+    operation: str
+    parameters: Mapping[str, Any]
+    failure: Failure | None
+    request_id: str | None
+
+
+Changed = Callable[[Change], None]
+"""Told of each call that changes AWS."""
 
 PageT = TypeVar("PageT", bound=Page)
 _T = TypeVar("_T")
@@ -76,9 +102,11 @@ class SageMakerPlans:
         identity: bool = True,
         may_call: Callable[[], bool] = lambda: True,
         called: Called = lambda *_: None,
+        changed: Changed = lambda _: None,
     ) -> None:
         self._scope = scope
         self._called = called
+        self._changed = changed
         self._makers = {"sagemaker": make_client} | ({"sts": make_sts} if make_sts else {})
         self._clients: dict[str, Any] = {}
         self._making = asyncio.Lock()
@@ -89,6 +117,8 @@ class SageMakerPlans:
         self._identity = identity
         self._may_call = may_call
         self._asked_id: tuple[str, float] | None = None
+        self._failed_devices: dict[tuple[str, str, datetime | None], tuple[int, tuple[FailedDevice, ...]]] = {}
+        """Of each deployment of a stage: how many had failed when their names were asked for, and the names."""
         self.last_used = time.monotonic()
         """When the latest call ended, by the monotonic clock."""
 
@@ -112,8 +142,29 @@ class SageMakerPlans:
                 return None
             raise
         self._saw(pages[-1].edge_deployment_plan_arn)
-        plan = pages[-1].observed(tuple(stage.observed() for page in pages for stage in page.stages))
+        stages = [stage.observed() for page in pages for stage in page.stages]
+        plan = pages[-1].observed(tuple([await self._with_failed_devices(name, stage) for stage in stages]))
         return plan.with_tags(await self.tags(plan.arn)) if with_tags else plan
+
+    async def _with_failed_devices(self, plan: str, stage: ObservedStage) -> ObservedStage:
+        """The stage with some of the devices that failed, asked for when there are more of them; a failure hides nothing."""
+        deployment = (plan, stage.name, stage.started)
+        counted, named = self._failed_devices.pop(deployment, (0, ()))
+        if not stage.failed:
+            return stage
+        if stage.failed > counted and len(named) < FAILED_DEVICES:
+            request = {"EdgeDeploymentPlanName": plan, "StageName": stage.name, "MaxResults": LIST_PAGE}
+            request["ExcludeDevicesDeployedInOtherStage"] = True
+            try:
+                pages = await self._pages("ListStageDevices", request, DevicesPage, most=_DEVICE_PAGES)
+            except AwsError as error:
+                logger.info("the failed devices of stage %s of %s are not known: %s", stage.name, plan, error)
+            else:
+                named = tuple(device for page in pages for device in page.failed)[:FAILED_DEVICES]
+        self._failed_devices[deployment] = (stage.failed, named)
+        if len(self._failed_devices) > _REMEMBERED:
+            del self._failed_devices[next(iter(self._failed_devices))]
+        return replace(stage, failed_devices=named)
 
     async def tags(self, arn: str) -> dict[str, str]:
         """The tags of a plan."""
@@ -145,6 +196,11 @@ class SageMakerPlans:
             self._asked_id = (answer.account, time.monotonic())
         return self._asked_id[0]
 
+    async def identity(self) -> str:
+        """Who makes the calls, by sts:GetCallerIdentity: an ARN, or the account where there is none."""
+        answer = await self._call("GetCallerIdentity", {}, lambda answer: read(Identity, answer), service="sts")
+        return answer.arn or answer.account
+
     def _saw(self, arn: str) -> None:
         # The credentials of a process stay in their account: whose plans it shows is who answers.
         self._known_id = self._known_id or account_of(arn)
@@ -158,27 +214,37 @@ class SageMakerPlans:
     async def apply(self, action: Action) -> Created | None:
         """Make the call; what was made where the action is CreatePlan."""
         operation, request = request_of(action)
-        if not isinstance(action, CreatePlan):
-            await self._call(operation, request, lambda _answer: None)
-            return None
-        begun = time.monotonic()
+        begun, request_id = time.monotonic(), None
 
-        def created(answer: Any) -> Created:
+        def made(answer: Any) -> Created | None:
+            nonlocal request_id
+            request_id = _request_id(answer)
+            if not isinstance(action, CreatePlan):
+                return None
             arn = read(PlanCreated, answer).edge_deployment_plan_arn
             self._saw(arn)
             return Created(arn, _since(answer, timedelta(seconds=time.monotonic() - begun)))
 
-        return await self._call(operation, request, created)
+        try:
+            created = await self._call(operation, request, made)
+        except AwsError as error:
+            failure = error.failure
+            self._changed(Change(self._scope, action, operation, request, failure, failure.request_id or request_id))
+            raise
+        self._changed(Change(self._scope, action, operation, request, None, request_id))
+        return created
 
-    async def _pages(self, operation: str, request: Mapping[str, Any], model: type[PageT]) -> list[PageT]:
-        """All pages of an answer: one at the least."""
+    async def _pages(
+        self, operation: str, request: Mapping[str, Any], model: type[PageT], *, most: int | None = None
+    ) -> list[PageT]:
+        """All pages of an answer, or the first `most`: one at the least."""
         seen: set[str] = set()
         token: dict[str, str] = {}
         pages: list[PageT] = []
         while True:
             page = await self._call(operation, {**request, **token}, lambda answer: _next_page(model, answer, seen))
             pages.append(page)
-            if not page.next_token:
+            if not page.next_token or len(pages) == most:
                 return pages
             token = {"NextToken": page.next_token}
 
@@ -192,7 +258,9 @@ class SageMakerPlans:
             client = await self._client(service)
             loop = asyncio.get_running_loop()
             begun = time.monotonic()
-            answer = parse(await loop.run_in_executor(self._threads, self._make, client, operation, request))
+            task = contextvars.copy_context()  # for whom the call is made matters where it is signed, in a thread
+            made = loop.run_in_executor(self._threads, task.run, self._make, client, operation, request)
+            answer = parse(await made)
         except AwsError as error:  # the role could not be assumed: the call itself was not made
             self._note(error.failure.operation, error.failure, begun)
             raise
@@ -256,6 +324,14 @@ def _next_page(model: type[PageT], answer: Any, seen: set[str]) -> PageT:
     if page.next_token:
         seen.add(page.next_token)
     return page
+
+
+def _request_id(answer: Any) -> str | None:
+    """AWS's id of the request: a proxy's answer may have none."""
+    try:
+        return str(answer["ResponseMetadata"]["RequestId"])
+    except (KeyError, TypeError):
+        return None
 
 
 def _since(answer: Mapping[str, Any], took: timedelta) -> datetime | None:

@@ -20,7 +20,9 @@ from controller.aws.redaction import RedactingFilter
 from controller.cluster.arrival import call_on_cluster
 from controller.engine.ports import ObjectError
 from controller.operator import settings
+from controller.operator.audit import AuditLog
 from controller.operator.handlers import register
+from controller.operator.logs import ContextFilter
 from controller.operator.process import Operator
 from controller.operator.settings import Settings
 
@@ -103,6 +105,7 @@ def _log(chosen: Settings) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("controller").setLevel(logging.DEBUG if chosen.verbose else logging.INFO)
     for handler in logging.getLogger().handlers:
+        handler.addFilter(ContextFilter())
         handler.addFilter(RedactingFilter())
 
 
@@ -113,8 +116,11 @@ def _check(chosen: Settings) -> None:
         ValueError: a file is not of its form, settings contradict each other, or a port is not to be had.
 
     """
-    read_accounts(chosen.accounts_file)
-    read_own_account(chosen.own_account_file, regions=chosen.aws_regions, region=chosen.aws_region)
+    extra = chosen.aws_extra_regions
+    read_accounts(chosen.accounts_file, extra)
+    read_own_account(chosen.own_account_file, regions=chosen.aws_regions, region=chosen.aws_region, extra_regions=extra)
+    if chosen.audit_log is not None:
+        AuditLog(chosen.audit_log).close()
     if chosen.liveness is not None:
         _check_liveness(chosen.liveness)
     if chosen.metrics_port:

@@ -111,6 +111,10 @@ def _parts(
                 told = Text.assemble((f"{stage.stage_name}: ", "bold"), stage.message)
                 told.stylize("red" if stage.devices_failed else "")
                 yield _indented(told)
+            for device in stage.failed_devices or ():
+                told = Text.assemble((f"{stage.stage_name}: x {device.device_name}", "bold red"))
+                told.append(f": {device.message}" if device.message else "")
+                yield _indented(told)
     if resource.status.pending_changes:
         yield Text()
         yield _indented(Text("would be done under policy.management Manage:", style="dim"))

@@ -7,6 +7,8 @@ throttling codes with botocore's own list.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from controller.domain.reasons import Reason
+
 STS_OPERATIONS = frozenset({"AssumeRole", "GetCallerIdentity"})
 
 
@@ -41,6 +43,19 @@ class Failure:
         """The IAM action that the failed call needs, such as sagemaker:CreateEdgeDeploymentPlan."""
         return f"{'sts' if self.operation in STS_OPERATIONS else 'sagemaker'}:{self.operation}"
 
+    @property
+    def reason(self) -> Reason:
+        """Why an object is not ready that waits for such a call to work: what tells one kind of outage from another."""
+        match self.kind:
+            case FailureKind.CREDENTIALS:
+                return Reason.ACCESS_DENIED if self.code in DENIED_CODES else Reason.NO_CREDENTIALS
+            case FailureKind.THROTTLED:
+                return Reason.THROTTLED
+            case FailureKind.TRANSIENT if self.code not in STATE_CODES:
+                return Reason.AWS_UNAVAILABLE
+            case _:
+                return Reason.PROGRESSING_WITH_RETRY
+
     def __str__(self) -> str:
         return f"{self.code}: {self.message}" + (f" (request id {self.request_id})" if self.request_id else "")
 
@@ -54,17 +69,20 @@ THROTTLING_CODES = frozenset({
     "RequestThrottledException", "SlowDown", "ThrottledException", "Throttling", "ThrottlingException",
     "TooManyRequestsException", "TransactionInProgressException",
 })
-CREDENTIALS_CODES = frozenset({
-    "AccessDenied", "AccessDeniedException", "AuthFailure", "ExpiredToken", "ExpiredTokenException",
-    "IncompleteSignature", "InvalidClientTokenId", "InvalidSignatureException", "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException", "NotAuthorized", "OptInRequired", "RequestExpired",
-    "SignatureDoesNotMatch", "UnauthorizedOperation", "UnrecognizedClientException",
+# Who calls is known, and may not: what may be missing is a right.
+DENIED_CODES = frozenset({
+    "AccessDenied", "AccessDeniedException", "NotAuthorized", "OptInRequired", "UnauthorizedOperation",
 })
-# ResourceNotFound is here and not among the terminal: what a plan refers to (a fleet, a packaging job) may come later.
-TRANSIENT_CODES = frozenset({
-    "ConflictException", "InternalFailure", "InternalServerError", "RequestTimeout", "RequestTimeoutException",
-    "ResourceInUse", "ResourceNotFound", "ServiceUnavailable",
-})
+CREDENTIALS_CODES = DENIED_CODES | {
+    "AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidClientTokenId",
+    "InvalidSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "RequestExpired",
+    "SignatureDoesNotMatch", "UnrecognizedClientException",
+}
+# AWS works, and something is not as the call needs it: what a plan refers to (a fleet, a packaging job) may come later.
+STATE_CODES = frozenset({"ConflictException", "ResourceInUse", "ResourceNotFound"})
+TRANSIENT_CODES = STATE_CODES | {
+    "InternalFailure", "InternalServerError", "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable",
+}
 TERMINAL_CODES = frozenset({
     "InvalidAction", "InvalidParameterCombination", "InvalidParameterValue", "MissingParameter",
     "UnknownOperationException", "ValidationError", "ValidationException",

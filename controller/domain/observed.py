@@ -7,6 +7,7 @@ from typing import Self
 
 from controller.domain.spec import DeploymentConfig, DeviceSelectionConfig, ModelConfig
 from controller.domain.stage import MEANING, StageStatus
+from controller.domain.status import FailedDevice
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class ObservedStage:
     failed: int = 0
     started: datetime | None = None
     message: str | None = None
+    failed_devices: tuple[FailedDevice, ...] = ()
+    """Some of the devices that failed."""
 
     @property
     def active(self) -> bool:

@@ -39,7 +39,7 @@ class Retrying:
 
 @dataclass(frozen=True)
 class Queued:
-    """AWS refused for quota, us or one before us; `ahead` plans go first, the first of them asks.
+    """AWS refused for quota, us or one before us; `ahead` of the plans that wait go first, the first of them asks.
 
     `attempts` is 0 where not this object was refused but one before it.
     """
@@ -48,6 +48,8 @@ class Queued:
     after: timedelta
     attempts: int
     failure: Failure
+    waiting: int = 1
+    """How many plans wait, this one among them."""
 
 
 @dataclass(frozen=True)

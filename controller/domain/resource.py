@@ -79,6 +79,8 @@ class Resource:
     reconcile_requested_at: str | None
     spec: EdgeDeploymentPlanSpec | InvalidSpec
     status: EdgeDeploymentPlanStatus
+    managers: tuple[str, ...] = ()
+    """Who wrote the spec, as the API server names them."""
 
     @property
     def version(self) -> int:
@@ -156,6 +158,7 @@ def parse(body: Any) -> Resource:
         reconcile_requested_at=_bounded((metadata.get("annotations") or {}).get(RECONCILE_ANNOTATION)),
         spec=_parse_spec(dict(body.get("spec") or {}), metadata["name"]),
         status=status,
+        managers=tuple(each["manager"] for each in metadata.get("managedFields") or () if "f:spec" in each["fieldsV1"]),
     )
 
 

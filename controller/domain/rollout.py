@@ -14,7 +14,7 @@ from controller.domain.outcomes import IN_SYNC, Decision, Done, Stalled, Waiting
 from controller.domain.reasons import Reason
 from controller.domain.schedule import STAGE_POLL, stage_poll
 from controller.domain.spec import Rollout, duration
-from controller.domain.wording import counts
+from controller.domain.wording import a_failed_device, counts
 
 RETRY_HINT = "change the spec, or annotate edgeplan.dev/reconcile-requested-at to try the stage again"
 _BY_HAND = "stopped in AWS"
@@ -64,7 +64,9 @@ def _stage_step(
         case "DEPLOYED":
             failures = _failed_bound(stage, rollout)
             if failures is not None:
-                text = f"stage {stage.name} is DEPLOYED, but {failures}; raise the bound to go on"
+                text = (
+                    f"stage {stage.name} is DEPLOYED, but {failures}{a_failed_device(stage)}; raise the bound to go on"
+                )
                 return Decision((), Stalled(Reason.ROLLOUT_STOPPED, text))
             return None if last else _bake(stage, rollout, given)
         case _:
@@ -77,7 +79,7 @@ def _ended(stage: ObservedStage, given: Circumstances, start: StartStage, breach
     if given.asked or (stopped and given.edited and breach is None):
         return _act(start, Reason.ROLLOUT_PROGRESSING, f"starting stage {stage.name} again")
     tally = counts(stage.succeeded, stage.pending, stage.failed)
-    why = (breach or _BY_HAND) if stopped else (breach or stage.message or tally)
+    why = ((breach or _BY_HAND) if stopped else (breach or stage.message or tally)) + a_failed_device(stage)
     reason = Reason.ROLLOUT_STOPPED if stopped else Reason.STAGE_FAILED
     return Decision((), Stalled(reason, f"stage {stage.name} is {stage.status}: {why}; {RETRY_HINT}"))
 

@@ -47,6 +47,15 @@ class Condition(Model):
     """When `status` last changed."""
 
 
+class FailedDevice(Model):
+    """A device that failed."""
+
+    device_name: str
+    """Name of the device."""
+    message: str | None = None
+    """AWS's message about the device."""
+
+
 class StageState(Model):
     """One stage in AWS."""
 
@@ -66,6 +75,8 @@ class StageState(Model):
     """When the controller first saw the stage DEPLOYED (AWS does not tell); bakeTime counts from here."""
     message: str | None = None
     """AWS's message about the stage."""
+    failed_devices: tuple[FailedDevice, ...] | None = None
+    """Some of the devices that failed, five at the most."""
 
 
 class Devices(Model):
@@ -138,6 +149,12 @@ class EdgeDeploymentPlanStatus(Model):
     """The stages in AWS, in AWS's order."""
     devices: Devices | None = None
     """Sums of the stages' device counts."""
+    devices_deployed: str | None = None
+    """Devices that have the models, of all, as in 17/20."""
+    account: str | None = None
+    """Number of the AWS account that holds the plan."""
+    region: str | None = None
+    """AWS region that holds the plan."""
     stages_deployed: str | None = None
     """Stages that are DEPLOYED of all stages, such as 2/5."""
     retry: Retry | None = None

@@ -10,7 +10,7 @@ from typing import assert_never
 from controller.domain.findings import Findings
 from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Stalled, Suspended, Waiting
 from controller.domain.reasons import Reason
-from controller.domain.resource import Resource
+from controller.domain.resource import Resource, account_of, region_of
 from controller.domain.status import (
     Claim,
     Condition,
@@ -23,7 +23,7 @@ from controller.domain.status import (
     StageState,
     Truth,
 )
-from controller.domain.wording import behind, explain
+from controller.domain.wording import explain, next_try, place_in_queue
 
 _ORDER: tuple[ConditionType, ...] = ("Ready", "Reconciling", "Stalled", "ResourceLimitExceeded")
 
@@ -56,6 +56,9 @@ def summarize(
         conditions=_conditions(resource, found, outcome, now),
         stages=stages,
         devices=Devices(succeeded=succeeded, pending=pending, failed=failed) if stages else None,
+        devices_deployed=f"{succeeded}/{succeeded + pending + failed}" if stages else None,
+        account=account_of(arn) if arn is not None else None,
+        region=region_of(arn) if arn is not None else None,
         stages_deployed=f"{deployed}/{len(stages)}" if stages else None,
         retry=before.retry if claim is not None else _retry(before, outcome, now),
         pending_changes=tuple(str(action) for action in outcome.actions) if isinstance(outcome, Pending) else None,
@@ -85,6 +88,7 @@ def _stages(before: EdgeDeploymentPlanStatus, found: Findings, now: datetime) ->
             # Never ahead of the clock, which may have been set back: the bake time would last until it comes round again.
             deployed_time=min(before.deployed_since(stage.name) or now, now) if stage.status == "DEPLOYED" else None,
             message=stage.message,
+            failed_devices=stage.failed_devices or None,
         )
         for stage in found.observed.stages
     )
@@ -110,24 +114,33 @@ def _retry(before: EdgeDeploymentPlanStatus, outcome: Outcome, now: datetime) ->
 _Said = tuple[Truth, str, str]
 
 
-def _say(before: EdgeDeploymentPlanStatus, generation: int, outcome: Outcome) -> Mapping[ConditionType, _Said]:
+def _say(
+    before: EdgeDeploymentPlanStatus, generation: int, outcome: Outcome, now: datetime
+) -> Mapping[ConditionType, _Said]:
     """What the outcome says of each condition; what it does not mention leaves the list."""
     match outcome:
         case Done(reason, message):
             return {"Ready": ("True", reason, message)}
         case Waiting(_, reason, message):
-            return {"Ready": ("False", reason, message), "Reconciling": ("True", reason, message)}
-        case Retrying(failure, _, _):
-            text = explain(failure)
+            so: _Said = ("True", reason, message)
+            share: Mapping[ConditionType, _Said] = {"ResourceLimitExceeded": so}
+            return {
+                "Ready": ("False", reason, message),
+                "Reconciling": so,
+                **(share if reason is Reason.SHARE_USED else {}),
+            }
+        case Retrying(failure, after, _):
+            text = f"{next_try(now + after)}: {explain(failure)}"
             ready = before.condition("Ready")
             # No answer is no news: what was Ready for this very spec stays so while we ask again.
             if ready is not None and ready.status == "True" and before.observed_generation == generation:
                 said: _Said = ("True", ready.reason, ready.message)
             else:
-                said = ("False", Reason.PROGRESSING_WITH_RETRY, text)
+                said = ("False", failure.reason, text)
             return {"Ready": said, "Reconciling": ("True", Reason.PROGRESSING_WITH_RETRY, text)}
-        case Queued(ahead, _, _, failure):
-            text = f"{behind(ahead)}: {failure.message}" if ahead else f"first in the queue for quota: {failure}"
+        case Queued(ahead, after, _, failure, waiting):
+            place = place_in_queue(ahead + 1, waiting, failure.message)
+            text = f"{place}: {failure.message}" if ahead else f"{place}, {next_try(now + after)}: {failure}"
             return {
                 "Ready": ("False", Reason.RESOURCE_LIMIT_EXCEEDED, text),
                 "Reconciling": ("True", Reason.PROGRESSING_WITH_RETRY, text),
@@ -149,7 +162,7 @@ def _say(before: EdgeDeploymentPlanStatus, generation: int, outcome: Outcome) ->
 
 def _conditions(resource: Resource, found: Findings, outcome: Outcome, now: datetime) -> tuple[Condition, ...]:
     before = resource.status
-    said = dict(_say(before, resource.generation, outcome))
+    said = dict(_say(before, resource.generation, outcome, now))
     standing = before.condition("ResourceLimitExceeded")
     if standing is not None:
         said.setdefault("ResourceLimitExceeded", _quota_said_before(standing, found, outcome))

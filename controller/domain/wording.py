@@ -1,6 +1,10 @@
 """Words that several messages share."""
 
+import re
+from datetime import UTC, datetime
+
 from controller.domain.failures import Failure, FailureKind
+from controller.domain.observed import ObservedStage
 
 
 def counts(succeeded: int, pending: int, failed: int) -> str:
@@ -8,9 +12,22 @@ def counts(succeeded: int, pending: int, failed: int) -> str:
     return f"{succeeded} succeeded, {pending} pending, {failed} failed"
 
 
-def behind(plans: int) -> str:
-    """A place in the quota queue, in words."""
-    return f"waiting for quota behind {plans} {'plan' if plans == 1 else 'plans'}"
+def a_failed_device(stage: ObservedStage) -> str:
+    """One device that failed, with AWS's reason, to be added to why a stage failed."""
+    return "".join(f"; device {one.device_name}: {one.message or 'FAILED'}" for one in stage.failed_devices[:1])
+
+
+def place_in_queue(place: int, waiting: int, refusal: str) -> str:
+    """A place in the quota queue, and how much of the quota is used where AWS's refusal says so."""
+    suffix = "th" if place % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    told = re.search(r" is (\d+)\b(?:.* utilization of (\d+)\b)?", refusal)
+    used = f" ({told[2]} of {told[1]} used)" if told and told[2] else f" (limit {told[1]})" if told else ""
+    return f"{place}{suffix} of {waiting} waiting for quota{used}"
+
+
+def next_try(moment: datetime) -> str:
+    """When a call is made again, in words that stand before AWS's."""
+    return f"next try {moment.astimezone(UTC):%H:%M:%S} UTC"
 
 
 def explain(failure: Failure) -> str:

@@ -30,10 +30,12 @@ from controller.domain.conversation import (
 from controller.domain.events import Event, transitions
 from controller.domain.failures import FailureKind
 from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Waiting
+from controller.domain.quota import goes_before
 from controller.domain.resource import Key, Resource, Scope
 from controller.domain.schedule import STAGE_POLL
 from controller.domain.status import EdgeDeploymentPlanStatus
 from controller.domain.summarize import summarize
+from controller.engine.acting import ACTING, Acting
 from controller.engine.index import Index
 from controller.engine.news import News
 from controller.engine.ports import (
@@ -61,6 +63,8 @@ class Memory:
     """When AWS's reads of it are believed again."""
     due: float | None = None
     """When it wants to be looked at again."""
+    on_its_way: bool = False
+    """Whether a plan of it may be created just now."""
 
 
 @dataclass(kw_only=True)
@@ -102,13 +106,16 @@ class Reconciler:
         if isinstance(step, Rest):
             return step.after
         given = self._circumstances(resource, wakes, memory)
+        ACTING.set(Acting(resource, given.scope))
         memory.due, begun = None, _now()
         try:
+            memory.on_its_way = resource.wants_a_plan and not given.over_share
             current, result = await self._converse(attempt(resource, given), resource, given)
             memory.untouched = result.untouched
             if result.found.unsettled:
                 memory.settled = _now() + self.settle.total_seconds()
             after = await self._report(resource, current, result)
+            memory.on_its_way = False
             self.attempted(resource, result, _now() - begun)
         except ObjectChanged as change:
             logger.info("%s: %s; looking again", resource.key, change)
@@ -144,11 +151,22 @@ class Reconciler:
         )
         if scope is None:
             return given
+        rights = self.accounts.rights(resource.key.namespace, scope)
         return replace(
             given,
-            rights=self.accounts.rights(resource.key.namespace, scope),
+            rights=rights,
+            before_in_share=self._before_in_share(resource, scope) if rights.share is not None else 0,
             namesakes=self.index.rivals(resource, scope),
             queue=self.quotas.queue(scope),
+        )
+
+    def _before_in_share(self, resource: Resource, scope: Scope) -> int:
+        """How many plans of the namespace come before this object's there."""
+        others = (other for other in (*self.index, *self.index.ghosts()) if other.uid != resource.uid)
+        return sum(
+            goes_before(other, resource, on_its_way=self._memories.get(other.uid, Memory()).on_its_way)
+            for other in others
+            if other.key.namespace == resource.key.namespace and self.index.scope(other.key) == scope
         )
 
     def _scope(self, resource: Resource) -> tuple[Scope | None, str]:
@@ -209,13 +227,11 @@ class Reconciler:
             self._still_so(resource)
             if isinstance(request, CreatePlan):
                 self._memories[resource.uid].untouched = False
-            made = await plans.apply(request)
+            return await plans.apply(request)
         except AwsError as error:
             if error.failure.kind is FailureKind.UNKNOWN:
                 logger.exception("%s: %s failed in an unknown way", resource.key, error.failure.operation)
             return error.failure
-        logger.info("%s: %s", resource.key, request)
-        return made
 
     def _still_so(self, resource: Resource) -> None:
         """An object may go or be edited in the middle of an attempt: what is still to be done is for another one to say."""
@@ -249,8 +265,9 @@ class Reconciler:
             return _next(outcome, current, now)
         if status.wire() != current.status.wire():
             current = await self._written(current, status)
-            ready = status.condition("Ready")
-            logger.info("%s: %s", current.key, f"{ready.reason}: {ready.message}" if ready else "no conditions")
+        for event in transitions(before.status, status, ()):  # calls were logged when they were made
+            level = logging.WARNING if event.type == "Warning" else logging.INFO
+            logger.log(level, "%s: %s: %s", current.key, event.reason, event.note)
         for event in transitions(before.status, status, result.found.done):
             self.objects.publish(current, event)
         return _next(outcome, current, now)

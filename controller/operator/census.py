@@ -14,6 +14,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from controller.domain.agenda import Wake
 from controller.domain.failures import FailureKind
 from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
@@ -98,8 +99,8 @@ class Census(Collector):
         )
         yield _one(
             "edgeplan_queue_longest_wait_seconds",
-            "The longest of these waits.",
-            max((wait for wait, _ in waiting), default=0.0),
+            "The longest of these waits; an audit lets others go first for minutes, and is left out.",
+            max((wait for wait, trigger in waiting if trigger != Wake.AUDIT), default=0.0),
         )
         yield _one("edgeplan_queue_working", "Objects that are worked on.", waits.working)
 

@@ -12,23 +12,32 @@ from uuid import uuid4
 from aiohttp.web import AppRunner
 
 from controller.aws.accounts import Accounts
-from controller.aws.accounts_file import read_accounts, read_own_account
-from controller.aws.sagemaker import NotLeading
+from controller.aws.accounts_file import OWN_ACCOUNT, read_accounts, read_own_account
+from controller.aws.errors import credentials_trouble
+from controller.aws.sagemaker import Change, NotLeading
+from controller.aws.tenancy import on_behalf_of
 from controller.cluster.connection import cluster_uid, configuration, connect
 from controller.cluster.lease import Election
+from controller.cluster.namespaces import Namespaces
 from controller.cluster.objects import KubernetesObjects
 from controller.domain.agenda import Wake
-from controller.domain.resource import Key, Resource, parse
+from controller.domain.failures import Failure
+from controller.domain.reasons import Reason
+from controller.domain.resource import Key, Resource, Scope, parse
+from controller.engine.acting import ACTING
 from controller.engine.index import Index
 from controller.engine.news import News
-from controller.engine.ports import ObjectError
+from controller.engine.ports import EdgePlanError, ObjectError
 from controller.engine.queue import WorkQueue
 from controller.engine.quotas import Quotas
 from controller.engine.reconciler import Reconciler
 from controller.engine.sweeper import Sweeper
+from controller.operator.audit import AuditLog
 from controller.operator.census import Census
 from controller.operator.exposition import serve
+from controller.operator.logs import own_version
 from controller.operator.metrics import MeasuredSweeper, Metrics
+from controller.operator.outages import Outages
 from controller.operator.settings import Settings
 from controller.operator.tasks import supervised
 from controller.operator.watch import WatchCheck
@@ -53,6 +62,13 @@ class Operator:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._opened = read_accounts(settings.accounts_file, settings.aws_extra_regions)
+        self._own = read_own_account(
+            settings.own_account_file,
+            regions=settings.aws_regions,
+            region=settings.aws_region,
+            extra_regions=settings.aws_extra_regions,
+        )
         self.index = Index()
         self.metrics = Metrics(self.index.scope)
         self.last_event = utc_now()
@@ -60,6 +76,8 @@ class Operator:
         """Whether it stopped for another one to start: its watch brings no news any more."""
         self.deaf = asyncio.Event()  # not a thread's: Kopf would wait for that in a thread that outlives a SIGTERM
         """Set when the watch brings no news any more: whoever runs this operator stops it and starts another."""
+        self._outages = Outages(self._credentials_work)
+        self._audit = AuditLog(settings.audit_log) if settings.audit_log else None
         self._process = f"{socket.gethostname()}/{uuid4()}"
         self.serving = False
         """Whether it acts; otherwise it stands by."""
@@ -72,22 +90,28 @@ class Operator:
 
         Raises:
             ObjectError: the cluster cannot be reached.
-            ValueError: the accounts file is not of the form.
 
         """
         settings = self.settings
         self._api = connect(await configuration(), settings.concurrency + 4)
         self._cluster = settings.cluster_id or await cluster_uid(self._api)
         self._election = Election(self._api, settings.lease, self._process) if settings.lease else None
+        self._namespaces = Namespaces(self._api, _PATIENCE)
+        if self.selects_namespaces:
+            await self._namespaces.learn_all()
         self._accounts = Accounts(
             region=settings.aws_region,
-            accounts=read_accounts(settings.accounts_file),
+            accounts=self._opened,
             threads=settings.concurrency,
             timeout=settings.aws_timeout.total_seconds(),
             endpoint_url=settings.aws_endpoint_url,
-            own=read_own_account(settings.own_account_file, regions=settings.aws_regions, region=settings.aws_region),
+            own=self._own,
+            extra_regions=settings.aws_extra_regions,
+            cluster=self._cluster,
+            labels_of=self._namespaces.labels,
             may_call=self._leads,
-            called=self.metrics.called,
+            called=self._called,
+            changed=self._changed,
         )
         self._objects = KubernetesObjects(self._api, utc_now, socket.gethostname(), _PATIENCE)
         self.news = News(index=self.index, accounts=self._accounts, quotas=Quotas(self._wake), wake=self._wake)
@@ -99,7 +123,6 @@ class Operator:
         )
         self._tasks = [supervised(self._watch.run, "watch check"), supervised(self._lead, "leader")]
         await self._serve_metrics()
-        logger.info("cluster %s, region %s", self._cluster, settings.aws_region or "of each plan's target")
 
     async def stop(self) -> None:
         """Let AWS calls under way finish and their results be written, then let go of everything."""
@@ -117,6 +140,8 @@ class Operator:
             await self._election.release()
         await self._objects.drain(_FAREWELL)
         self._accounts.close()
+        if self._audit is not None:
+            self._audit.close()
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def _serve_metrics(self) -> None:
@@ -138,7 +163,8 @@ class Operator:
         if self._election is None:
             await self._serve(asyncio.Event().wait())
             return
-        logger.info("standing by for the lease %s", self._election.name)
+        waits = (own_version(), self._cluster, self._election.name)
+        logger.info("edgeplan %s, cluster %s: standing by for the lease %s", *waits)
         while True:
             await self._election.win()
             await self._serve(self._election.hold())
@@ -175,14 +201,17 @@ class Operator:
         self.serving = True
         for resource in self.index:
             self.news.seen(resource)
+            self._ask_for_rights(resource)
         for ghost in self.index.ghosts():
             self._wake(ghost.key)
         sweeping = supervised(sweeper.run, "drift sweeper")
+        introducing = asyncio.create_task(self._introduce(), name="introduction")
         try:
             await term
         finally:
             self.serving, self.term = False, None
             sweeping.cancel()
+            introducing.cancel()
 
     def _leads(self) -> bool:
         """Whether this process may act. Asked before each AWS call, in whatever thread makes it."""
@@ -192,7 +221,10 @@ class Operator:
         if not self.serving:
             return None
         try:
-            return await self._reconciler.reconcile(key, wakes)
+            if self.selects_namespaces:
+                await self._namespaces.catch_up(key.namespace)
+            with on_behalf_of(key.namespace):
+                return await self._reconciler.reconcile(key, wakes)
         except NotLeading as error:
             logger.info("%s: %s", key, error)
             return None
@@ -201,6 +233,41 @@ class Operator:
         if self.serving:
             self.metrics.waits.woken(key, wakes)
             self.queue.wake(key, *wakes)
+
+    # -- what AWS's answers bring -----------------------------------------------------------------------------------
+
+    def _called(self, scope: Scope, operation: str, failure: Failure | None, seconds: float) -> None:
+        self.metrics.called(scope, operation, failure, seconds)
+        self._outages.called(scope, operation, failure)
+
+    def _changed(self, change: Change) -> None:
+        acting = ACTING.get()
+        if change.failure is None:
+            key = acting.resource.key if acting is not None else "nobody"
+            details = {"action": change.operation, "requestId": change.request_id}
+            logger.info("%s: %s", key, change.action, extra=details)
+        if self._audit is not None:
+            self._audit.changed(change)
+
+    def _credentials_work(self, account: str, ended: Reason) -> None:
+        """AWS takes the account's credentials, or no longer denies a call: who waits for that need not wait for its time."""
+        acting = ACTING.get()
+        for resource in self.index:
+            scope, retry = self.index.scope(resource.key), resource.status.retry
+            mine = acting is not None and acting.resource.key == resource.key  # what works now is its own call
+            waits = retry is not None and credentials_trouble(retry.last_error.code) is ended
+            if scope is not None and scope.account == account and waits and not mine:
+                self._wake(resource.key, Wake.CREDENTIALS)
+
+    async def _introduce(self) -> None:
+        """Say who acts, and as whom: in the background, for an STS that does not answer must hold up nothing."""
+        region, identity = self.settings.aws_region, "not asked for, as there is no region of its own"
+        if region is not None:
+            try:
+                identity = await self._accounts.plans(Scope(OWN_ACCOUNT, region)).identity()
+            except EdgePlanError as error:
+                identity = f"not known: {error}"
+        logger.info("edgeplan %s acts for cluster %s; AWS identity %s", own_version(), self._cluster, identity)
 
     # -- what the watch brings --------------------------------------------------------------------------------------
 
@@ -232,7 +299,33 @@ class Operator:
             self._watch.take_stock()
         version = (metadata["uid"], metadata["resourceVersion"])
         if known is None or (known.uid, known.resource_version) != version or not _at_rest(known):
-            self.news.seen(parse(body))
+            resource = parse(body)
+            self.news.seen(resource)
+            if known is None:
+                self._ask_for_rights(resource)
+
+    @property
+    def selects_namespaces(self) -> bool:
+        """Whether the labels of namespaces decide what is open to them."""
+        return any(bounds.selects for bounds in (self._own, *self._opened.values()))
+
+    def namespace_heard(self, body: Mapping[str, Any]) -> None:
+        """The watch brought this metadata of a namespace: other labels may open to its objects what was closed, or close it."""
+        if self._namespaces.seen(body):
+            for resource in self.index:
+                if resource.key.namespace == body["name"]:
+                    self._wake(resource.key, Wake.RIGHTS)
+
+    def namespace_gone(self, name: str) -> None:
+        """A namespace is there no more."""
+        self._namespaces.gone(name)
+
+    def _ask_for_rights(self, resource: Resource) -> None:
+        """An earlier process refused it: the administrator may have opened since what was closed then."""
+        stalled = resource.status.condition("Stalled")
+        reason = Reason.of(stalled.reason) if stalled is not None else None
+        if reason is not None and reason.ends_when_rights_are_given:
+            self._wake(resource.key, Wake.RIGHTS)
 
     def gone(self, resource: Resource) -> None:
         """The object is gone, by a watch event or for want of one."""

@@ -25,9 +25,17 @@ _COLUMNS: tuple[dict[str, Any], ...] = (
     {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
     {"name": "Reason", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].reason'},
     {"name": "Stages", "type": "string", "jsonPath": ".status.stagesDeployed"},
-    {"name": "Devices", "type": "integer", "jsonPath": ".status.devices.succeeded"},
+    {"name": "Devices", "type": "string", "jsonPath": ".status.devicesDeployed"},
     {"name": "Fleet", "type": "string", "jsonPath": ".spec.deviceFleetName"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    {
+        "name": "Message",
+        "type": "string",
+        "jsonPath": '.status.conditions[?(@.type=="Ready")].message',
+        "priority": 1,
+    },
+    {"name": "Account", "type": "string", "jsonPath": ".status.account", "priority": 1},
+    {"name": "Region", "type": "string", "jsonPath": ".status.region", "priority": 1},
     {"name": "ARN", "type": "string", "jsonPath": ".status.edgeDeploymentPlanArn", "priority": 1},
 )
 

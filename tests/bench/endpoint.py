@@ -77,11 +77,11 @@ def extended(service: Service) -> web.Application:
     groups = Groups(service)
 
     @web.middleware
-    async def in_front(http: web.Request, handler: Handler) -> web.StreamResponse:
-        operation = http.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        if http.path != "/" or not groups.handles(operation, await http.read()):
-            return await handler(http)
-        return await _answer(http, groups, operation)
+    async def in_front(request: web.Request, handler: Handler) -> web.StreamResponse:
+        operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        if request.path != "/" or not groups.handles(operation, await request.read()):
+            return await handler(request)
+        return await _answer(request, groups, operation)
 
     async def seed(http: web.Request) -> web.Response:
         wanted = await http.json()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 USER_AGENT: Final = "edgeplan-bench"
 _CLIENTS: Final = 4
+_KEPT: Final = 30.0
 _MERGE: Final = "application/merge-patch+json"
 
 
@@ -44,8 +45,9 @@ class Api:
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
         connection: HTTPSConnection | None = getattr(self._local, "connection", None)
-        if connection is None:
+        if connection is None or time.monotonic() - self._local.used > _KEPT:  # the API server drops it after 90 s
             connection = self._local.connection = self.connection()
+        self._local.used = time.monotonic()
         connection.request(method, path, None if body is None else json.dumps(body), self.headers(content_type))
         answer = connection.getresponse()
         text = answer.read()

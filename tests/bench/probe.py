@@ -43,7 +43,7 @@ def install(path: Path) -> None:
     """Time every callback that asyncio's own event loop runs. Another loop, such as uvloop's, is not seen."""
     with path.open("r+b") as file:
         shared = mmap.mmap(file.fileno(), FIGURES.size)
-    run: Callable[[asyncio.Handle], Any] = asyncio.Handle._run  # type: ignore[attr-defined]
+    run: Callable[[asyncio.Handle], Any] = asyncio.Handle._run
     thread, wall, cpu = threading.main_thread(), time.perf_counter, time.thread_time
 
     def timed(handle: asyncio.Handle) -> None:
@@ -57,7 +57,7 @@ def install(path: Path) -> None:
         if took > longest or used > most:
             FIGURES.pack_into(shared, 0, max(took, longest), max(used, most))
 
-    asyncio.Handle._run = timed  # type: ignore[attr-defined]
+    asyncio.Handle._run = timed  # type: ignore[assignment,method-assign]
 
 
 if __name__ == "__main__":

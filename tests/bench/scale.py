@@ -71,10 +71,6 @@ def main(arguments: list[str]) -> int:
                         chosen.out.write_text(json.dumps(result, indent=2) + "\n")
                     if figures.trouble:
                         progress.print(figures.trouble)
-                if chosen.logs:
-                    chosen.logs.mkdir(parents=True, exist_ok=True)
-                    log = (stand.folder / f"{kind.name}.log").read_bytes()
-                    (chosen.logs / f"{kind.name}-{count}.log").write_bytes(log)
     for line in scale_report.table(found):
         output.print(line, markup=False, soft_wrap=True)
     return 1 if any(figures.trouble for figures in found) else 0
@@ -147,6 +143,10 @@ def _stand(folder: Path, kind: Kind, count: int, chosen: argparse.Namespace) -> 
                 yield stand
             finally:
                 stand.stop()
+                log = folder / f"{kind.name}.log"
+                if chosen.logs and log.exists():
+                    chosen.logs.mkdir(parents=True, exist_ok=True)
+                    (chosen.logs / f"{kind.name}-{count}.log").write_bytes(log.read_bytes())
 
 
 @contextlib.contextmanager

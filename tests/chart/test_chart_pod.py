@@ -129,7 +129,11 @@ def played(
         ],
         "sweepInterval": "1s",
     }
-    if restricted:
+    if not restricted:
+        values["aws"]["default"] = {"namespaceSelector": {"matchLabels": {"team": "shops"}}}
+        for namespace in SHOPS:
+            cluster.kubectl("label", "namespace", namespace, "team=shops", "--overwrite")
+    else:
         values |= {"watchNamespaces": list(SHOPS), "clusterId": "shops", "logFormat": "json", "verbose": True}
     (folder / "values.json").write_text(json.dumps(values))
     helm("install", release, CHART, f"--namespace={SYSTEM}", f"--values={folder / 'values.json'}")
@@ -157,9 +161,10 @@ def played(
 
 
 def until_served(cluster: Cluster) -> None:
-    """A node takes longer to start a pod than the API server to serve a new kind; we do not."""
-    deadline = time.monotonic() + 20
-    while cluster.kubectl("get", "edp", check=False).returncode:
+    """A node takes longer to start a pod than the API server to serve a new kind, to its admission too; we do not."""
+    deadline = time.monotonic() + 60
+    trial = ("create", "--dry-run=server", f"--filename={ROOT / 'examples' / 'minimal.yaml'}")
+    while cluster.kubectl(*trial, check=False).returncode:
         assert time.monotonic() < deadline
         time.sleep(0.1)
 

@@ -128,7 +128,7 @@ def test_edge_manager_is_installed_upgraded_and_uninstalled_by_the_page(
 
 
 def test_iam_actions_are_the_calls_that_are_made() -> None:
-    (policy,) = re.findall(r"(?s)```json\n(.*?)```", TEXT)
+    policy, *_ = re.findall(r"(?s)```json\n(.*?)```", TEXT)
     named = re.findall(r"sagemaker:([A-Z]\w+)", policy)
     sources = "".join(map(inspect.getsource, (sagemaker, requests)))
     made = set(re.findall(r'"((?:Create|Describe|Delete|Start|Stop|List|Add)[A-Z]\w+)"', sources))

@@ -56,7 +56,7 @@ def test_demo_keeps_its_promises_and_leaves_nothing() -> None:
         "✓ parking-counters still waits, now first in line",
         "✓ no object is left in Kubernetes and no plan in AWS",
     ]
-    assert "waiting for quota behind 1 plan" in output
+    assert "2nd of 2 waiting for quota" in output
     assert shown("make demo") == [re.sub(r"\d+", "#", line) for line in told]
 
 

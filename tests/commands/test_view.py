@@ -68,7 +68,7 @@ def ready(status: str, reason: str, message: str) -> dict[str, Any]:
 
 FAILED = "stage half: 12 of 100 devices failed, over maxFailedPercent 10; the stage was stopped"
 WORDS = "device till-0007: ModelPackageExtractionFailed: no space left on device; 11 more devices failed likewise"
-QUOTA = "waiting for quota behind 3 plans: account limit of 3 edge deployment plans reached"
+QUOTA = "4th of 4 waiting for quota (3 of 3 used): account limit of 3 edge deployment plans reached"
 
 OBJECTS = {
     "baking": resource(

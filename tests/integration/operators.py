@@ -240,6 +240,10 @@ class World(Objects):
             AWS_ENDPOINT_URL_STS=self.sandbox.url,
         )
 
+    def calls(self) -> dict[str, int]:
+        """Calls by operation, but for the one by which an operator learns at its start who it is."""
+        return {name: count for name, count in self.sandbox.counts().items() if name != "GetCallerIdentity"}
+
     def creates(self) -> int:
         return self.sandbox.counts().get("CreateEdgeDeploymentPlan", 0)
 

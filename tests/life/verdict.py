@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from controller.domain.api import OWNER_TAG
@@ -142,8 +143,7 @@ class Verdict:
             and not spec_of(other).suspend
         ]
         message = next(each.message for each in plan.status.conditions if each.type == "ResourceLimitExceeded")
-        noun = "plan" if len(older) == 1 else "plans"
-        assert (f"behind {len(older)} {noun}:" if older else "first in the queue") in message, context
+        assert re.match(rf"{len(older) + 1}(st|nd|rd|th) of \d+ waiting for quota", message), context
 
     def _stalled(self, reason: str, plan: Resource, aws: Mapping[str, Any] | None) -> bool:
         spec = spec_of(plan)

@@ -33,7 +33,7 @@ def waiting(**fields: object) -> Resource:
 def test_object_behind_others_asks_nothing_of_aws() -> None:
     talk = attempted(fresh(), HELD, queue=queue(1, 2))
     assert talk.words == ["hold"]
-    assert talk.outcome == Queued(2, 45 * SECOND, 0, REFUSED_FOR_QUOTA)
+    assert talk.outcome == Queued(2, 45 * SECOND, 0, REFUSED_FOR_QUOTA, waiting=3)
     assert talk.result.untouched
 
 
@@ -52,7 +52,7 @@ def test_object_that_is_refused_behind_others_learns_its_place() -> None:
     """They joined while its own call was under way."""
     one = waiting()
     outcome = attempted(one, HELD, queue=queue(3)) if not one.has_finalizer else attempted(one, queue=queue(3))
-    assert outcome.outcome == Queued(1, 45 * SECOND, 0, REFUSED_FOR_QUOTA)
+    assert outcome.outcome == Queued(1, 45 * SECOND, 0, REFUSED_FOR_QUOTA, waiting=2)
 
 
 def test_refusal_of_a_stage_for_quota_is_no_place_in_the_queue_of_plans() -> None:

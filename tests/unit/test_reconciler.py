@@ -571,7 +571,7 @@ def test_second_object_waits_behind_the_first_without_a_call() -> None:
     loop.reconcile()
     assert loop.reconcile(younger.key) == 45 * SECOND
     assert loop.aws.calls == []
-    assert "waiting for quota behind 1 plan" in loop.ready(younger.key).message
+    assert "2nd of 2 waiting for quota" in loop.ready(younger.key).message
     loop.reconcile(wakes=frozenset({Wake.QUOTA}))
     assert loop.woken == [(younger.key, Wake.QUOTA)]
 

@@ -41,9 +41,13 @@ WIRE: dict[str, Any] = {
             "startTime": "2026-03-01T11:00:00Z",
             "deployedTime": "2026-03-01T12:00:00Z",
             "message": "1 failed",
+            "failedDevices": [{"deviceName": "till-4", "message": "checksum"}],
         }
     ],
     "devices": {"succeeded": 3, "pending": 0, "failed": 1},
+    "devicesDeployed": "3/4",
+    "account": "123456789012",
+    "region": "eu-west-1",
     "stagesDeployed": "1/1",
     "retry": {
         "attempts": 2,

@@ -1,6 +1,7 @@
 """The only writer of conditions, against what kstatus and the Kubernetes API conventions ask of it."""
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -119,7 +120,7 @@ def test_status_survives_the_wire(outcome: Outcome, found: Findings) -> None:
         ),
         (
             Retrying(failure(), MINUTE, 1),
-            {"Ready": ("False", "ProgressingWithRetry"), "Reconciling": ("True", "ProgressingWithRetry")},
+            {"Ready": ("False", "AWSUnavailable"), "Reconciling": ("True", "ProgressingWithRetry")},
         ),
         (
             Queued(2, MINUTE, 0, REFUSED_FOR_QUOTA),
@@ -146,7 +147,7 @@ def test_ready_stays_while_an_answer_is_missing() -> None:
 
 def test_ready_of_a_former_generation_does_not_stay() -> None:
     before = plan(generation=2, status=status(conditions=(condition("Ready"),)))
-    assert said(summary(Retrying(failure(), MINUTE, 1), before))["Ready"] == ("False", "ProgressingWithRetry")
+    assert said(summary(Retrying(failure(), MINUTE, 1), before))["Ready"] == ("False", "AWSUnavailable")
 
 
 def test_throttling_keeps_the_count_of_real_failures() -> None:
@@ -161,14 +162,53 @@ def test_success_clears_the_retry() -> None:
     assert summary(Done(Reason.IN_SYNC, ""), plan(status=status(retry=retry(4, NOON)))).retry is None
 
 
-@pytest.mark.parametrize(
-    ("ahead", "words"), [(1, "behind 1 plan: "), (7, "behind 7 plans: "), (0, "first in the queue")]
+IS_FULL = (
+    "The account-level service limit 'Number of edge deployment plans' is 3 Plans, with current utilization of 2 Plans "
+    "and a request delta of 1 Plans."
 )
-def test_queue_message_tells_the_place_and_the_words_of_aws(ahead: int, words: str) -> None:
-    after = summary(Queued(ahead, MINUTE, 0, REFUSED_FOR_QUOTA)).condition("ResourceLimitExceeded")
+
+
+@pytest.mark.parametrize(
+    ("ahead", "waiting", "message", "words"),
+    [
+        (0, 2, IS_FULL, "1st of 2 waiting for quota (2 of 3 used), next try 12:01:00 UTC: ResourceLimitExceeded: The "),
+        (1, 2, IS_FULL, "2nd of 2 waiting for quota (2 of 3 used): The account-level"),
+        (2, 30, "The limit is 3", "3rd of 30 waiting for quota (limit 3): The limit is 3"),
+        (3, 30, "No more plans", "4th of 30 waiting for quota: No more plans"),
+        (10, 30, "No more plans", "11th of 30 waiting"),
+        (20, 30, "No more plans", "21st of 30 waiting"),
+        (111, 130, "No more plans", "112th of 130 waiting"),
+    ],
+)
+def test_queue_message_tells_place_and_numbers_before_the_words_of_aws(
+    ahead: int, waiting: int, message: str, words: str
+) -> None:
+    refusal = replace(REFUSED_FOR_QUOTA, message=message)
+    after = summary(Queued(ahead, MINUTE, 0, refusal, waiting)).condition("ResourceLimitExceeded")
     assert after is not None
-    assert words in after.message
-    assert REFUSED_FOR_QUOTA.message in after.message
+    assert after.message.startswith(words)
+    assert message in after.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "reason"),
+    [
+        (FailureKind.CREDENTIALS, "AccessDeniedException", Reason.ACCESS_DENIED),
+        (FailureKind.CREDENTIALS, "ExpiredTokenException", Reason.NO_CREDENTIALS),
+        (FailureKind.CREDENTIALS, "NoCredentialsError", Reason.NO_CREDENTIALS),
+        (FailureKind.THROTTLED, "ThrottlingException", Reason.THROTTLED),
+        (FailureKind.TRANSIENT, "ConnectTimeoutError", Reason.AWS_UNAVAILABLE),
+        (FailureKind.TRANSIENT, "HTTP 403", Reason.AWS_UNAVAILABLE),
+        (FailureKind.TRANSIENT, "ResourceInUse", Reason.PROGRESSING_WITH_RETRY),
+        (FailureKind.UNKNOWN, "SomethingNew", Reason.PROGRESSING_WITH_RETRY),
+    ],
+)
+def test_ready_tells_outages_apart_and_every_message_when_the_next_try_is(
+    kind: FailureKind, code: str, reason: Reason
+) -> None:
+    after = summary(Retrying(failure(kind, code), MINUTE, 1))
+    assert said(after) == {"Ready": ("False", reason), "Reconciling": ("True", "ProgressingWithRetry")}
+    assert {each.message.partition(": ")[0] for each in after.conditions} == {"next try 12:01:00 UTC"}
 
 
 QUOTA = (condition("ResourceLimitExceeded", reason="WaitingForQuota"),)

@@ -1,0 +1,105 @@
+"""Outages of AWS as the log tells them: a warning when calls begin to fail, a line when they work again; none per try.
+
+Who waits for credentials waits for minutes: the first call of the account that works again wakes all of them.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from controller.domain.failures import Failure, FailureKind
+from controller.domain.reasons import Reason
+from controller.domain.resource import Scope
+
+logger = logging.getLogger(__name__)
+
+_CALM = timedelta(seconds=10)  # some calls of an account that is throttled work: that ends nothing
+_BREATH = timedelta(minutes=1)  # between two times that all who wait are woken: what works for one may fail for others
+_ASSUME_ROLE = "AssumeRole"  # comes before any other call: whatever works shows that it does
+_TELLING = frozenset({FailureKind.CREDENTIALS, FailureKind.THROTTLED, FailureKind.TRANSIENT})
+
+
+@dataclass(frozen=True)
+class _What:
+    """What fails: a call that is denied says nothing of other calls, all else concerns every call there."""
+
+    scope: Scope
+    reason: Reason
+    operation: str | None
+
+    def ended_by(self, scope: Scope, operation: str) -> bool:
+        return self.scope == scope and self.operation in {None, operation, _ASSUME_ROLE}
+
+
+@dataclass
+class _Since:
+    first: float
+    last: float
+    calls: int = 1
+
+
+class Outages:
+    """Told of each call; `works_again` is called with an account and what has ended there: AccessDenied or NoCredentials."""
+
+    def __init__(self, works_again: Callable[[str, Reason], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._works_again = works_again
+        self._clock = clock
+        self._open: dict[_What, _Since] = {}
+        self._woken: dict[tuple[str, Reason], float] = {}
+        self._worked_once: set[str] = set()
+
+    def called(self, scope: Scope, operation: str, failure: Failure | None) -> None:
+        """A call was made, or could not be."""
+        if failure is None:
+            self._worked(scope, operation)
+        elif failure.kind in _TELLING and failure.reason is not Reason.PROGRESSING_WITH_RETRY:
+            self._failed(scope, operation, failure)
+
+    def _failed(self, scope: Scope, operation: str, failure: Failure) -> None:
+        denied = failure.reason is Reason.ACCESS_DENIED
+        what, now = _What(scope, failure.reason, operation if denied else None), self._clock()
+        known = self._open.get(what)
+        if known is not None:
+            known.last, known.calls = now, known.calls + 1
+            return
+        self._open[what] = _Since(now, now)
+        subject = operation if denied else "calls"
+        details = {"reason": failure.reason, "errorCode": failure.code, "requestId": failure.request_id}
+        logger.warning(
+            "AWS account %s, %s: %s fail: %s: %s",
+            *(*scope, subject, failure.reason, failure),
+            extra=_place(scope) | {"action": operation} | details,
+        )
+
+    def _worked(self, scope: Scope, operation: str) -> None:
+        now = self._clock()
+        if scope.account not in self._worked_once:  # since the start: an earlier process may have met an outage
+            self._worked_once.add(scope.account)
+            self._wake(scope.account, Reason.NO_CREDENTIALS, now)
+        for what in [what for what in self._open if what.ended_by(scope, operation)]:
+            since = self._open[what]
+            if what.reason in {Reason.ACCESS_DENIED, Reason.NO_CREDENTIALS}:
+                if not self._wake(scope.account, what.reason, now):
+                    continue
+            elif now - since.last < _CALM.total_seconds():
+                continue
+            del self._open[what]
+            took = timedelta(seconds=round(now - since.first))
+            logger.info(
+                "AWS account %s, %s: %s work again: %s has ended after %s and %d failed calls",
+                *(*scope, what.operation or "calls", what.reason, took, since.calls),
+                extra=_place(scope) | {"reason": what.reason},
+            )
+
+    def _wake(self, account: str, reason: Reason, now: float) -> bool:
+        if now - self._woken.get((account, reason), now - _BREATH.total_seconds()) < _BREATH.total_seconds():
+            return False
+        self._woken[account, reason] = now
+        self._works_again(account, reason)
+        return True
+
+
+def _place(scope: Scope) -> dict[str, str | None]:
+    return {"account": scope.account, "region": scope.region}
