@@ -7,7 +7,7 @@ DOCS := build/docs-venv/.installed
 COMPILE := uv pip compile -q --no-header --no-annotate --generate-hashes --no-strip-extras --python-version 3.11 $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format generate docs bench soak lives lock clean
+.PHONY: help demo test lint format generate docs bench soak lives upstream lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ soak: $(STAMP) ## 100,000 random steps against the whole life of a plan
 
 lives: $(STAMP) ## ten times as many random lives of plans and devices as CI has time for
 	@EDGE_MANAGER_LIVES=10 $(BIN)/python -m pytest tests/edge_manager/test_random_lives.py -p no:xdist --timeout=0 $(ARGS)
+
+upstream: $(STAMP) ## Argo CD's own tests over our health and actions, in its repository's layout (needs Go)
+	@EDGEPLAN_TEST_ARGOCD_UPSTREAM=1 $(BIN)/python -m pytest tests/argocd/test_upstream.py -p no:xdist $(ARGS)
 
 lock: ## bring the dependency locks in step (ARGS=--upgrade moves them)
 	$(COMPILE) pyproject.toml -o requirements.lock

@@ -156,9 +156,9 @@ class Pod:
         if "ports" in self.container:
             served, flag = self._served()
             command[command.index(flag)] = flag.replace(str(served), str(self._port))
-        metrics = [flag for flag in command if flag.startswith("--metrics-port=")]
-        for flag in metrics:
-            command[command.index(flag)] = f"--metrics-port={self._metrics_port}"
+            if any(port["name"] == "metrics" for port in self.container["ports"]):
+                metrics = f"--metrics-port={self._container_port('metrics')}"
+                command[command.index(metrics)] = f"--metrics-port={self._metrics_port}"
         command = [self._reached(part) for part in command]
         return [*namespaces(), "sh", "-c", _SCRIPT, str(self._token()), *command]
 

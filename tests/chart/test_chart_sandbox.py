@@ -11,7 +11,7 @@ import yaml
 
 from edge_manager.sandbox.client import SandboxClient
 from tests.chart.conftest import clean
-from tests.chart.helm import CHART, ROOT, Helm, of_kind
+from tests.chart.helm import CHART, Helm, of_kind
 from tests.chart.pod import Pod, namespaces
 from tests.chart.test_chart_pod import until_served
 
@@ -39,13 +39,16 @@ def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
 
 def test_service_leads_to_the_sandbox_alone_and_the_operator_to_the_service(offline: Helm) -> None:
     objects = offline.template(ON)
-    deployments, (service,) = named(objects, "Deployment"), of_kind(objects, "Service")
+    deployments, services = named(objects, "Deployment"), named(objects, "Service")
+    service = services["edgeplan-sandbox"]
     (port,) = service["spec"]["ports"]
     name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
     assert f"http://{name}.{namespace}.svc:{port['port']}" == SERVICE
     labels = {name: body["spec"]["template"]["metadata"]["labels"] for name, body in deployments.items()}
     selector = service["spec"]["selector"]
     assert [name for name, found in labels.items() if selects(selector, found)] == ["edgeplan-sandbox"]
+    others = [body["spec"]["selector"] for name, body in services.items() if name != "edgeplan-sandbox"]
+    assert not any(selects(other, labels["edgeplan-sandbox"]) for other in others)
     # Neither Deployment nor budget takes the other's pods for its own.
     for body in (*deployments.values(), *of_kind(objects, "PodDisruptionBudget")):
         wanted = body["spec"]["selector"]["matchLabels"]
@@ -118,18 +121,6 @@ def evaluated(cluster: Cluster, helm: Helm, tmp_path_factory: pytest.TempPathFac
             yield SandboxClient(sandbox.url)
             cluster.kubectl("delete", "edp", "--all", "--all-namespaces", "--timeout=60s")
     clean(cluster, helm)
-
-
-@pytest.mark.cluster
-def test_plan_becomes_ready_in_the_sandbox_of_the_release(
-    cluster: Cluster, namespace: str, evaluated: SandboxClient
-) -> None:
-    where = f"--namespace={namespace}"
-    cluster.kubectl("apply", f"--filename={ROOT / 'examples' / 'minimal.yaml'}", where)
-    cluster.kubectl("wait", "--for=condition=Ready", "edp/store-cameras", where, "--timeout=60s")
-    assert list(evaluated.plans("123456789012", "eu-west-1")) == ["store-cameras"]
-    cluster.kubectl("delete", "edp/store-cameras", where, "--timeout=60s")
-    assert not evaluated.plans("123456789012", "eu-west-1")
 
 
 def chart(folder: Path, name: str, **spec: Any) -> Path:
