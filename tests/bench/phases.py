@@ -92,7 +92,7 @@ class Stand:
             "AWS_SECRET_ACCESS_KEY": "secret",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": "/dev/null",
-            "AWS_CA_BUNDLE": "",  # the endpoint has no TLS, and ACK's own HTTP client takes no bundle
+            "AWS_CA_BUNDLE": None,  # the endpoint has no TLS, and ACK's own HTTP client takes no bundle
             probe.VARIABLE: str(self._probe),
         }
         self._flags = flags
