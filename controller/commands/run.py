@@ -113,8 +113,9 @@ def _check(chosen: Settings) -> None:
         ValueError: a file is not of its form, settings contradict each other, or a port is not to be had.
 
     """
-    read_accounts(chosen.accounts_file)
-    read_own_account(chosen.own_account_file, regions=chosen.aws_regions, region=chosen.aws_region)
+    extra = chosen.aws_extra_regions
+    read_accounts(chosen.accounts_file, extra)
+    read_own_account(chosen.own_account_file, regions=chosen.aws_regions, region=chosen.aws_region, extra_regions=extra)
     if chosen.liveness is not None:
         _check_liveness(chosen.liveness)
     if chosen.metrics_port:

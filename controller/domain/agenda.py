@@ -17,6 +17,7 @@ class Wake(StrEnum):
     AUDIT = "audit"  # the slow check of tags is due
     QUOTA = "quota"  # the quota queue moved
     NAME = "name"  # the object that held the plan's name went
+    RIGHTS = "rights"  # what its namespace may do is, or may be, something else by now
 
 
 # Longer than it takes to let some thousand others go first, and short against the time in which all is audited (1 h).

@@ -116,7 +116,13 @@ def _say(before: EdgeDeploymentPlanStatus, generation: int, outcome: Outcome) ->
         case Done(reason, message):
             return {"Ready": ("True", reason, message)}
         case Waiting(_, reason, message):
-            return {"Ready": ("False", reason, message), "Reconciling": ("True", reason, message)}
+            waiting: _Said = ("True", reason, message)
+            share: Mapping[ConditionType, _Said] = {"ResourceLimitExceeded": waiting}
+            return {
+                "Ready": ("False", reason, message),
+                "Reconciling": waiting,
+                **(share if reason is Reason.SHARE_USED else {}),
+            }
         case Retrying(failure, _, _):
             text = explain(failure)
             ready = before.condition("Ready")

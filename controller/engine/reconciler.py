@@ -30,6 +30,7 @@ from controller.domain.conversation import (
 from controller.domain.events import Event, transitions
 from controller.domain.failures import FailureKind
 from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Waiting
+from controller.domain.quota import goes_before
 from controller.domain.resource import Key, Resource, Scope
 from controller.domain.schedule import STAGE_POLL
 from controller.domain.status import EdgeDeploymentPlanStatus
@@ -61,6 +62,8 @@ class Memory:
     """When AWS's reads of it are believed again."""
     due: float | None = None
     """When it wants to be looked at again."""
+    on_its_way: bool = False
+    """Whether a plan of it may be created just now."""
 
 
 @dataclass(kw_only=True)
@@ -104,11 +107,13 @@ class Reconciler:
         given = self._circumstances(resource, wakes, memory)
         memory.due, begun = None, _now()
         try:
+            memory.on_its_way = resource.wants_a_plan and not given.over_share
             current, result = await self._converse(attempt(resource, given), resource, given)
             memory.untouched = result.untouched
             if result.found.unsettled:
                 memory.settled = _now() + self.settle.total_seconds()
             after = await self._report(resource, current, result)
+            memory.on_its_way = False
             self.attempted(resource, result, _now() - begun)
         except ObjectChanged as change:
             logger.info("%s: %s; looking again", resource.key, change)
@@ -144,11 +149,22 @@ class Reconciler:
         )
         if scope is None:
             return given
+        rights = self.accounts.rights(resource.key.namespace, scope)
         return replace(
             given,
-            rights=self.accounts.rights(resource.key.namespace, scope),
+            rights=rights,
+            before_in_share=self._before_in_share(resource, scope) if rights.share is not None else 0,
             namesakes=self.index.rivals(resource, scope),
             queue=self.quotas.queue(scope),
+        )
+
+    def _before_in_share(self, resource: Resource, scope: Scope) -> int:
+        """How many plans of the namespace come before this object's there."""
+        others = (other for other in (*self.index, *self.index.ghosts()) if other.uid != resource.uid)
+        return sum(
+            goes_before(other, resource, on_its_way=self._memories.get(other.uid, Memory()).on_its_way)
+            for other in others
+            if other.key.namespace == resource.key.namespace and self.index.scope(other.key) == scope
         )
 
     def _scope(self, resource: Resource) -> tuple[Scope | None, str]:

@@ -14,10 +14,13 @@ from aiohttp.web import AppRunner
 from controller.aws.accounts import Accounts
 from controller.aws.accounts_file import read_accounts, read_own_account
 from controller.aws.sagemaker import NotLeading
+from controller.aws.tenancy import on_behalf_of
 from controller.cluster.connection import cluster_uid, configuration, connect
 from controller.cluster.lease import Election
+from controller.cluster.namespaces import Namespaces
 from controller.cluster.objects import KubernetesObjects
 from controller.domain.agenda import Wake
+from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource, parse
 from controller.engine.index import Index
 from controller.engine.news import News
@@ -53,6 +56,13 @@ class Operator:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._opened = read_accounts(settings.accounts_file, settings.aws_extra_regions)
+        self._own = read_own_account(
+            settings.own_account_file,
+            regions=settings.aws_regions,
+            region=settings.aws_region,
+            extra_regions=settings.aws_extra_regions,
+        )
         self.index = Index()
         self.metrics = Metrics(self.index.scope)
         self.last_event = utc_now()
@@ -72,20 +82,25 @@ class Operator:
 
         Raises:
             ObjectError: the cluster cannot be reached.
-            ValueError: the accounts file is not of the form.
 
         """
         settings = self.settings
         self._api = connect(await configuration(), settings.concurrency + 4)
         self._cluster = settings.cluster_id or await cluster_uid(self._api)
         self._election = Election(self._api, settings.lease, self._process) if settings.lease else None
+        self._namespaces = Namespaces(self._api, _PATIENCE)
+        if self.selects_namespaces:
+            await self._namespaces.learn_all()
         self._accounts = Accounts(
             region=settings.aws_region,
-            accounts=read_accounts(settings.accounts_file),
+            accounts=self._opened,
             threads=settings.concurrency,
             timeout=settings.aws_timeout.total_seconds(),
             endpoint_url=settings.aws_endpoint_url,
-            own=read_own_account(settings.own_account_file, regions=settings.aws_regions, region=settings.aws_region),
+            own=self._own,
+            extra_regions=settings.aws_extra_regions,
+            cluster=self._cluster,
+            labels_of=self._namespaces.labels,
             may_call=self._leads,
             called=self.metrics.called,
         )
@@ -175,6 +190,7 @@ class Operator:
         self.serving = True
         for resource in self.index:
             self.news.seen(resource)
+            self._ask_for_rights(resource)
         for ghost in self.index.ghosts():
             self._wake(ghost.key)
         sweeping = supervised(sweeper.run, "drift sweeper")
@@ -192,7 +208,10 @@ class Operator:
         if not self.serving:
             return None
         try:
-            return await self._reconciler.reconcile(key, wakes)
+            if self.selects_namespaces:
+                await self._namespaces.catch_up(key.namespace)
+            with on_behalf_of(key.namespace):
+                return await self._reconciler.reconcile(key, wakes)
         except NotLeading as error:
             logger.info("%s: %s", key, error)
             return None
@@ -232,7 +251,33 @@ class Operator:
             self._watch.take_stock()
         version = (metadata["uid"], metadata["resourceVersion"])
         if known is None or (known.uid, known.resource_version) != version or not _at_rest(known):
-            self.news.seen(parse(body))
+            resource = parse(body)
+            self.news.seen(resource)
+            if known is None:
+                self._ask_for_rights(resource)
+
+    @property
+    def selects_namespaces(self) -> bool:
+        """Whether the labels of namespaces decide what is open to them."""
+        return any(bounds.selects for bounds in (self._own, *self._opened.values()))
+
+    def namespace_heard(self, body: Mapping[str, Any]) -> None:
+        """The watch brought this metadata of a namespace: other labels may open to its objects what was closed, or close it."""
+        if self._namespaces.seen(body):
+            for resource in self.index:
+                if resource.key.namespace == body["name"]:
+                    self._wake(resource.key, Wake.RIGHTS)
+
+    def namespace_gone(self, name: str) -> None:
+        """A namespace is there no more."""
+        self._namespaces.gone(name)
+
+    def _ask_for_rights(self, resource: Resource) -> None:
+        """An earlier process refused it: the administrator may have opened since what was closed then."""
+        stalled = resource.status.condition("Stalled")
+        reason = Reason.of(stalled.reason) if stalled is not None else None
+        if reason is not None and reason.ends_when_rights_are_given:
+            self._wake(resource.key, Wake.RIGHTS)
 
     def gone(self, resource: Resource) -> None:
         """The object is gone, by a watch event or for want of one."""

@@ -75,6 +75,8 @@ class Settings:
     """region of plans without spec.target.region"""
     aws_regions: Annotated[tuple[str, ...], Setting(default="--aws-region, else every region that the SDK knows")] = ()
     """regions, comma-separated, that are open in the operator's own account; the first is the default"""
+    aws_extra_regions: Annotated[tuple[str, ...], Setting(default="none")] = ()
+    """regions, comma-separated, that count as known beside those of the AWS SDK: newer ones, or those of another service"""
     aws_endpoint_url: Annotated[str | None, Setting(default="AWS_ENDPOINT_URL_SAGEMAKER, else AWS's own")] = None
     """URL of the SageMaker endpoint, such as that of a VPC"""
     aws_timeout: timedelta = timedelta(seconds=30)

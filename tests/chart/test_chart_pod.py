@@ -129,7 +129,11 @@ def played(
         ],
         "sweepInterval": "1s",
     }
-    if restricted:
+    if not restricted:
+        values["aws"]["default"] = {"namespaceSelector": {"matchLabels": {"team": "shops"}}}
+        for namespace in SHOPS:
+            cluster.kubectl("label", "namespace", namespace, "team=shops", "--overwrite")
+    else:
         values |= {"watchNamespaces": list(SHOPS), "clusterId": "shops", "logFormat": "json", "verbose": True}
     (folder / "values.json").write_text(json.dumps(values))
     helm("install", release, CHART, f"--namespace={SYSTEM}", f"--values={folder / 'values.json'}")

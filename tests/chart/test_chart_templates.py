@@ -78,9 +78,13 @@ def test_every_value_is_documented_and_in_the_schema() -> None:
         ("aws.accounts.shops.regions={eu-west-1}", "missing property 'roleArn'"),
         ("aws.accounts.default.regions={eu-west-1}", "default"),
         ("aws.regions={Ireland}", "does not match pattern"),
-        ("aws.own.regoins={eu-west-1}", "additional properties 'regoins' not allowed"),
-        ("aws.own.namespaces={team-*}", "does not match pattern"),
-        ("aws.own.adopt[0].plans=all", "missing property 'namespaces'"),
+        ("aws.default.regoins={eu-west-1}", "additional properties 'regoins' not allowed"),
+        ("aws.default.namespaces={team-*}", "does not match pattern"),
+        ("aws.default.adopt[0].plans=all", "missing property 'namespaces'"),
+        ("aws.default.share[0].plans=many", "got string, want integer"),
+        ("aws.default.namespaceSelector.team=retail", "additional properties 'team' not allowed"),
+        ("aws.default.recreate={retail}", "got array, want object"),
+        ("deletionGuard=true", "got boolean, want object"),
         ("settle=soon", "does not match pattern"),
         ("clusterId=team/prod", "does not match pattern"),
         ("watchNamespaces={team-*}", "does not match pattern"),
@@ -214,18 +218,32 @@ def test_bounds_of_the_own_account_are_files_that_the_operator_reads(offline: He
     for name, text in files["data"].items():
         (tmp_path / name).write_text(text)
     own = read_own_account(tmp_path / "own.yaml")
-    assert own.rights("logistics") == Rights(observe=Reach.CLUSTER, adopt=Reach.OWN)
-    assert (own.open_to("retail"), own.open_to("kitchen")) == (True, False)
-    assert read_accounts(tmp_path / "accounts.yaml")["stores"].rights("retail") == Rights(Reach.ANY, Reach.CLUSTER)
+    assert own.rights("logistics", {}) == Rights(observe=Reach.CLUSTER, adopt=Reach.OWN)
+    assert (own.open_to("retail", {}), own.open_to("kitchen", {})) == (True, False)
+    stores = read_accounts(tmp_path / "accounts.yaml")["stores"]
+    assert stores.rights("retail", {"tier": "gold"}) == Rights(Reach.ANY, Reach.CLUSTER, recreate=True, share=20)
+    assert (stores.external_id, stores.session_tags) == ("edgeplan-7f2c", True)
+    assert (stores.open_to("bakery", {}), stores.open_to("bakery", {"fleet": "edge"})) == (False, True)
     (deployment,) = of_kind(objects, "Deployment")
     arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
     paths = {part.partition("=")[2] for part in arguments if "-file=" in part}
     assert paths == {f"/etc/edgeplan/{name}" for name in files["data"]}
 
 
+def test_labels_of_namespaces_are_read_only_where_accounts_are_open_by_them(offline: Helm) -> None:
+    def rights(*values: str) -> list[list[str]]:
+        (role,) = of_kind(offline.template(*values), "ClusterRole")[-1:]
+        return [rule["verbs"] for rule in role["rules"] if rule["resources"] == ["namespaces"]]
+
+    aggregated = "--set=rbac.aggregateClusterRoles=false"
+    assert rights(aggregated) == [["get"]]
+    chosen = "--set=aws.default.namespaceSelector.matchLabels.team=retail"
+    assert rights(aggregated, chosen) == [["get"], ["list", "watch"]]
+
+
 def test_bounds_of_the_own_account_restart_the_pod(offline: Helm) -> None:
     first, second = (
-        of_kind(offline.template(f"--set=aws.own.regions={{{region}}}"), "Deployment")[0]["spec"]["template"]
+        of_kind(offline.template(f"--set=aws.default.regions={{{region}}}"), "Deployment")[0]["spec"]["template"]
         for region in ("eu-west-1", "eu-central-1")
     )
     assert first["metadata"]["annotations"] != second["metadata"]["annotations"]

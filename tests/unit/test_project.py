@@ -24,8 +24,9 @@ def name_of(path: Path) -> str:
 
 # --- size ---
 
-# The loop was cut down to 2,500 lines; what was added since, and why it is there: 30 for the order of the queue.
-MOST_CODE = 2_530
+# The loop was cut down to 2,500 lines; what was added since, and why it is there: 30 for the order of the queue, 65 for
+# rights to replace plans and shares of quota.
+MOST_CODE = 2_595
 _NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
 

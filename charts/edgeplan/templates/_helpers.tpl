@@ -29,6 +29,13 @@ Name of what belongs to the whole cluster: two releases may have the same name i
 {{- end }}
 
 {{/*
+Whether accounts are open by the labels of namespaces: "true", or nothing.
+*/}}
+{{- define "edgeplan.selectsNamespaces" -}}
+{{- if contains "namespaceSelector:" (toYaml .Values.aws) }}true{{ end }}
+{{- end }}
+
+{{/*
 Chart name and version as the chart label has them.
 */}}
 {{- define "edgeplan.chart" -}}
