@@ -426,7 +426,10 @@ def run(stand: Stand, phase: str) -> Figures:
     """Measure one phase; one that takes too long says so, and what was measured till then is kept."""
     result = Figures(stand.kind.name, stand.count, phase)
     try:
+        gaps = stand.objects.gaps
         PHASES[phase](stand, result)
+        if stand.objects.gaps > gaps:
+            result.extra["gaps_of_the_clients_watch"] = stand.objects.gaps - gaps
     except TooSlowError as error:
         result.trouble = str(error)
     return result
