@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -71,11 +71,13 @@ class Objects:
         self.gone: dict[str, float] = {}
         self._generations: dict[str, int] = {}
         self._closed = False
+        self.gaps = 0
+        """How often the watch ended and began again."""
+        self._connection = api.connection()
         api.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
 
     def __enter__(self) -> Self:
         version = self.api.request("GET", f"{self._path}?limit=1")["metadata"]["resourceVersion"]
-        self._connection = self.api.connection()
         self._thread = threading.Thread(target=self._follow, args=(version,), name="watch", daemon=True)
         self._thread.start()
         return self
@@ -158,16 +160,38 @@ class Objects:
         return self.wait(lambda: not self.present, seconds)
 
     def _follow(self, version: str) -> None:
-        answer: HTTPResponse | None = None
-        try:
-            query = f"?watch=1&resourceVersion={version}&timeoutSeconds=86400"
-            self._connection.request("GET", self._path + query, headers=self.api.headers())
-            answer = self._connection.getresponse()
-            while line := answer.readline():
-                self._note(json.loads(line))
-        except (OSError, HTTPException, ValueError, AttributeError):
-            if not self._closed:
-                raise
+        """Watch for ever: the API server ends the watch of a client that is slow, and may have forgotten since when."""
+        while not self._closed:
+            try:
+                version = self._watch(version) or self._list()
+            except (OSError, HTTPException, ValueError, AttributeError):
+                if not self._closed:
+                    raise
+            self._count("WATCH")  # which the API server counts at its end
+            self.gaps += 1
+
+    def _watch(self, version: str) -> str | None:
+        """One watch; where the next one has to begin, or None if only a list can tell."""
+        self._connection = self.api.connection()
+        query = f"?watch=1&resourceVersion={version}&timeoutSeconds=86400"
+        self._connection.request("GET", self._path + query, headers=self.api.headers())
+        answer = self._connection.getresponse()
+        while line := answer.readline():
+            event = json.loads(line)
+            if event["type"] == "ERROR":
+                return None
+            version = event["object"]["metadata"]["resourceVersion"]
+            self._note(event)
+        return version
+
+    def _list(self) -> str:
+        self._count("LIST")
+        found = self.api.request("GET", self._path)
+        for name in self.present - {body["metadata"]["name"] for body in found["items"]}:
+            self._note({"type": "DELETED", "object": {"metadata": {"name": name}}})
+        for body in found["items"]:
+            self._note({"type": "MODIFIED", "object": body})
+        return str(found["metadata"]["resourceVersion"])
 
     def _note(self, event: dict[str, Any]) -> None:
         body = event["object"]

@@ -92,7 +92,7 @@ class Stand:
             "AWS_SECRET_ACCESS_KEY": "secret",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": "/dev/null",
-            "AWS_CA_BUNDLE": "",  # the endpoint has no TLS, and ACK's own HTTP client takes no bundle
+            "AWS_CA_BUNDLE": None,  # the endpoint has no TLS, and ACK's own HTTP client takes no bundle
             probe.VARIABLE: str(self._probe),
         }
         self._flags = flags
@@ -426,7 +426,10 @@ def run(stand: Stand, phase: str) -> Figures:
     """Measure one phase; one that takes too long says so, and what was measured till then is kept."""
     result = Figures(stand.kind.name, stand.count, phase)
     try:
+        gaps = stand.objects.gaps
         PHASES[phase](stand, result)
+        if stand.objects.gaps > gaps:
+            result.extra["gaps_of_the_clients_watch"] = stand.objects.gaps - gaps
     except TooSlowError as error:
         result.trouble = str(error)
     return result

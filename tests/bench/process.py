@@ -24,14 +24,16 @@ class TooSlowError(Exception):
 class Measured:
     """A running program, from `with` to the end of the block."""
 
-    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str | None]) -> None:
         self._command = command
         self._log = log
         self._environment = environment
 
     def __enter__(self) -> Self:
         with self._log.open("ab") as log:
-            self._process = spawn(self._command, stdout=log, stderr=log, env={**os.environ, **self._environment})
+            wanted = {**os.environ, **self._environment}  # None: not even if this process has it
+            environment = {name: value for name, value in wanted.items() if value is not None}
+            self._process = spawn(self._command, stdout=log, stderr=log, env=environment)
         self._folder = Path(f"/proc/{self._process.pid}")
         return self
 
