@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-COMPILE := uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 $(ARGS)
+COMPILE := uv pip compile -q --no-header --no-annotate --generate-hashes --no-strip-extras --python-version 3.11 $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format generate bench soak lives lock clean
@@ -50,8 +50,8 @@ generate: $(STAMP) ## regenerate what is generated from the models
 	$(BIN)/python charts/generate.py
 	$(BIN)/python argocd/generate.py
 
-bench: $(STAMP) ## measure the operator on this machine (ARGS=service: the Edge Manager service)
-ifneq ($(firstword $(ARGS)),service)
+bench: $(STAMP) ## measure the operator on this machine (ARGS="--objects 1000", ways, service, plot)
+ifeq ($(filter service plot,$(firstword $(ARGS))),)
 	@$(BIN)/python -m playground.programs etcd kube-apiserver kubectl
 endif
 	@$(BIN)/python -m tests.bench $(ARGS)
@@ -65,6 +65,7 @@ lives: $(STAMP) ## ten times as many random lives of plans and devices as CI has
 lock: ## bring the dependency locks in step (ARGS=--upgrade moves them)
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --extra service --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) pyproject.toml --group bench -c requirements-dev.lock -o requirements-bench.lock
 	$(COMPILE) packaging/edge-manager/pyproject.toml -c requirements-dev.lock -o requirements-service.lock
 	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | $(COMPILE) - -o requirements-build.lock
 

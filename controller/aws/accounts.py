@@ -7,14 +7,15 @@ closed to whoever asks: neither names of accounts nor whether there is one of th
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from controller.aws.accounts_file import OWN_ACCOUNT, Account, Bounds, OwnAccount
+from controller.aws.audience import Labels
 from controller.aws.sagemaker import Called, Changed, SageMakerPlans, client_config
-from controller.aws.sessions import known_regions, open_session
+from controller.aws.sessions import Assumption, Role, open_session, unknown_region
 from controller.domain.ownership import Rights
 from controller.domain.resource import Scope
 from controller.domain.spec import Target
@@ -36,6 +37,9 @@ class Accounts:
         timeout: float,
         endpoint_url: str | None = None,
         own: OwnAccount | None = None,
+        extra_regions: Collection[str] = (),
+        cluster: str = "",
+        labels_of: Callable[[str], Labels] = lambda _namespace: {},
         may_call: Callable[[], bool] = lambda: True,
         called: Called = lambda *_: None,
         changed: Changed = lambda _: None,
@@ -47,9 +51,18 @@ class Accounts:
         self._timeout = timeout
         self._endpoint_url = endpoint_url
         self._may_call = may_call
+        self._extra_regions = extra_regions
+        self._cluster = cluster
+        self._labels_of = labels_of
         self._called = called
         self._changed = changed
         self._plans: dict[Scope, SageMakerPlans] = {}
+        self._roles: dict[str, Role] = {}
+
+    @property
+    def selects_namespaces(self) -> bool:
+        """Whether the labels of namespaces decide what is open to them."""
+        return any(bounds.selects for bounds in (self._own, *self._accounts.values()))
 
     def plans(self, scope: Scope) -> SageMakerPlans:
         """The plans there."""
@@ -70,8 +83,8 @@ class Accounts:
         return self._plans[scope]
 
     def rights(self, namespace: str, scope: Scope) -> Rights:
-        """Which plans that are not its own an object of that namespace may observe and adopt there."""
-        return self._bounds(scope.account).rights(namespace)
+        """What an object of that namespace may do there, with plans that are not its own among others."""
+        return self._bounds(scope.account).rights(namespace, self._labels_of(namespace))
 
     def close(self) -> None:
         """Let all threads go once their calls are done."""
@@ -89,7 +102,7 @@ class Accounts:
         if target.account is None:
             return Scope(OWN_ACCOUNT, self._own_region(namespace, target.region))
         account = self._accounts.get(target.account)
-        if account is None or not account.open_to(namespace):
+        if account is None or not account.open_to(namespace, self._labels_of(namespace)):
             raise TargetRefused(f"spec.target.account {target.account!r} is not open to namespace {namespace!r}")
         region = target.region or account.regions[0]
         if region not in account.regions:
@@ -100,7 +113,7 @@ class Accounts:
         return Scope(target.account, region)
 
     def _own_region(self, namespace: str, wanted: str | None) -> str:
-        if not self._own.open_to(namespace):
+        if not self._own.open_to(namespace, self._labels_of(namespace)):
             raise TargetRefused(
                 f"the operator's own account is not open to namespace {namespace!r}: set spec.target.account"
             )
@@ -112,8 +125,8 @@ class Accounts:
                 f"spec.target.region {region!r} is not open in the operator's own account; "
                 f"open: {', '.join(self._own.regions)}"
             )
-        if region not in known_regions():
-            raise TargetRefused(f"spec.target.region {region!r} is not a region that the AWS SDK knows")
+        if unknown := unknown_region(region, self._extra_regions):
+            raise TargetRefused(f"spec.target.region {unknown}")
         return region
 
     def _bounds(self, account: str) -> Bounds:
@@ -146,7 +159,16 @@ class Accounts:
         return elsewhere and "AWS_ENDPOINT_URL_STS" not in os.environ
 
     def _connect(self, scope: Scope, service: str, endpoint_url: str | None, connections: int) -> Any:
-        account = self._accounts.get(scope.account)
-        session = open_session(scope.region, account.role_arn if account else None, client_config(1, self._timeout))
+        session = open_session(scope.region, self._role(scope.account))
         config = client_config(connections, self._timeout)
         return session.client(service, endpoint_url=endpoint_url, config=config)
+
+    def _role(self, name: str) -> Role | None:
+        """The role of an account: one for all its regions."""
+        account = self._accounts.get(name)
+        if account is not None and name not in self._roles:
+            assumption = Assumption(
+                account.role_arn, account.regions[0], account.external_id, account.session_tags, self._cluster
+            )
+            return self._roles.setdefault(name, Role(assumption, client_config(1, self._timeout)))
+        return self._roles.get(name)

@@ -6,6 +6,7 @@ throttles. Client and threads are made for the first call, let go while nobody c
 """
 
 import asyncio
+import contextvars
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -257,7 +258,9 @@ class SageMakerPlans:
             client = await self._client(service)
             loop = asyncio.get_running_loop()
             begun = time.monotonic()
-            answer = parse(await loop.run_in_executor(self._threads, self._make, client, operation, request))
+            task = contextvars.copy_context()  # for whom the call is made matters where it is signed, in a thread
+            made = loop.run_in_executor(self._threads, task.run, self._make, client, operation, request)
+            answer = parse(await made)
         except AwsError as error:  # the role could not be assumed: the call itself was not made
             self._note(error.failure.operation, error.failure, begun)
             raise

@@ -1,8 +1,14 @@
-"""botocore sessions: the operator's own credentials or an assumed role's, with AWS's service models read only once."""
+"""botocore sessions: the operator's own credentials or an assumed role's, with AWS's service models read only once.
+
+A role may be assumed once for each namespace, with tags by which IAM and CloudTrail know whose call it is. There is still
+one client for each account and region: each call is signed by the session of the namespace that it is for.
+"""
 
 import functools
-from collections.abc import Callable
-from dataclasses import replace
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 import boto3
@@ -19,9 +25,13 @@ from botocore.loaders import Loader
 
 from controller.aws.answers import refuse_rubbish_of_sts
 from controller.aws.errors import failure_of
+from controller.aws.tenancy import acting_namespace
 from controller.engine.ports import AwsError
 
 ROLE_SESSION = "edgeplan"
+CLUSTER_TAG, NAMESPACE_TAG = "edgeplan.dev/cluster", "edgeplan.dev/namespace"
+_LONGEST_SESSION_NAME = 64
+_TENANTS = 1_000  # sessions that are kept, a few kilobytes each; who comes back later costs a call of STS
 
 
 @functools.cache
@@ -39,46 +49,105 @@ def known_regions() -> frozenset[str]:
     )
 
 
-def open_session(region: str, role_arn: str | None, config: Config) -> boto3.Session:
-    """A session; boto3's are not thread-safe, so each client has its own. `config` is that of the calls to STS."""
-    session = botocore.session.get_session()
-    session.register_component("data_loader", _loader())
-    session.register("before-parse.sts", refuse_rubbish_of_sts)
-    if role_arn is not None:
-        refresh = _assume(region, role_arn, config)
-        session.register_component("credential_provider", CredentialResolver([_Role(refresh)]))
-    return boto3.Session(region_name=region, botocore_session=session)
+def unknown_region(region: str, extra: Collection[str] = ()) -> str | None:
+    """What is wrong with a region that neither the SDK knows nor the administrator has added; None if it is known."""
+    regions = known_regions() | set(extra)
+    if region in regions:
+        return None
+    meant = get_close_matches(region, sorted(regions), n=1, cutoff=0.75)
+    hint = f"did you mean {meant[0]}?" if meant else "such as eu-west-1"
+    return f"{region}: not a region that the AWS SDK knows, {hint}"
 
 
-class _Role(CredentialProvider):  # type: ignore[misc]
-    """Credentials of the role, and no others."""
+@dataclass(frozen=True)
+class Assumption:
+    """How a role is assumed."""
 
-    METHOD = "assume-role"
+    role_arn: str
+    region: str
+    """Region whose STS is asked."""
+    external_id: str | None = None
+    tagged: bool = False
+    """Whether each namespace has a session of its own, with tags."""
+    cluster: str = ""
+    """Identity of this cluster, for the tags."""
 
-    def __init__(self, refresh: Callable[[], dict[str, Any]]) -> None:
-        super().__init__()
-        self._refresh = refresh
+    def arguments(self, namespace: str | None) -> dict[str, Any]:
+        """Arguments of AssumeRole beside the role."""
+        external = {"ExternalId": self.external_id} if self.external_id else {}
+        if not self.tagged:
+            return {"RoleSessionName": ROLE_SESSION, **external}
+        name = f"{ROLE_SESSION}@{namespace}" if namespace else ROLE_SESSION
+        tags = {CLUSTER_TAG: self.cluster} | ({NAMESPACE_TAG: namespace} if namespace else {})
+        return {
+            "RoleSessionName": name[:_LONGEST_SESSION_NAME],
+            "Tags": [{"Key": key, "Value": value} for key, value in tags.items() if value],
+            **external,
+        }
 
-    def load(self) -> DeferredRefreshableCredentials:
-        return DeferredRefreshableCredentials(self._refresh, self.METHOD)
 
+class Role:
+    """The credentials of a role, for all clients of its account: assumed when first needed, and again before they expire."""
 
-def _assume(region: str, role_arn: str, config: Config) -> Callable[[], dict[str, Any]]:
-    source = botocore.session.get_session()  # the operator's own identity: the role's session cannot assume itself
-    source.register_component("data_loader", _loader())
-    source.register("before-parse.sts", refuse_rubbish_of_sts)
-    creator = functools.partial(source.create_client, region_name=region, config=config)
+    def __init__(self, assumption: Assumption, config: Config) -> None:
+        self._assumption = assumption
+        # The operator's own identity: the role's session cannot assume itself. It makes no two clients at a time.
+        self._source = botocore.session.get_session()
+        self._source.register_component("data_loader", _loader())
+        self._source.register("before-parse.sts", refuse_rubbish_of_sts)
+        self._one_at_a_time = threading.Lock()
+        self._config = config
+        self.credentials = functools.lru_cache(_TENANTS)(self._credentials)
 
-    def refresh() -> dict[str, Any]:
+    def sign(self, request: Any, **_: Any) -> None:
+        """Have botocore sign a request with the session of the namespace that it is for."""
+        namespace = acting_namespace()
+        if self._assumption.tagged and namespace is not None:
+            signing = request.context.get("signing", {})
+            request.context["signing"] = {**signing, "request_credentials": self.credentials(namespace)}
+
+    def _credentials(self, namespace: str | None) -> DeferredRefreshableCredentials:
+        return DeferredRefreshableCredentials(functools.partial(self._assume, namespace), _Assumed.METHOD)
+
+    def _assume(self, namespace: str | None) -> dict[str, Any]:
         try:
-            own = source.get_credentials()
+            own = self._source.get_credentials()
             if own is None:
                 raise NoCredentialsError  # noqa: TRY301 - one door for all that can go wrong here
-            fetcher = AssumeRoleCredentialFetcher(creator, own, role_arn, {"RoleSessionName": ROLE_SESSION})
+            arguments = self._assumption.arguments(namespace)
+            fetcher = AssumeRoleCredentialFetcher(self._client, own, self._assumption.role_arn, arguments)
             return dict(fetcher.fetch_credentials())
         except Exception as error:
             failure = failure_of("AssumeRole", error)
             # Whatever became of this call, the one that needs the credentials was not made.
             raise AwsError(replace(failure, harmless=True)) from error
 
-    return refresh
+    def _client(self, service: str, **credentials: Any) -> Any:
+        with self._one_at_a_time:
+            return self._source.create_client(
+                service, region_name=self._assumption.region, config=self._config, **credentials
+            )
+
+
+def open_session(region: str, role: Role | None) -> boto3.Session:
+    """A session; boto3's are not thread-safe, so each client has its own."""
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _loader())
+    session.register("before-parse.sts", refuse_rubbish_of_sts)
+    if role is not None:
+        session.register_component("credential_provider", CredentialResolver([_Assumed(role)]))
+        session.register("before-sign", role.sign)
+    return boto3.Session(region_name=region, botocore_session=session)
+
+
+class _Assumed(CredentialProvider):  # type: ignore[misc]
+    """Credentials of the role, and no others."""
+
+    METHOD = "assume-role"
+
+    def __init__(self, role: Role) -> None:
+        super().__init__()
+        self._role = role
+
+    def load(self) -> DeferredRefreshableCredentials:
+        return self._role.credentials(None)

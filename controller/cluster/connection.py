@@ -12,6 +12,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import yaml
@@ -21,6 +22,8 @@ from kubernetes.aio.client.exceptions import ApiException
 from controller.engine.ports import ObjectChanged, ObjectError, ObjectGone
 
 _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_ERROR = 404, 409, 429, 500
+_OK, _REDIRECT = 200, 300
+_JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
 _METADATA_ONLY = "application/json;as={};g=meta.k8s.io;v=v1"
 _LONGEST_TEXT = 200  # of an answer that is not the API server's own: a proxy's error page can be long
 
@@ -149,16 +152,37 @@ async def metadata_page(api: client.ApiClient, path: str, query: Mapping[str, st
 
 
 async def _read(api: client.ApiClient, path: str, form: str, query: Mapping[str, str]) -> Mapping[str, Any]:
-    request = await api.param_serialize(
-        "GET",
-        path,
-        query_params=[*query.items()],
-        header_params={"Accept": _METADATA_ONLY.format(form)},
-        auth_settings=["BearerToken"],
-    )
-    answer = await api.call_api(*request)
-    await answer.read()  # type: ignore[no-untyped-call]
-    return mapping(api.response_deserialize(answer, {"200": "object"}).data)
+    return mapping(await call(api, "GET", path, query=query, accept=_METADATA_ONLY.format(form)))
+
+
+async def call(
+    api: client.ApiClient,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    query: Mapping[str, str] | None = None,
+    accept: str = _JSON,
+    content_type: str = _JSON,
+) -> Any:
+    """Make a call by the library's session and credentials; what the API server answered, as JSON.
+
+    Without the library's generated methods, which check, copy and template each argument: that took 0.12 ms a call
+    where all the rest of it, both ends, took 0.38.
+
+    Raises:
+        ApiException: the answer is a refusal. And whatever aiohttp raises; ValueError, where the answer is no JSON.
+
+    """
+    headers = {**api.default_headers, "Accept": accept, "Content-Type": content_type}
+    await api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+    url = f"{api.configuration.host}{quote(path)}" + (f"?{urlencode(query)}" if query else "")
+    answer = await api.rest_client.request(method, url, headers=headers, body=body)  # type: ignore[no-untyped-call]
+    await answer.read()
+    text = answer.data.decode()
+    if not _OK <= answer.status < _REDIRECT:
+        raise ApiException.from_response(http_resp=answer, body=text, data=None)
+    return json.loads(text)
 
 
 def mapping(answer: Any) -> Mapping[str, Any]:

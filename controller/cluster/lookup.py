@@ -2,12 +2,13 @@
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
 
 from kubernetes.aio import client
 
 from controller.cluster.connection import Unreachable, cluster_uid, configuration, connect, status_of
+from controller.cluster.namespaces import Namespaces
 from controller.cluster.objects import KubernetesObjects
 from controller.domain.ownership import Owner
 from controller.domain.resource import Key, Resource
@@ -23,8 +24,15 @@ class Cluster:
     told = False
     """Whether the user gave its identity."""
 
-    def __init__(self, objects: KubernetesObjects | None, cluster_id: str | None, trouble: str | None = None) -> None:
+    def __init__(
+        self,
+        objects: KubernetesObjects | None,
+        cluster_id: str | None,
+        trouble: str | None = None,
+        namespaces: Namespaces | None = None,
+    ) -> None:
         self._objects = objects
+        self._namespaces = namespaces
         self.id = cluster_id
         self.trouble = trouble
 
@@ -41,6 +49,21 @@ class Cluster:
 
         """
         return await self._objects.find(key) if self._objects is not None else None
+
+    async def learn(self, namespaces: Iterable[str]) -> str | None:
+        """Read the labels of those namespaces; why not all of them are known, if that is so."""
+        if self._namespaces is None:
+            return self.trouble
+        try:
+            for namespace in namespaces:
+                await self._namespaces.learn(namespace)
+        except ObjectError as error:
+            return str(error)
+        return None
+
+    def labels(self, namespace: str) -> Mapping[str, str]:
+        """The labels of that namespace; none where they are not known."""
+        return self._namespaces.labels(namespace) if self._namespaces is not None else {}
 
     async def lives(self, owner: Owner) -> bool:
         """Whether that owner is an object that still exists; where nobody can say, it counts as there."""
@@ -73,6 +96,7 @@ async def reach(cluster_id: str | None, context: str | None = None) -> AsyncIter
 
 async def _greet(api: client.ApiClient, cluster_id: str | None) -> Cluster:
     objects = KubernetesObjects(api, lambda: datetime.now(UTC), "edgeplan diff", _PATIENCE)
+    namespaces = Namespaces(api, _PATIENCE)
     try:
         found = await cluster_uid(api, _PATIENCE)
     except Unreachable as error:
@@ -81,5 +105,5 @@ async def _greet(api: client.ApiClient, cluster_id: str | None) -> Cluster:
         if status_of(error) != _FORBIDDEN:
             raise
         # It answers, but its kube-system is not ours to read.
-        return Cluster(objects, cluster_id, None if cluster_id else str(error))
-    return Cluster(objects, cluster_id or found)
+        return Cluster(objects, cluster_id, None if cluster_id else str(error), namespaces)
+    return Cluster(objects, cluster_id or found, namespaces=namespaces)

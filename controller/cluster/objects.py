@@ -7,16 +7,24 @@ the status guards nothing: the API server takes all metadata but the resourceVer
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from kubernetes.aio import client
 
-from controller.cluster.connection import mapping, metadata, metadata_page, status_of, translated
+from controller.cluster.connection import (
+    MERGE_PATCH,
+    call,
+    mapping,
+    metadata,
+    metadata_page,
+    status_of,
+    translated,
+)
 from controller.cluster.events import EventRecorder
 from controller.cluster.listing import Glimpse, Listing, Page
 from controller.cluster.shared import SharedRead
-from controller.domain.api import API_VERSION, FINALIZER, GROUP, PLURAL, VERSION
+from controller.domain.api import API_VERSION, FINALIZER, GROUP, PLURAL
 from controller.domain.base import Model
 from controller.domain.events import Event
 from controller.domain.resource import Key, Resource, parse
@@ -37,8 +45,7 @@ class KubernetesObjects:
         self, api: client.ApiClient, clock: Callable[[], datetime], reporter: str, patience: float | None = None
     ) -> None:
         self._api = api
-        self._objects = client.CustomObjectsApi(api)
-        self._events = EventRecorder(self._objects, clock, reporter)
+        self._events = EventRecorder(api, clock, reporter)
         self._patience = patience
         self._definition_going = SharedRead(self._is_definition_going)
 
@@ -95,13 +102,13 @@ class KubernetesObjects:
             return None
         return None if now.deleting and not now.finalizers else now
 
-    async def publish(self, resource: Resource, event: Event) -> None:
-        """Publish an event about the object; a failure is logged, not raised."""
-        try:
-            async with translated(f"{resource.key}: event {event.reason} not published"):
-                await self._events.publish(resource, event)
-        except ObjectError as error:
-            logger.info("%s", error)
+    def publish(self, resource: Resource, event: Event) -> None:
+        """Have an event about the object published, beside the work; a failure is logged."""
+        self._events.publish(resource, event)
+
+    async def drain(self, patience: timedelta) -> None:
+        """Let the events that wait be published, for so long."""
+        await self._events.drain(patience)
 
     # -- reads ------------------------------------------------------------------------------------------------------
 
@@ -109,9 +116,7 @@ class KubernetesObjects:
         """The object of that name as it is now, if there is one."""
         try:
             async with translated(f"cannot read {key}", self._patience):
-                body: Any = await self._objects.get_namespaced_custom_object(
-                    GROUP, VERSION, key.namespace, PLURAL, key.name
-                )
+                body = await call(self._api, "GET", _path(key))
         except ObjectGone:
             return None
         return _parsed(body)
@@ -153,7 +158,7 @@ class KubernetesObjects:
 
     async def _patch_status(self, known: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
         body = {"metadata": {"resourceVersion": known.resource_version}, "status": _whole(status)}
-        return await self._patch(self._objects.patch_namespaced_custom_object_status, known, body)
+        return await self._patch(known, body, "/status")
 
     async def _set_finalizer(self, resource: Resource, *, wanted: bool) -> Resource:
         known = resource
@@ -181,14 +186,11 @@ class KubernetesObjects:
         others = [name for name in known.finalizers if name != FINALIZER]
         finalizers = [*others, FINALIZER] if wanted else others
         body = {"metadata": {"resourceVersion": known.resource_version, "finalizers": finalizers}}
-        return await self._patch(self._objects.patch_namespaced_custom_object, known, body)
+        return await self._patch(known, body)
 
-    async def _patch(self, call: Any, known: Resource, body: Mapping[str, Any]) -> Resource:
-        namespace, name = known.key
+    async def _patch(self, known: Resource, body: Mapping[str, Any], part: str = "") -> Resource:
         async with translated(str(known.key)):
-            answer = await call(
-                GROUP, VERSION, namespace, PLURAL, name, body, _content_type="application/merge-patch+json"
-            )
+            answer = await call(self._api, "PATCH", _path(known.key) + part, body, content_type=MERGE_PATCH)
         return _parsed(answer)
 
     async def _now(self, resource: Resource) -> Resource:
@@ -211,6 +213,10 @@ class KubernetesObjects:
         query = {"limit": str(limit)} | ({"continue": more} if more else {})
         async with translated(f"cannot list {PLURAL}", self._patience):
             return Page.parse(await metadata_page(self._api, path, query))
+
+
+def _path(key: Key) -> str:
+    return f"/apis/{API_VERSION}/namespaces/{key.namespace}/{PLURAL}/{key.name}"
 
 
 def _whole(value: Model) -> dict[str, Any]:

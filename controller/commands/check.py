@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from controller.aws.accounts import Accounts
 from controller.aws.accounts_file import OWN_ACCOUNT
+from controller.aws.tenancy import on_behalf_of
 from controller.cluster.access import Access, open_access
 from controller.cluster.connection import status_of
 from controller.commands.accounts import accounts_of, scopes_of
@@ -58,7 +59,8 @@ def check(*, skip_cluster: bool, skip_aws: bool, cluster: ClusterFlags, aws: Aws
 
     In the cluster: the API server, the definition and its version, the operator's Deployment and its lease, objects that
     no operator takes up. In AWS: for the own account and each of the accounts file, whose account answers, and each call that only
-    reads. Calls that change something are not made: whether they are allowed shows at the first plan.
+    reads; with `-n` as that namespace makes them, where an account has session tags. Calls that change something are not
+    made: whether they are allowed shows at the first plan.
 
     Exit code 0: nothing is wrong (`?` is what could not be found out), 1: something is, 2: an error.
     """
@@ -68,7 +70,7 @@ def check(*, skip_cluster: bool, skip_aws: bool, cluster: ClusterFlags, aws: Aws
             looks.append(lambda: _cluster(cluster))
         if not skip_aws:
             scopes = scopes_of(aws)
-            looks.append(lambda: _aws(aws, scopes))
+            looks.append(lambda: _aws(aws, scopes, cluster.namespace))
     except ValueError as error:
         complain(str(error))
         return TROUBLE
@@ -220,11 +222,11 @@ async def _objects(access: Access) -> Finding:
 # --- AWS ---
 
 
-async def _aws(flags: AwsFlags, scopes: Sequence[Scope]) -> AsyncIterator[Finding]:
+async def _aws(flags: AwsFlags, scopes: Sequence[Scope], namespace: str | None) -> AsyncIterator[Finding]:
     try:
         with closing(accounts_of(flags)) as accounts:
             for scope in scopes:
-                async for finding in _scope(accounts, scope):
+                async for finding in _scope(accounts, scope, namespace):
                     yield finding
     except (EdgePlanError, ValueError) as error:
         yield Finding("bad", "AWS", str(error))
@@ -232,12 +234,13 @@ async def _aws(flags: AwsFlags, scopes: Sequence[Scope]) -> AsyncIterator[Findin
     yield Finding("unknown", "AWS", f"not asked, as asking is doing: {_WRITES}")
 
 
-async def _scope(accounts: Accounts, scope: Scope) -> AsyncIterator[Finding]:
+async def _scope(accounts: Accounts, scope: Scope, namespace: str | None) -> AsyncIterator[Finding]:
     subject = f"AWS {scope.region}" if scope.account == OWN_ACCOUNT else f"AWS {scope.account}, {scope.region}"
     plans = accounts.plans(scope)
     try:
-        account = await plans.account_id()
-        allowed = await _reads(plans)
+        with on_behalf_of(namespace) if namespace else nullcontext():
+            account = await plans.account_id()
+            allowed = await _reads(plans)
     except AwsError as error:
         yield Finding("bad", subject, explain(error.failure))
         return

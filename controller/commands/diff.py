@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from controller.aws.accounts import Accounts
+from controller.aws.tenancy import on_behalf_of
 from controller.cluster.lookup import Cluster, reach
 from controller.commands.accounts import accounts_of
 from controller.commands.difference import Difference
@@ -61,8 +62,7 @@ def diff(
         click.echo("\n".join(str(problem) for problem in problems), err=output is not None)
         return TROUBLE
     try:
-        with closing(accounts_of(aws)) as accounts:
-            results = asyncio.run(_compare(asked, accounts, cluster_id, context))
+        results = asyncio.run(_compare(asked, aws, cluster_id, context))
     except (EdgePlanError, ValueError) as error:
         _complain(str(error))
         return TROUBLE
@@ -110,31 +110,38 @@ def _read(files: Sequence[Path], namespace: str) -> tuple[list[_Asked], list[Pro
 
 
 async def _compare(
-    asked: list[_Asked], accounts: Accounts, cluster_id: str | None, context: str | None
+    asked: list[_Asked], aws: AwsFlags, cluster_id: str | None, context: str | None
 ) -> list[Difference | EdgePlanError]:
-    turns = asyncio.Semaphore(_AT_A_TIME)
-    holders: dict[tuple[Scope, str], Key] = {}
-
     async with reach(cluster_id, context) as cluster:
         if cluster.trouble:
             sys.stderr.write(
                 f"note: {cluster.trouble}\nnote: so a plan tagged for the same namespace and name counts as this "
                 "object's, and tags that the controller set earlier are not known\n"
             )
+        with closing(accounts_of(aws, cluster)) as accounts:
+            if accounts.selects_namespaces and (why := await cluster.learn({key.namespace for key, _ in asked})):
+                sys.stderr.write(f"note: what is open by the labels of namespaces counts as closed: {why}\n")
+            return await _compare_all(asked, accounts, cluster)
 
-        async def one(key: Key, manifest: Manifest) -> Difference | EdgePlanError:
-            spec = manifest.spec
-            try:
-                plans = accounts.plans(accounts.scope(key.namespace, spec.target))
-                name = spec.edge_deployment_plan_name or key.name
-                holder = holders.setdefault((plans.scope, name), key) if spec.manages else key
-                rights = accounts.rights(key.namespace, plans.scope)
-                async with turns:
+
+async def _compare_all(asked: list[_Asked], accounts: Accounts, cluster: Cluster) -> list[Difference | EdgePlanError]:
+    turns = asyncio.Semaphore(_AT_A_TIME)
+    holders: dict[tuple[Scope, str], Key] = {}
+
+    async def one(key: Key, manifest: Manifest) -> Difference | EdgePlanError:
+        spec = manifest.spec
+        try:
+            plans = accounts.plans(accounts.scope(key.namespace, spec.target))
+            name = spec.edge_deployment_plan_name or key.name
+            holder = holders.setdefault((plans.scope, name), key) if spec.manages else key
+            rights = accounts.rights(key.namespace, plans.scope)
+            async with turns:
+                with on_behalf_of(key.namespace):
                     return await _difference(key, spec, plans, cluster, holder, rights=rights)
-            except EdgePlanError as error:
-                return error
+        except EdgePlanError as error:
+            return error
 
-        return list(await asyncio.gather(*(one(*each) for each in asked)))
+    return list(await asyncio.gather(*(one(*each) for each in asked)))
 
 
 async def _difference(

@@ -26,6 +26,7 @@ class AwsFlags:
     region: str | None
     endpoint_url: str | None
     regions: tuple[str, ...]
+    extra_regions: tuple[str, ...]
     own_account_file: Path | None
     accounts_file: Path | None
 
@@ -73,6 +74,13 @@ def aws_options(command: Command) -> Command:
             help="Regions, comma-separated, that are open in the operator's own account (default: all).",
         ),
         click.option(
+            "--aws-extra-regions",
+            type=Parsed("list", listed),
+            default="",
+            show_default=False,
+            help="Regions, comma-separated, that count as known beside those of the AWS SDK.",
+        ),
+        click.option(
             "--own-account-file",
             type=click.Path(path_type=Path),
             help="The operator's --own-account-file (default: no bounds).",
@@ -90,11 +98,13 @@ def aws_options(command: Command) -> Command:
         aws_region: str | None,
         aws_endpoint_url: str | None,
         aws_regions: tuple[str, ...],
+        aws_extra_regions: tuple[str, ...],
         own_account_file: Path | None,
         accounts_file: Path | None,
         **more: Any,
     ) -> Any:
-        return command(aws=AwsFlags(aws_region, aws_endpoint_url, aws_regions, own_account_file, accounts_file), **more)
+        flags = AwsFlags(aws_region, aws_endpoint_url, aws_regions, aws_extra_regions, own_account_file, accounts_file)
+        return command(aws=flags, **more)
 
     return _decorated(with_flags, options)  # type: ignore[return-value]
 

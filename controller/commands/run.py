@@ -113,15 +113,21 @@ def _check(chosen: Settings) -> None:
     """Find out now what would else end the operator later.
 
     Raises:
-        ValueError: a file is not of its form, settings contradict each other, or the port of the probe is not to be had.
+        ValueError: a file is not of its form, settings contradict each other, or a port is not to be had.
 
     """
-    read_accounts(chosen.accounts_file)
-    read_own_account(chosen.own_account_file, regions=chosen.aws_regions, region=chosen.aws_region)
+    extra = chosen.aws_extra_regions
+    read_accounts(chosen.accounts_file, extra)
+    read_own_account(chosen.own_account_file, regions=chosen.aws_regions, region=chosen.aws_region, extra_regions=extra)
     if chosen.audit_log is not None:
         AuditLog(chosen.audit_log).close()
     if chosen.liveness is not None:
         _check_liveness(chosen.liveness)
+    if chosen.metrics_port:
+        try:
+            socket.create_server(("", chosen.metrics_port)).close()
+        except OSError as error:
+            raise ValueError(f"--metrics-port {chosen.metrics_port}: {error.strerror or error}") from error
 
 
 def _check_liveness(url: str) -> None:

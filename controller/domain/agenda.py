@@ -1,12 +1,13 @@
 """Whether a wake-up means work: the first question of every reconcile, answered without a call to anything."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from controller.domain.reasons import Reason
 from controller.domain.resource import InvalidSpec, Resource
-from controller.domain.schedule import LONGEST, STAGE_POLL, stage_poll
+from controller.domain.schedule import LONGEST, OWN_ACCORD, STAGE_POLL, stage_poll
 
 
 class Wake(StrEnum):
@@ -17,6 +18,16 @@ class Wake(StrEnum):
     QUOTA = "quota"  # the quota queue moved
     NAME = "name"  # the object that held the plan's name went
     CREDENTIALS = "credentials"  # AWS takes the account's credentials again
+    RIGHTS = "rights"  # what its namespace may do is, or may be, something else by now
+
+
+# Longer than it takes to let some thousand others go first, and short against the time in which all is audited (1 h).
+_PATIENCE = {Wake.AUDIT: timedelta(minutes=5), Wake.DRIFT: timedelta(seconds=10)}
+
+
+def patience(wakes: Iterable[Wake]) -> timedelta:
+    """How much younger ones go before an object that was woken for these reasons; for none, the watch brought news."""
+    return min((_PATIENCE.get(wake, OWN_ACCORD) for wake in wakes), default=timedelta(0))
 
 
 @dataclass(frozen=True)

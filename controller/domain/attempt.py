@@ -12,7 +12,7 @@ from controller.domain.actions import DeletePlan
 from controller.domain.agenda import Wake
 from controller.domain.circumstances import Circumstances
 from controller.domain.conversation import Ask, Finalizer, Result, Talk
-from controller.domain.decide import decide, decide_deletion, name_conflict
+from controller.domain.decide import decide, decide_deletion, may_observe, name_conflict
 from controller.domain.desired import Desired
 from controller.domain.findings import Findings
 from controller.domain.forecast import pending
@@ -165,7 +165,7 @@ def _converge(resource: Resource, desired: Desired, given: Circumstances, found:
 
 def _observed(desired: Desired, given: Circumstances, found: Findings) -> Result:
     outcome = pending(desired, found.observed, given)
-    hidden = isinstance(outcome, Stalled) and outcome.reason is Reason.NOT_PERMITTED
+    hidden = found.observed is not None and may_observe(desired, found.observed, given) is not None
     return result(outcome, given, Findings(looked=True) if hidden else found)  # nothing of that plan is for this status
 
 

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
+_GIVEN: dict[frozenset[str], set[str]] = {}
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -38,6 +40,19 @@ class Model(BaseModel):
         use_attribute_docstrings=True,
     )
 
+    def model_post_init(self, _context: Any) -> None:
+        """Share the set of the names that were given: one of its own for each value was half of all memory of a plan."""
+        given = self.__pydantic_fields_set__  # never changed: the value is frozen, and copies make their own
+        object.__setattr__(self, "__pydantic_fields_set__", _GIVEN.setdefault(frozenset(given), given))
+
+    def wire(self) -> dict[str, Any]:
+        """The value as JSON-ready camelCase, without what is unset."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class RuledModel(Model):
+    """A value with rules between its fields."""
+
     rules: ClassVar[tuple[Rule, ...]] = ()
 
     @model_validator(mode="after")
@@ -56,7 +71,3 @@ class Model(BaseModel):
                 ],
             )
         return self
-
-    def wire(self) -> dict[str, Any]:
-        """The value as JSON-ready camelCase, without what is unset."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)

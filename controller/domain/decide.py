@@ -50,8 +50,9 @@ def may_observe(desired: Desired, observed: ObservedPlan, given: Circumstances) 
         return None
     return Stalled(
         Reason.NOT_PERMITTED,
-        f"an AWS plan {observed.name} exists, which the operator's configuration does not let namespace "
-        f"{desired.owner.namespace} observe",
+        f"spec.policy.management Observe: an AWS plan {observed.name} exists, which namespace "
+        f"{desired.owner.namespace} is not permitted to observe; choose another edgeDeploymentPlanName, or ask who runs "
+        "the operator",
     )
 
 
@@ -77,7 +78,10 @@ def _refuse_foreign(desired: Desired, observed: ObservedPlan, given: Circumstanc
     if not desired.spec.adopts:
         way_out = "set policy.adoption to Adopt to take it over"
     elif not permitted:
-        way_out = f"ask who runs the operator to let namespace {desired.owner.namespace} adopt it"
+        way_out = (
+            f"spec.policy.adoption Adopt: namespace {desired.owner.namespace} is not permitted to take it over, which needs "
+            f"`adopt` for plans `{reach_needed(observed, desired.owner)}`; ask who runs the operator"
+        )
     else:
         way_out = "delete the object that it belongs to"
     if related is Relation.UNOWNED:
@@ -90,7 +94,7 @@ def _refuse_foreign(desired: Desired, observed: ObservedPlan, given: Circumstanc
         )
         return Stalled(Reason.OWNERSHIP_LOST, text)
     return Stalled(
-        Reason.NOT_OWNED,
+        Reason.NOT_PERMITTED if desired.spec.adopts and not permitted else Reason.NOT_OWNED,
         f"AWS already has a plan {observed.name}, {whose}; {way_out}, or choose another edgeDeploymentPlanName",
     )
 
@@ -112,6 +116,12 @@ def _replace(desired: Desired, observed: ObservedPlan, changes: tuple[str, ...],
                 "deleted and created again",
             ),
         )
+    if not given.rights.recreate:
+        text = (
+            f"spec.policy.replacement Recreate is not permitted to namespace {desired.owner.namespace}, and AWS cannot "
+        )
+        text += f"change {differences}. Put it back, or ask who runs the operator"
+        return Decision((), Stalled(Reason.NOT_PERMITTED, text))
     # The tag first: were we to stop between adoption and deletion, the plan must be known as ours.
     adoption: tuple[Action, ...] = ()
     if observed.tags is not None and relation(observed, desired.owner, given.status) is not Relation.OURS:

@@ -116,10 +116,13 @@ class Reach(StrEnum):
 
 @dataclass(frozen=True)
 class Rights:
-    """What the administrator lets a namespace do in an account with plans that its objects did not make."""
+    """What the administrator lets a namespace do in an account: with plans that its objects did not make, and its own."""
 
     observe: Reach = Reach.UNOWNED
     adopt: Reach = Reach.UNOWNED
+    recreate: bool = True
+    share: int | None = None
+    """How many plans its objects may have in each region there."""
 
 
 def reach_needed(observed: ObservedPlan, owner: Owner) -> Reach:

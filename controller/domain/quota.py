@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Self
 
 from controller.domain.failures import QUOTA_CODES, Failure, FailureKind
+from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource
 
 
@@ -65,12 +66,29 @@ class QuotaQueue:
         return any(ticket.key == key for ticket in self.waiting)
 
 
+def goes_before(other: Resource, resource: Resource, *, on_its_way: bool) -> bool:
+    """Whether another object's plan comes before that of `resource` in the share of quota that their namespace has.
+
+    So does a plan that exists, or may: `on_its_way` where it may be created just now. Of those that wait, the older come
+    before the younger, but not before one that has, or just had, a plan itself.
+    """
+    holds = other.status.has_plan or other.status.settling is not None or on_its_way
+    holding = resource.status.has_plan or resource.status.settling is not None
+    waits = other.wants_a_plan and _kept_out_by_quota_alone(other) and other.seniority < resource.seniority
+    return other.readable_spec.manages and (holds or (waits and not holding))
+
+
+def _kept_out_by_quota_alone(resource: Resource) -> bool:
+    last = resource.status.retry.last_error if resource.status.retry is not None else None
+    return not resource.status.is_true("Stalled") and (last is None or last.code in QUOTA_CODES)
+
+
 def remembered_refusal(resource: Resource) -> Failure | None:
-    """The refusal for quota that alone keeps an object out, as its status says."""
+    """AWS's refusal for quota that alone keeps an object out, as its status says."""
     condition = resource.status.condition("ResourceLimitExceeded")
     last = resource.status.retry.last_error if resource.status.retry is not None else None
     waits = resource.wants_a_plan and not resource.status.has_plan and (last is None or last.code in QUOTA_CODES)
-    if condition is None or condition.status != "True" or not waits:
+    if condition is None or condition.status != "True" or condition.reason == Reason.SHARE_USED or not waits:
         return None
     message = last.message if last is not None else condition.message.partition(": ")[2]
     request_id = last.request_id if last is not None else None

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     TARGET_REFUSED = "TargetRefused"
     # quota
     RESOURCE_LIMIT_EXCEEDED = "ResourceLimitExceeded"
+    SHARE_USED = "ShareUsed"
     WAITING_FOR_QUOTA = "WaitingForQuota"
     QUOTA_AVAILABLE = "QuotaAvailable"
     NOT_WAITING = "NotWaiting"
@@ -61,6 +62,11 @@ class Reason(StrEnum):
     def ends_when_the_plan_goes(self) -> bool:
         """Whether an object without a plan of its own stands back for one of that name."""
         return self in {Reason.NOT_OWNED, Reason.NOT_PERMITTED}
+
+    @property
+    def ends_when_rights_are_given(self) -> bool:
+        """Whether the administrator keeps the object from what it asks for."""
+        return self in {Reason.TARGET_REFUSED, Reason.NOT_PERMITTED}
 
     @property
     def ends_when_the_plan_comes(self) -> bool:

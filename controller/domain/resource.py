@@ -65,7 +65,7 @@ class InvalidSpec:
     """The top-level fields that are not valid, as the wire names them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Resource:
     """One EdgeDeploymentPlan object at one resourceVersion."""
 
@@ -81,6 +81,11 @@ class Resource:
     status: EdgeDeploymentPlanStatus
     managers: tuple[str, ...] = ()
     """Who wrote the spec, as the API server names them."""
+
+    @property
+    def version(self) -> int:
+        """The resourceVersion as a number: those of one resource compare as integers (KEP-5504)."""
+        return int(self.resource_version)
 
     @property
     def readable_spec(self) -> EdgeDeploymentPlanSpec:

@@ -6,6 +6,8 @@ from controller.domain.failures import Failure, FailureKind
 
 STAGE_POLL = timedelta(seconds=2)
 SLOWEST_STAGE_POLL = timedelta(seconds=30)
+OWN_ACCORD = timedelta(seconds=2)
+"""How much younger ones go before an object that the operator looks at of its own accord: edits and deletions do."""
 BACKOFF_BASE = timedelta(seconds=1)
 BACKOFF_CAP = timedelta(minutes=5)
 LONGEST = BACKOFF_CAP * 1.1

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from controller.domain.api import OWNED_TAG_PREFIX
-from controller.domain.base import Model, Rule
+from controller.domain.base import Model, Rule, RuledModel
 
 ENTITY_NAME_PATTERN = r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$"
 TAG_PATTERN = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$"
@@ -95,7 +95,7 @@ def _subset_rule(subset: DeviceSubsetType, wanted: str, cel_wanted: str, others:
     )
 
 
-class DeviceSelectionConfig(Model):
+class DeviceSelectionConfig(RuledModel):
     """Which devices of the fleet a stage deploys to: exactly one of percentage, deviceNames, deviceNameContains."""
 
     device_subset_type: DeviceSubsetType
@@ -134,7 +134,7 @@ class Stage(Model):
     """How the stage treats devices that fail. Absent: AWS's default."""
 
 
-class Tag(Model):
+class Tag(RuledModel):
     """One tag of the AWS plan."""
 
     key: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=128, pattern=TAG_PATTERN)]
@@ -174,7 +174,7 @@ class Policy(Model):
     the plan and creates it again."""
 
 
-class Rollout(Model):
+class Rollout(RuledModel):
     """Starting the stages, one after the other, from git. Absent: the controller starts no stage."""
 
     strategy: Literal["Sequential"]
@@ -238,7 +238,7 @@ def _room_for_ownership(spec: "EdgeDeploymentPlanSpec") -> bool:
     return len(spec.tags or ()) < MAX_TAGS or not spec.manages
 
 
-class EdgeDeploymentPlanSpec(Model):
+class EdgeDeploymentPlanSpec(RuledModel):
     """The request of CreateEdgeDeploymentPlan in lowerCamelCase, and how the controller is to treat the plan."""
 
     edge_deployment_plan_name: EntityName | None = None

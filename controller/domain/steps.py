@@ -83,6 +83,8 @@ def apply(
 ) -> Generator[Request, Answer, Findings | Result | Refused]:
     """Make the calls in order; the first that fails ends it."""
     for action in actions:
+        if isinstance(action, CreatePlan | DeletePlan) and (waiting := _over_share(resource, given)) is not None:
+            return result(waiting, given, found, owed=owes(given))
         if isinstance(action, CreatePlan) and (queued := _behind_others(resource, given)) is not None:
             return result(queued, given, found, owed=owes(given))
         if not resource.deleting and _must_be_announced(action, found):
@@ -137,6 +139,17 @@ def _asks_for_a_look(failure: Failure, action: Action, given: Circumstances, fou
         return not given.untouched
     refusals = {FailureKind.TERMINAL, FailureKind.TRANSIENT, FailureKind.UNKNOWN}
     return failure.harmless and failure.sent and failure.kind in refusals
+
+
+def _over_share(resource: Resource, given: Circumstances) -> Waiting | None:
+    """The wait of a plan that is not to be created, or not to be replaced, as its namespace has used its share of quota."""
+    if resource.deleting or not given.over_share:
+        return None
+    text = (
+        f"namespace {resource.key.namespace} may have {given.rights.share} plans in this account and region, and "
+        f"{given.before_in_share} come before this one: a share that whoever runs the operator has set, not AWS's limit"
+    )
+    return Waiting(queue_recheck(given.dice), Reason.SHARE_USED, text)
 
 
 def _behind_others(resource: Resource, given: Circumstances) -> Queued | None:

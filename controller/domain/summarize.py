@@ -122,7 +122,13 @@ def _say(
         case Done(reason, message):
             return {"Ready": ("True", reason, message)}
         case Waiting(_, reason, message):
-            return {"Ready": ("False", reason, message), "Reconciling": ("True", reason, message)}
+            wait: _Said = ("True", reason, message)
+            share: Mapping[ConditionType, _Said] = {"ResourceLimitExceeded": wait}
+            return {
+                "Ready": ("False", reason, message),
+                "Reconciling": wait,
+                **(share if reason is Reason.SHARE_USED else {}),
+            }
         case Retrying(failure, after, _):
             text = f"{next_try(now + after)}: {explain(failure)}"
             ready = before.condition("Ready")

@@ -48,17 +48,13 @@ class Index:
     def put(self, resource: Resource) -> bool:
         """Take in a version; False for one older than the one known, or of an object that is gone.
 
-        resourceVersions of one resource compare as integers (KEP-5504); a watch may replay what our own write returned,
-        and the answer to a write may come after the news that the object is gone.
+        A watch may replay what our own write returned, and the answer to a write may come after the news that the object
+        is gone.
         """
-        if int(resource.resource_version) <= self._dead.get(resource.uid, -1):
+        if resource.version <= self._dead.get(resource.uid, -1):
             return False
         known = self._objects.get(resource.key)
-        if (
-            known is not None
-            and known.uid == resource.uid
-            and int(known.resource_version) > int(resource.resource_version)
-        ):
+        if known is not None and known.uid == resource.uid and known.version > resource.version:
             return False
         if known is not None and known.plan_name != resource.plan_name:
             self._unname(known)
@@ -76,7 +72,7 @@ class Index:
             return None
         self._unname(known)
         del self._objects[key]
-        self._dead[known.uid] = max(int(known.resource_version), int(version))
+        self._dead[known.uid] = max(known.version, int(version))
         if len(self._dead) > _DEAD:
             del self._dead[next(iter(self._dead))]
         self._forget_scope(key)

@@ -123,8 +123,8 @@ class Objects(Protocol):
     async def definition_going(self) -> bool:
         """Whether the CustomResourceDefinition itself is being deleted."""
 
-    async def publish(self, resource: Resource, event: Event) -> None:
-        """Publish an event about the object; a failure is logged, not raised."""
+    def publish(self, resource: Resource, event: Event) -> None:
+        """Have an event about the object published, beside the work; a failure is logged, not raised."""
 
 
 Clock = Callable[[], datetime]

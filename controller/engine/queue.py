@@ -1,5 +1,8 @@
 """A keyed queue: at most one worker per key, wake-ups that come while it works are not lost, and each key has one timer.
 
+Who has waited longest is next, but a wake-up that can wait counts as one that came later: so what people wait for goes
+before what the operator does by itself, and that has its turn all the same.
+
 The semantics are those of client-go's rate-limited workqueue. `Line` has the rules, and knows neither clock nor asyncio;
 `WorkQueue` runs the work as asyncio tasks.
 """
@@ -7,17 +10,29 @@ The semantics are those of client-go's rate-limited workqueue. `Line` has the ru
 import asyncio
 import heapq
 import logging
+import math
 import random
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
 
-from controller.domain.agenda import Wake
+from controller.domain.agenda import Wake, patience
 from controller.domain.resource import Key
-from controller.domain.schedule import backoff
+from controller.domain.schedule import OWN_ACCORD, backoff
 
 logger = logging.getLogger(__name__)
 
 Work = Callable[[Key, frozenset[Wake]], Awaitable[timedelta | None]]
+
+
+@dataclass
+class _Waiting:
+    """One that waits in a lane; the lane may be another by the next wake-up."""
+
+    lane: Hashable
+    turn: float = math.inf
+    wakes: set[Wake] = field(default_factory=set)
 
 
 class Line:
@@ -29,8 +44,11 @@ class Line:
     def __init__(self, *, limit: int, lane: Callable[[Key], Hashable]) -> None:
         self._limit = limit
         self._lane = lane
-        self._waiting: dict[Hashable, dict[Key, set[Wake]]] = {}  # by lane, in order of arrival
-        self._waits_in: dict[Key, Hashable] = {}  # the lane may be another by the next wake-up
+        self._waiting: dict[Key, _Waiting] = {}
+        self._turns: dict[
+            Hashable, list[tuple[float, int, Key]]
+        ] = {}  # a heap a lane; who got an earlier turn is twice in
+        self._arrivals = count()
         self._working: dict[Key, Hashable] = {}
         self._busy: dict[Hashable, int] = {}
         self._again: dict[Key, set[Wake]] = {}  # woken while it was worked on
@@ -39,33 +57,34 @@ class Line:
         self._failures: dict[Key, int] = {}
 
     def __len__(self) -> int:
-        return len(self._working) + len(self._waits_in)
+        return len(self._working) + len(self._waiting)
 
-    def wake(self, key: Key, *wakes: Wake) -> None:
-        """Have the key worked on as soon as there is a place, or once more after the work under way."""
-        _, kept = self._timers.pop(key, (0.0, frozenset[Wake]()))
+    def wake(self, key: Key, *wakes: Wake, now: float) -> None:
+        """Have the key worked on as soon as it is its turn, or once more after the work under way."""
         if key in self._working:
-            self._again.setdefault(key, set()).update(wakes, kept)
+            self._again.setdefault(key, set()).update(wakes)
         else:
-            lane = self._waits_in.setdefault(key, self._lane(key))
-            self._waiting.setdefault(lane, {}).setdefault(key, set()).update(wakes, kept)
+            self._enter(key, now + patience(wakes).total_seconds(), wakes)
 
     def start(self, now: float) -> list[tuple[Key, frozenset[Wake]]]:
         """Who is to be worked on now, and why each was woken."""
         while self._due and self._due[0][0] <= now:
             due, key = heapq.heappop(self._due)
             if self._timers.get(key, (None,))[0] == due:
-                self.wake(key)
+                self._enter(key, due + OWN_ACCORD.total_seconds(), ())
         started = []
-        for lane, keys in tuple(self._waiting.items()):
-            while keys and self._busy.get(lane, 0) < self._limit:
-                key = next(iter(keys))
-                started.append((key, frozenset(keys.pop(key))))
-                del self._waits_in[key]
+        for lane, turns in tuple(self._turns.items()):
+            while turns and self._busy.get(lane, 0) < self._limit:
+                turn, _, key = heapq.heappop(turns)
+                waiting = self._waiting.get(key)
+                if waiting is None or (waiting.lane, waiting.turn) != (lane, turn):
+                    continue
+                del self._waiting[key]
+                started.append((key, frozenset(waiting.wakes)))
                 self._working[key] = lane
                 self._busy[lane] = self._busy.get(lane, 0) + 1
-            if not keys:
-                del self._waiting[lane]
+            if not turns:
+                del self._turns[lane]
         return started
 
     def finish(self, key: Key, now: float, after: timedelta | None) -> None:
@@ -93,11 +112,21 @@ class Line:
             del self._busy[lane]
         again = self._again.pop(key, None)
         if again is not None:
-            self.wake(key, *again, *wakes)
+            self._enter(key, now + patience(again).total_seconds(), again | wakes)
         elif after is not None:
             due = now + max(0.0, after.total_seconds())
             self._timers[key] = (due, wakes)
             heapq.heappush(self._due, (due, key))
+
+    def _enter(self, key: Key, turn: float, wakes: Iterable[Wake]) -> None:
+        """Have the key wait for its turn, at the latest then; its timer is over."""
+        _, kept = self._timers.pop(key, (0.0, frozenset[Wake]()))
+        waiting = self._waiting.get(key) or _Waiting(self._lane(key))
+        self._waiting[key] = waiting
+        waiting.wakes.update(wakes, kept)
+        if turn < waiting.turn:
+            waiting.turn = turn
+            heapq.heappush(self._turns.setdefault(waiting.lane, []), (turn, next(self._arrivals), key))
 
 
 class WorkQueue:
@@ -116,7 +145,7 @@ class WorkQueue:
 
     def wake(self, key: Key, *wakes: Wake) -> None:
         """Have the key worked on now, or once more after the work under way; wake-ups of one moment are one run."""
-        self._line.wake(key, *wakes)
+        self._line.wake(key, *wakes, now=asyncio.get_running_loop().time())
         if not self._starting and not self._closed:
             self._starting = True
             asyncio.get_running_loop().call_soon(self._start)

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from controller.domain.actions import Action, CreatePlan, DeletePlan
 from controller.domain.agenda import Wake
-from controller.domain.outcomes import Outcome, Queued
+from controller.domain.outcomes import Outcome, Queued, Waiting
 from controller.domain.quota import QuotaQueue, Ticket, remembered_refusal
+from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource, Scope
 
 # Beyond these, a plan in the queue learns of its new place when it looks again by itself (30 to 60 s): with a thousand
@@ -19,6 +20,7 @@ class Quotas:
     def __init__(self, wake: Callable[[Key, Wake], None]) -> None:
         self._wake = wake
         self._queues: dict[Scope, QuotaQueue] = {}
+        self._over_share: dict[Key, Ticket] = {}
 
     def queue(self, scope: Scope) -> QuotaQueue:
         """The queue of that account and region."""
@@ -36,6 +38,10 @@ class Quotas:
     def settle(self, scope: Scope, resource: Resource, outcome: Outcome, done: Sequence[Action]) -> None:
         """What an attempt means for the queue: who is not kept out by quota alone leaves it."""
         queue = self.queue(scope)
+        if isinstance(outcome, Waiting) and outcome.reason is Reason.SHARE_USED:
+            self._over_share[resource.key] = Ticket.of(resource)
+        else:
+            self._over_share.pop(resource.key, None)
         if isinstance(outcome, Queued):
             self._queues[scope] = joined = queue.joined(Ticket.of(resource), outcome.failure)
             if joined.ahead_of(Ticket.of(resource)) != outcome.ahead:  # others came while AWS was asked
@@ -43,13 +49,16 @@ class Quotas:
             if resource.key not in queue:
                 self._tell(joined.behind(resource.key))
         elif resource.key in queue:
-            self._queues[scope] = queue.left(resource.key)
-            self._tell(queue.behind(resource.key))
+            self.leave(resource.key)
         if any(isinstance(action, DeletePlan) for action in done) and not any(isinstance(a, CreatePlan) for a in done):
             self.freed(scope)
 
     def leave(self, key: Key) -> None:
         """The object is gone; those behind it move up."""
+        self._over_share.pop(key, None)
+        waiting = [ticket for ticket in self._over_share.values() if ticket.key.namespace == key.namespace]
+        if waiting:
+            self._wake(min(waiting).key, Wake.QUOTA)
         for scope, queue in tuple(self._queues.items()):
             if key in queue:
                 self._queues[scope] = queue.left(key)

@@ -7,6 +7,7 @@ two lines loses nothing, since the next attempt looks at what is there.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -29,6 +30,7 @@ from controller.domain.conversation import (
 from controller.domain.events import Event, transitions
 from controller.domain.failures import FailureKind
 from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Waiting
+from controller.domain.quota import goes_before
 from controller.domain.resource import Key, Resource, Scope
 from controller.domain.schedule import STAGE_POLL
 from controller.domain.status import EdgeDeploymentPlanStatus
@@ -61,6 +63,8 @@ class Memory:
     """When AWS's reads of it are believed again."""
     due: float | None = None
     """When it wants to be looked at again."""
+    on_its_way: bool = False
+    """Whether a plan of it may be created just now."""
 
 
 @dataclass(kw_only=True)
@@ -77,6 +81,8 @@ class Reconciler:
     settle: timedelta
     clock: Clock
     dice: Dice
+    attempted: Callable[[Resource, Result, float], None] = lambda *_: None
+    """Told of each attempt that came to something: the object before it, what it came to, how many seconds it took."""
     _memories: dict[str, Memory] = field(default_factory=dict, init=False)
     _started: float | None = field(default=None, init=False)
 
@@ -101,13 +107,16 @@ class Reconciler:
             return step.after
         given = self._circumstances(resource, wakes, memory)
         ACTING.set(Acting(resource, given.scope))
-        memory.due = None
+        memory.due, begun = None, _now()
         try:
+            memory.on_its_way = resource.wants_a_plan and not given.over_share
             current, result = await self._converse(attempt(resource, given), resource, given)
             memory.untouched = result.untouched
             if result.found.unsettled:
                 memory.settled = _now() + self.settle.total_seconds()
             after = await self._report(resource, current, result)
+            memory.on_its_way = False
+            self.attempted(resource, result, _now() - begun)
         except ObjectChanged as change:
             logger.info("%s: %s; looking again", resource.key, change)
             if change.now is not None:
@@ -142,11 +151,22 @@ class Reconciler:
         )
         if scope is None:
             return given
+        rights = self.accounts.rights(resource.key.namespace, scope)
         return replace(
             given,
-            rights=self.accounts.rights(resource.key.namespace, scope),
+            rights=rights,
+            before_in_share=self._before_in_share(resource, scope) if rights.share is not None else 0,
             namesakes=self.index.rivals(resource, scope),
             queue=self.quotas.queue(scope),
+        )
+
+    def _before_in_share(self, resource: Resource, scope: Scope) -> int:
+        """How many plans of the namespace come before this object's there."""
+        others = (other for other in (*self.index, *self.index.ghosts()) if other.uid != resource.uid)
+        return sum(
+            goes_before(other, resource, on_its_way=self._memories.get(other.uid, Memory()).on_its_way)
+            for other in others
+            if other.key.namespace == resource.key.namespace and self.index.scope(other.key) == scope
         )
 
     def _scope(self, resource: Resource) -> tuple[Scope | None, str]:
@@ -177,9 +197,8 @@ class Reconciler:
     async def _change(self, request: Change, resource: Resource) -> Resource:
         """Change the object itself; an edit that comes in between ends the attempt, which is about the former spec."""
         if isinstance(request, Announce):
-            status = summarize(
-                resource, request.outcome, request.found, self.clock(), owed=request.owed, claim=request.claim
-            )
+            found, owed, claim = request.found, request.owed, request.claim
+            status = summarize(resource, request.outcome, found, self.clock(), owed=owed, claim=claim)
             changed: Resource | None = await self.objects.claim(resource, status)
         elif request is Finalizer.HOLD:
             changed = await self.objects.hold(resource)
@@ -250,7 +269,7 @@ class Reconciler:
             level = logging.WARNING if event.type == "Warning" else logging.INFO
             logger.log(level, "%s: %s: %s", current.key, event.reason, event.note)
         for event in transitions(before.status, status, result.found.done):
-            await self.objects.publish(current, event)
+            self.objects.publish(current, event)
         return _next(outcome, current, now)
 
     async def _written(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
@@ -269,7 +288,7 @@ class Reconciler:
             logger.info("%s: gone without its finalizer; %s", resource.key, outcome.message)
             self.index.exorcise(resource)
             return
-        await self.objects.publish(resource, Event("Normal", outcome.reason, "Deleting", outcome.message))
+        self.objects.publish(resource, Event("Normal", outcome.reason, "Deleting", outcome.message))
         remaining = await self.objects.release(resource)
         if remaining is not None:
             self.index.put(remaining)

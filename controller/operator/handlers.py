@@ -67,16 +67,24 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def changed(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - Kopf's own name
-        resource = parse(body)
         operator.last_event = utc_now()
         if type == "DELETED":
-            operator.gone(resource)
-            return
-        if type is None:  # from a list, which Kopf makes at the start and after a gap
-            operator.listed(resource)
-        operator.seen(resource)
+            operator.gone(parse(body))
+        else:
+            operator.heard(body, listed=type is None)  # Kopf makes a list at the start and after a gap
 
+    if operator.selects_namespaces:
+        _register_namespaces(registry, operator)
     _register_probes(registry, operator)
+
+
+def _register_namespaces(registry: kopf.OperatorRegistry, operator: Operator) -> None:
+    @kopf.on.event("", "v1", "namespaces", registry=registry)
+    async def namespace_changed(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - Kopf's own name
+        if type == "DELETED":
+            operator.namespace_gone(body["metadata"]["name"])
+        else:
+            operator.namespace_heard(body["metadata"])
 
 
 def _register_probes(registry: kopf.OperatorRegistry, operator: Operator) -> None:

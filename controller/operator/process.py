@@ -4,21 +4,26 @@ import asyncio
 import logging
 import random
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
+
+from aiohttp.web import AppRunner
 
 from controller.aws.accounts import Accounts
 from controller.aws.accounts_file import OWN_ACCOUNT, read_accounts, read_own_account
 from controller.aws.errors import credentials_trouble
 from controller.aws.sagemaker import Change, NotLeading
+from controller.aws.tenancy import on_behalf_of
 from controller.cluster.connection import cluster_uid, configuration, connect
 from controller.cluster.lease import Election
+from controller.cluster.namespaces import Namespaces
 from controller.cluster.objects import KubernetesObjects
 from controller.domain.agenda import Wake
 from controller.domain.failures import Failure
 from controller.domain.reasons import Reason
-from controller.domain.resource import Key, Resource, Scope
+from controller.domain.resource import Key, Resource, Scope, parse
 from controller.engine.acting import ACTING
 from controller.engine.index import Index
 from controller.engine.news import News
@@ -28,7 +33,10 @@ from controller.engine.quotas import Quotas
 from controller.engine.reconciler import Reconciler
 from controller.engine.sweeper import Sweeper
 from controller.operator.audit import AuditLog
+from controller.operator.census import Census
+from controller.operator.exposition import serve
 from controller.operator.logs import own_version
+from controller.operator.metrics import MeasuredSweeper, Metrics
 from controller.operator.outages import Outages
 from controller.operator.settings import Settings
 from controller.operator.tasks import supervised
@@ -37,6 +45,7 @@ from controller.operator.watch import WatchCheck
 logger = logging.getLogger(__name__)
 
 _PATIENCE = 30.0  # seconds for one read of the Kubernetes API
+_FAREWELL = timedelta(seconds=2)  # for events that wait to be published
 
 
 def utc_now() -> datetime:
@@ -53,7 +62,15 @@ class Operator:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._opened = read_accounts(settings.accounts_file, settings.aws_extra_regions)
+        self._own = read_own_account(
+            settings.own_account_file,
+            regions=settings.aws_regions,
+            region=settings.aws_region,
+            extra_regions=settings.aws_extra_regions,
+        )
         self.index = Index()
+        self.metrics = Metrics(self.index.scope)
         self.last_event = utc_now()
         self.restarts = False
         """Whether it stopped for another one to start: its watch brings no news any more."""
@@ -64,37 +81,48 @@ class Operator:
         self._process = f"{socket.gethostname()}/{uuid4()}"
         self.serving = False
         """Whether it acts; otherwise it stands by."""
+        self.term: tuple[Quotas, Sweeper] | None = None
+        """What it has while it acts."""
+        self._exposition: AppRunner | None = None
 
     async def start(self) -> None:
         """Connect to the cluster and begin to work, or to stand by.
 
         Raises:
             ObjectError: the cluster cannot be reached.
-            ValueError: the accounts file is not of the form.
 
         """
         settings = self.settings
         self._api = connect(await configuration(), settings.concurrency + 4)
         self._cluster = settings.cluster_id or await cluster_uid(self._api)
         self._election = Election(self._api, settings.lease, self._process) if settings.lease else None
+        self._namespaces = Namespaces(self._api, _PATIENCE)
+        if self.selects_namespaces:
+            await self._namespaces.learn_all()
         self._accounts = Accounts(
             region=settings.aws_region,
-            accounts=read_accounts(settings.accounts_file),
+            accounts=self._opened,
             threads=settings.concurrency,
             timeout=settings.aws_timeout.total_seconds(),
             endpoint_url=settings.aws_endpoint_url,
-            own=read_own_account(settings.own_account_file, regions=settings.aws_regions, region=settings.aws_region),
+            own=self._own,
+            extra_regions=settings.aws_extra_regions,
+            cluster=self._cluster,
+            labels_of=self._namespaces.labels,
             may_call=self._leads,
             called=self._called,
             changed=self._changed,
         )
         self._objects = KubernetesObjects(self._api, utc_now, socket.gethostname(), _PATIENCE)
         self.news = News(index=self.index, accounts=self._accounts, quotas=Quotas(self._wake), wake=self._wake)
-        self.queue = WorkQueue(self._work, concurrency=settings.concurrency, lane=self.index.scope)
+        self.queue = WorkQueue(
+            self.metrics.measured(self._work), concurrency=settings.concurrency, lane=self.index.scope
+        )
         self._watch = WatchCheck(
             objects=self._objects, index=self.index, gone=self.gone, deaf=self.deaf, namespaces=settings.namespaces
         )
         self._tasks = [supervised(self._watch.run, "watch check"), supervised(self._lead, "leader")]
+        await self._serve_metrics()
 
     async def stop(self) -> None:
         """Let AWS calls under way finish and their results be written, then let go of everything."""
@@ -106,12 +134,27 @@ class Operator:
             )
         for task in self._tasks:
             task.cancel()
+        if self._exposition is not None:
+            await self._exposition.cleanup()
         if self._election is not None:
             await self._election.release()
+        await self._objects.drain(_FAREWELL)
         self._accounts.close()
         if self._audit is not None:
             self._audit.close()
         await self._api.close()  # type: ignore[no-untyped-call]
+
+    async def _serve_metrics(self) -> None:
+        port = self.settings.metrics_port
+        if not port:
+            return
+        census = Census(self, per_object=self.settings.metrics_per_object)
+        self.metrics.registry.register(census)
+        self._tasks.append(supervised(self.metrics.loop.run, "watch of the event loop"))
+        try:
+            self._exposition = await serve(self.metrics.registry, port, census.refresh)
+        except OSError as error:
+            raise ValueError(f"--metrics-port {port}: {error.strerror or error}") from error
 
     # -- leading ----------------------------------------------------------------------------------------------------
 
@@ -141,8 +184,9 @@ class Operator:
             settle=settings.settle,
             clock=utc_now,
             dice=random.random,
+            attempted=self.metrics.attempted,
         )
-        sweeper = Sweeper(
+        sweeper = MeasuredSweeper(
             index=self.index,
             accounts=self._accounts,
             objects=self._objects,
@@ -151,10 +195,13 @@ class Operator:
             cluster=self._cluster,
             interval=settings.sweep_interval,
             audit_interval=settings.audit_interval,
+            metrics=self.metrics,
         )
+        self.term = (quotas, sweeper)
         self.serving = True
         for resource in self.index:
             self.news.seen(resource)
+            self._ask_for_rights(resource)
         for ghost in self.index.ghosts():
             self._wake(ghost.key)
         sweeping = supervised(sweeper.run, "drift sweeper")
@@ -162,7 +209,7 @@ class Operator:
         try:
             await term
         finally:
-            self.serving = False
+            self.serving, self.term = False, None
             sweeping.cancel()
             introducing.cancel()
 
@@ -174,18 +221,23 @@ class Operator:
         if not self.serving:
             return None
         try:
-            return await self._reconciler.reconcile(key, wakes)
+            if self.selects_namespaces:
+                await self._namespaces.catch_up(key.namespace)
+            with on_behalf_of(key.namespace):
+                return await self._reconciler.reconcile(key, wakes)
         except NotLeading as error:
             logger.info("%s: %s", key, error)
             return None
 
     def _wake(self, key: Key, *wakes: Wake) -> None:
         if self.serving:
+            self.metrics.waits.woken(key, wakes)
             self.queue.wake(key, *wakes)
 
     # -- what AWS's answers bring -----------------------------------------------------------------------------------
 
-    def _called(self, scope: Scope, operation: str, failure: Failure | None, _seconds: float) -> None:
+    def _called(self, scope: Scope, operation: str, failure: Failure | None, seconds: float) -> None:
+        self.metrics.called(scope, operation, failure, seconds)
         self._outages.called(scope, operation, failure)
 
     def _changed(self, change: Change) -> None:
@@ -219,6 +271,11 @@ class Operator:
 
     # -- what the watch brings --------------------------------------------------------------------------------------
 
+    @property
+    def silent_for(self) -> timedelta:
+        """How long the API server has given no answer that could tell what the watch may have missed."""
+        return self._watch.silent_for
+
     def check_health(self) -> None:
         """Find out whether this process can still do what it is for.
 
@@ -226,19 +283,55 @@ class Operator:
             ObjectError: it has heard nothing of the API server for so long that a new process may be better off.
 
         """
-        silent = self._watch.silent_for
+        silent = self.silent_for
         if silent > self.settings.watch_patience:
             raise ObjectError(f"the Kubernetes API has not answered for {silent.total_seconds():.0f} s")
 
-    def listed(self, resource: Resource) -> None:
-        """The watch began with a list in which this object is, which is no news where it is known: the watch had a gap."""
-        if self.index.get(resource.key) is not None:
-            self._watch.take_stock()
+    def heard(self, body: Mapping[str, Any], *, listed: bool = False) -> None:
+        """The watch brought this version of an object, or began with a list in which it is.
 
-    def seen(self, resource: Resource) -> None:
-        """The watch brought this version of an object."""
-        self.news.seen(resource)
+        Where the object is known already, a list means that the watch had a gap. What our own write has just returned is
+        no news: half of all events are that, and each would be parsed and looked into for nothing.
+        """
+        metadata = body["metadata"]
+        known = self.index.get(Key(metadata["namespace"], metadata["name"]))
+        if listed and known is not None:
+            self._watch.take_stock()
+        version = (metadata["uid"], metadata["resourceVersion"])
+        if known is None or (known.uid, known.resource_version) != version or not _at_rest(known):
+            resource = parse(body)
+            self.news.seen(resource)
+            if known is None:
+                self._ask_for_rights(resource)
+
+    @property
+    def selects_namespaces(self) -> bool:
+        """Whether the labels of namespaces decide what is open to them."""
+        return any(bounds.selects for bounds in (self._own, *self._opened.values()))
+
+    def namespace_heard(self, body: Mapping[str, Any]) -> None:
+        """The watch brought this metadata of a namespace: other labels may open to its objects what was closed, or close it."""
+        if self._namespaces.seen(body):
+            for resource in self.index:
+                if resource.key.namespace == body["name"]:
+                    self._wake(resource.key, Wake.RIGHTS)
+
+    def namespace_gone(self, name: str) -> None:
+        """A namespace is there no more."""
+        self._namespaces.gone(name)
+
+    def _ask_for_rights(self, resource: Resource) -> None:
+        """An earlier process refused it: the administrator may have opened since what was closed then."""
+        stalled = resource.status.condition("Stalled")
+        reason = Reason.of(stalled.reason) if stalled is not None else None
+        if reason is not None and reason.ends_when_rights_are_given:
+            self._wake(resource.key, Wake.RIGHTS)
 
     def gone(self, resource: Resource) -> None:
         """The object is gone, by a watch event or for want of one."""
         self.news.gone(resource)
+
+
+def _at_rest(resource: Resource) -> bool:
+    """Whether nobody wants anything of us that this version tells: what we do by ourselves has timers."""
+    return not (resource.edited or resource.asked or resource.deleting)

@@ -75,6 +75,8 @@ class Settings:
     """region of plans without spec.target.region"""
     aws_regions: Annotated[tuple[str, ...], Setting(default="--aws-region, else every region that the SDK knows")] = ()
     """regions, comma-separated, that are open in the operator's own account; the first is the default"""
+    aws_extra_regions: Annotated[tuple[str, ...], Setting(default="none")] = ()
+    """regions, comma-separated, that count as known beside those of the AWS SDK: newer ones, or those of another service"""
     aws_endpoint_url: Annotated[str | None, Setting(default="AWS_ENDPOINT_URL_SAGEMAKER, else AWS's own")] = None
     """URL of the SageMaker endpoint, such as that of a VPC"""
     aws_timeout: timedelta = timedelta(seconds=30)
@@ -101,6 +103,10 @@ class Settings:
     """how long the API server may give no answer before the liveness probe fails"""
     liveness: Annotated[str | None, Setting(metavar="URL")] = None
     """serve the liveness probe there, such as http://0.0.0.0:8080/healthz"""
+    metrics_port: Annotated[int, Setting(parse=lambda text: _number(text, 0, 65535), default="0: not served")] = 0
+    """serve metrics in Prometheus' format on that port, at /metrics"""
+    metrics_per_object: bool = False
+    """tell conditions and devices of each object too, not only sums over all: a dozen series an object"""
     log_format: Literal["text", "json"] = "text"
     """form of the log's lines"""
     audit_log: Annotated[str | None, Setting(metavar="FILE")] = None
@@ -215,8 +221,12 @@ def _length(text: str) -> timedelta:
 
 
 def _positive(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,6}", text) or int(text) < 1:
-        raise ValueError(f"{_shown(text)} is not a number from 1 to 999999")
+    return _number(text, 1, 999_999)
+
+
+def _number(text: str, least: int, most: int) -> int:
+    if not re.fullmatch("[0-9]{1,6}", text) or not least <= int(text) <= most:
+        raise ValueError(f"{_shown(text)} is not a number from {least} to {most}")
     return int(text)
 
 

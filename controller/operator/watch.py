@@ -137,7 +137,7 @@ class WatchCheck:
 
     def _behind(self, found: Item) -> bool:
         known = self._index.get(found.key)
-        return known is None or int(known.resource_version) < found.resource_version
+        return known is None or known.version < found.resource_version
 
 
 def _now() -> float:

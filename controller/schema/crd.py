@@ -8,7 +8,7 @@ from typing import Any, get_args
 import yaml
 
 from controller.domain.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
-from controller.domain.base import Model
+from controller.domain.base import Model, RuledModel
 from controller.domain.resource import NAME_NEEDED
 from controller.domain.spec import ENTITY_NAME_PATTERN, EdgeDeploymentPlanSpec
 from controller.domain.status import EdgeDeploymentPlanStatus
@@ -121,7 +121,7 @@ def schema_of(model: type[Model]) -> dict[str, Any]:
     """The structural schema of a model, with its rules as CEL."""
     document = model.model_json_schema(by_alias=True)
     definitions = document.get("$defs", {})
-    rules = {kind.__name__: kind.rules for kind in models(model)}
+    rules = {kind.__name__: kind.rules for kind in models(model) if issubclass(kind, RuledModel)}
     return _structural(document, definitions, rules, name="")
 
 

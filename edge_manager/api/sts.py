@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.sax.saxutils import escape
 
 import botocore.session
@@ -21,6 +21,7 @@ ROLE = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/(.+)")
 CHECK = parser(botocore.session.get_session().get_service_model("sts").operation_model("AssumeRole").input_shape)
 SCALARS = ("RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId", "Policy")
 DURATION = re.compile(r"[0-9]{1,9}")
+TAG = re.compile(r"Tags\.member\.([0-9]{1,4})\.(Key|Value)")
 HOUR = 3600
 
 # The query protocol's names of errors that AWS JSON calls otherwise, with the status that STS gives them.
@@ -91,7 +92,9 @@ def error(failure: ApiError, request_id: str) -> tuple[int, bytes]:
 
 
 def _wanted(form: Mapping[str, str], now: float) -> Wanted:
-    wanted: dict[str, str | int] = {name: form[name] for name in SCALARS if name in form}
+    wanted: dict[str, Any] = {name: form[name] for name in SCALARS if name in form}
+    if tags := _tags(form):
+        wanted["Tags"] = tags
     if DURATION.fullmatch(form.get("DurationSeconds", "")):
         wanted["DurationSeconds"] = int(form["DurationSeconds"])
     violations: list[str] = []
@@ -102,6 +105,19 @@ def _wanted(form: Mapping[str, str], now: float) -> Wanted:
     if role is None:
         raise ApiError("ValidationError", f"{form['RoleArn']} is invalid")
     return Wanted(role[1], role[2], form["RoleSessionName"], now + float(wanted.get("DurationSeconds", HOUR)))
+
+
+def session_tags(form: Mapping[str, str]) -> dict[str, str]:
+    """The tags of the session that AssumeRole is asked for."""
+    return {tag.get("Key", ""): tag.get("Value", "") for tag in _tags(form)}
+
+
+def _tags(form: Mapping[str, str]) -> list[dict[str, str]]:
+    tags: dict[int, dict[str, str]] = {}
+    for name, value in form.items():
+        if found := TAG.fullmatch(name):
+            tags.setdefault(int(found[1]), {})[found[2]] = value
+    return [tags[place] for place in sorted(tags)]
 
 
 def _session(wanted: Wanted, made: Credentials) -> str:

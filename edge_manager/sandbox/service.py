@@ -169,6 +169,11 @@ class Service:
     def record(self, request: Request, status: int, code: str) -> None:
         """Count a call and note it in the log."""
         self.counts[request.operation][code] += 1
+        session = (
+            {"externalId": request.parameters.get("ExternalId"), "tags": sts.session_tags(request.parameters)}
+            if request.is_sts and request.operation == "AssumeRole"
+            else {}
+        )
         self.log.append(
             {
                 "time": self.clock.now(request.arrived),
@@ -180,6 +185,8 @@ class Service:
                 "requestId": request.id,
                 "account": request.caller.scope.account,
                 "region": request.caller.scope.region,
+                "caller": request.caller.arn,
+                **session,
             }
         )
 

@@ -58,7 +58,10 @@ def refusal(accounts: Accounts, namespace: str, **target: str) -> str:
             ("emea.roleArn", "'edge'", "arn:aws:iam::111122223333:role/"),
         ),
         ({"emea": {"roleArn": ROLE, "regions": []}}, ("emea.regions", "at least one is needed")),
-        ({"emea": {"roleArn": ROLE, "regions": ["eu-wset-1"]}}, ("emea.regions", "eu-wset-1", "such as eu-west-1")),
+        (
+            {"emea": {"roleArn": ROLE, "regions": ["eu-wset-1"]}},
+            ("emea.regions", "eu-wset-1", "did you mean eu-west-1?"),
+        ),
         (
             {"emea": {"roleArn": ROLE, "regions": [REGION], "namespaces": ["team-*"]}},
             ("emea.namespaces[0]", "'team-*'"),
@@ -70,7 +73,7 @@ def refusal(accounts: Accounts, namespace: str, **target: str) -> str:
         ),
         (
             {"emea": {"roleArn": ROLE, "regions": [REGION], "observe": [{"plans": "any"}]}},
-            ("emea.observe[0].namespaces", "Required value"),
+            ("emea.observe[0]", "namespaces or namespaceSelector is needed"),
         ),
         ({"emea": 7}, ("emea", "dictionary")),
         ([1], ("dictionary",)),
@@ -103,7 +106,7 @@ def test_an_empty_file_opens_nothing(tmp_path: Path) -> None:
 def test_a_good_file_is_read(tmp_path: Path) -> None:
     content = {"emea": {"roleArn": ROLE, "regions": [REGION], "adopt": [{"namespaces": ["*"], "plans": "own"}]}}
     found = read_accounts(write(tmp_path, content))["emea"]
-    assert (found.id, found.regions, found.namespaces) == ("222222222222", (REGION,), ("*",))
+    assert (found.id, found.regions, found.namespaces) == ("222222222222", (REGION,), None)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +122,8 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
         ),
         ({"regions": [REGION]}, {"region": "us-east-1"}, "--aws-region us-east-1 is not open .* open: eu-west-1"),
         ({}, {"regions": [REGION], "region": "us-east-1"}, "--aws-region us-east-1 is not open .* open: eu-west-1"),
-        ({}, {"regions": ["eu-wset-1"]}, "--aws-regions: eu-wset-1: not a region"),
-        ({}, {"region": "Ireland"}, "--aws-region or --aws-regions: Ireland: not a region"),
+        ({}, {"regions": ["eu-wset-1"]}, "--aws-regions: eu-wset-1: not a region .* did you mean eu-west-1"),
+        ({}, {"region": "Ireland"}, "--aws-region or --aws-regions: Ireland: not a region .* such as eu-west-1"),
     ],
 )
 def test_bad_bounds_of_the_own_account_are_refused(
@@ -178,6 +181,20 @@ def test_a_region_that_nobody_knows_is_refused_where_all_are_open() -> None:
     accounts = accounts_at("http://none.invalid")
     assert accounts.scope("retail", Target(region="ap-south-2")) == Scope("default", "ap-south-2")
     assert "not a region" in refusal(accounts, "retail", region="eu-nowhere-7")
+
+
+def test_a_region_that_the_administrator_adds_is_known_everywhere(tmp_path: Path) -> None:
+    extra = ["eu-shop-1"]
+    found = read_accounts(write(tmp_path, {"emea": {"roleArn": ROLE, "regions": extra}}), extra)
+    own_account = read_own_account(write(tmp_path, {"regions": extra}), extra_regions=extra)
+    accounts = Accounts(region=None, accounts=found, threads=1, timeout=1, own=own_account, extra_regions=extra)
+    assert accounts.scope("retail", None) == Scope("default", "eu-shop-1")
+    assert accounts.scope("retail", Target(account="emea")) == Scope("emea", "eu-shop-1")
+    everything = Accounts(region=None, accounts={}, threads=1, timeout=1, extra_regions=extra)
+    assert everything.scope("retail", Target(region="eu-shop-1")) == Scope("default", "eu-shop-1")
+    assert refusal(everything, "retail", region="eu-shop-2") == (
+        "spec.target.region eu-shop-2: not a region that the AWS SDK knows, did you mean eu-shop-1?"
+    )
 
 
 def test_an_account_named_as_the_operators_own_is_not_it() -> None:

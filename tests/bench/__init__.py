@@ -1,1 +1,1 @@
-"""The benchmark: our way of using Kopf beside two others, on real parts (`make bench`)."""
+"""The benchmark: the operator on real parts, beside a Go controller and other ways of using Kopf (`make bench`)."""

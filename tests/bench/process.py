@@ -38,17 +38,29 @@ class Measured:
     def __exit__(self, *_: object) -> None:
         stop(self._process, grace=20)
 
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for its end.
+
+        Raises:
+            TooSlowError: it did not come.
+
+        """
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            raise TooSlowError(f"the operator did not end within {seconds:.0f} s of SIGTERM") from error
+
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(10)
 
     def end(self) -> None:
         """Let it end by itself, with time for cProfile to write its file."""
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(60)
-        except subprocess.TimeoutExpired as error:
-            raise TooSlowError("the operator did not end within 60 s of SIGTERM") from error
+        self.signal(signal.SIGTERM)
+        self.wait(60)
 
     def cpu(self) -> float:
         """Seconds of CPU so far, of all its threads."""
@@ -57,11 +69,21 @@ class Measured:
 
     def memory(self) -> float:
         """Resident memory in MB."""
-        lines = (self._folder / "status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+        return self._status("VmRSS:")
 
-    def wait_idle(self, seconds: float, *, window: float = 1.0, share: float = 0.04) -> float:
-        """Seconds from now to the beginning of the first window in which it neither runs nor waits for a CPU."""
+    def peak(self) -> float:
+        """The most resident memory that it ever had, in MB."""
+        return self._status("VmHWM:")
+
+    def _status(self, field: str) -> float:
+        lines = (self._folder / "status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
+
+    def wait_idle(self, seconds: float, *, window: float = 1.0, share: float = 0.04, least: float = 0.4) -> float:
+        """Seconds from now to the beginning of the first window in which it neither runs nor waits for a CPU.
+
+        A process that has not used `least` seconds of CPU has not begun: Python, Kopf and boto3 need more for imports.
+        """
         began = time.monotonic()
         deadline = began + seconds
         samples = [(began, self._busy())]
@@ -74,8 +96,7 @@ class Measured:
             then, before = next(
                 sample for sample in reversed(samples) if now - sample[0] >= window or sample is samples[0]
             )
-            # Python, Kopf and boto3 cannot be imported in less: an idle process below it has not begun.
-            if now - then >= window and self.cpu() > 0.4 and busy - before < share * window:
+            if now - then >= window and self.cpu() > least and busy - before < share * window:
                 return then - began
         raise TooSlowError(f"the operator was not idle within {seconds:.0f} s")
 

@@ -1,8 +1,8 @@
 """A pod without a node: what the kubelet would run, run here.
 
 The container's own command, arguments, environment and files, its ServiceAccount's token where every pod has it, a
-read-only root, no capabilities, no new privileges; as a process in a mount namespace of its own. Its port is another
-one than the manifest's, as many pods share one machine here.
+read-only root, no capabilities, no new privileges; as a process in a mount namespace of its own. Its ports are
+others than the manifest's, as many pods share one machine here.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class Pod:
         self._injected = injected or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._port = free_port()
+        self._metrics_port = free_port()
 
     def __enter__(self) -> Self:
         self._folder.mkdir()
@@ -125,6 +126,11 @@ class Pod:
             time.sleep(0.1)
         return answer == 200
 
+    def metrics(self) -> str:
+        """What a scrape of the container's port `metrics` is answered."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._metrics_port}/metrics", timeout=60) as answer:
+            return str(answer.read().decode())
+
     @property
     def _log(self) -> Path:
         return self._folder / "log"
@@ -137,6 +143,8 @@ class Pod:
         if "ports" in self.container:
             served, flag = self._served()
             command[command.index(flag)] = flag.replace(f":{served}/", f":{self._port}/")
+            metrics = f"--metrics-port={self._container_port('metrics')}"
+            command[command.index(metrics)] = f"--metrics-port={self._metrics_port}"
         return [*namespaces(), "sh", "-c", _SCRIPT, str(self._token()), *command]
 
     def _served(self) -> tuple[int, str]:

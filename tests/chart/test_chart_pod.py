@@ -40,6 +40,7 @@ class Played:
     watched: tuple[str, ...]
     deployment: dict[str, Any]
     probes: dict[str, bool]
+    metrics: str
     exit_code: int
     log: str
     asked: tuple[Write, ...]
@@ -128,7 +129,11 @@ def played(
         ],
         "sweepInterval": "1s",
     }
-    if restricted:
+    if not restricted:
+        values["aws"]["default"] = {"namespaceSelector": {"matchLabels": {"team": "shops"}}}
+        for namespace in SHOPS:
+            cluster.kubectl("label", "namespace", namespace, "team=shops", "--overwrite")
+    else:
         values |= {"watchNamespaces": list(SHOPS), "clusterId": "shops", "logFormat": "json", "verbose": True}
     (folder / "values.json").write_text(json.dumps(values))
     helm("install", release, CHART, f"--namespace={SYSTEM}", f"--values={folder / 'values.json'}")
@@ -142,6 +147,7 @@ def played(
         except Exception as error:
             error.add_note(pod.log)
             raise
+        metrics = pod.metrics()
         exit_code = pod.terminate()
         log = pod.log
     user = f"system:serviceaccount:{SYSTEM}:{deployment['spec']['template']['spec']['serviceAccountName']}"
@@ -150,7 +156,7 @@ def played(
     with Pod(cluster, SYSTEM, hook["spec"], folder / "check") as checking:
         check = (checking.wait(), checking.log)
     watched = SHOPS if restricted else (*SHOPS, "default")
-    yield Played(cluster, watched, deployment, probes, exit_code, log, asked, check)
+    yield Played(cluster, watched, deployment, probes, metrics, exit_code, log, asked, check)
     clean(cluster, helm)
 
 
@@ -204,6 +210,8 @@ def hooks(helm: Helm, release: str) -> list[dict[str, Any]]:
 def test_pod_does_its_work_with_what_the_chart_gives_it_and_no_more(played: Played, subtests: pytest.Subtests) -> None:
     with subtests.test("its probes answer"):
         assert played.probes == {"startupProbe": True, "readinessProbe": True, "livenessProbe": True}
+    with subtests.test("its metrics tell that it acts"):
+        assert "\nedgeplan_leader 1.0\n" in played.metrics
     with subtests.test("it ends well within its grace period"):
         assert played.exit_code == 0, played.log
     with subtests.test("it logs no trouble"):

@@ -26,6 +26,8 @@ from playground.programs import find_or_build
 from playground.programs.process import spawn, stop
 from tests.chart.conftest import clean
 from tests.chart.helm import CHART, ROOT, Helm, of_kind
+from tests.chart.monitoring import install_monitoring
+from tests.queries import DASHBOARD
 
 if TYPE_CHECKING:
     from playground.cluster import Cluster
@@ -45,8 +47,9 @@ def test_lint_is_strict(offline: Helm, values: list[str]) -> None:
 def test_templates_are_as_they_were(offline: Helm, name: str) -> None:
     values = [f"--values={EVERYTHING}"] if name == "everything" else []
     text = offline("template", "edgeplan", CHART, "--namespace=edgeplan-system", *values).stdout
-    # The CRD has its own test; three copies of it are enough.
-    documents = [part for part in text.split("---\n") if "kind: CustomResourceDefinition" not in part]
+    # The CRD and the dashboard have their own tests; copies of them here would be many lines.
+    apart = ("kind: CustomResourceDefinition", "-dashboard\n")
+    documents = [part for part in text.split("---\n") if not any(words in part for words in apart)]
     golden = GOLDEN / f"{name}.yaml"
     if os.environ.get("REGENERATE"):
         golden.write_text("---\n".join(documents))
@@ -56,7 +59,7 @@ def test_templates_are_as_they_were(offline: Helm, name: str) -> None:
 def test_everything_means_every_value() -> None:
     changed = yaml.safe_load(EVERYTHING.read_text())
     same = {path for path, default, _ in documented() if at(changed, path) == default}
-    assert same == {"rbac.create", "serviceAccount.create"}  # without them there is nothing to see
+    assert same == {"rbac.create", "serviceAccount.create", "metrics.enabled"}  # without them there is nothing to see
 
 
 def test_every_value_is_documented_and_in_the_schema() -> None:
@@ -75,14 +78,22 @@ def test_every_value_is_documented_and_in_the_schema() -> None:
         ("aws.accounts.shops.regions={eu-west-1}", "missing property 'roleArn'"),
         ("aws.accounts.default.regions={eu-west-1}", "default"),
         ("aws.regions={Ireland}", "does not match pattern"),
-        ("aws.own.regoins={eu-west-1}", "additional properties 'regoins' not allowed"),
-        ("aws.own.namespaces={team-*}", "does not match pattern"),
-        ("aws.own.adopt[0].plans=all", "missing property 'namespaces'"),
+        ("aws.default.regoins={eu-west-1}", "additional properties 'regoins' not allowed"),
+        ("aws.default.namespaces={team-*}", "does not match pattern"),
+        ("aws.default.adopt[0].plans=all", "missing property 'namespaces'"),
+        ("aws.default.share[0].plans=many", "got string, want integer"),
+        ("aws.default.namespaceSelector.team=retail", "additional properties 'team' not allowed"),
+        ("aws.default.recreate={retail}", "got array, want object"),
+        ("deletionGuard=true", "got boolean, want object"),
         ("settle=soon", "does not match pattern"),
         ("clusterId=team/prod", "does not match pattern"),
         ("watchNamespaces={team-*}", "does not match pattern"),
         ("concurrency=0", "minimum: got 0, want 1"),
         ("sweepInterval=1.5h", "does not match pattern"),
+        ("metrics.port=80", "minimum: got 80, want 1,024"),
+        ("metrics.port=8080", "'not' failed"),
+        ("metrics.prometheusRule.runbookUrl=wiki", "does not match pattern"),
+        ("extraVolumes[0].configMap.name=ca", "missing property 'name'"),
         ("logFormat=xml", "value must be one of 'text', 'json'"),
         ("terminationGracePeriodSeconds=10", "minimum: got 10, want 20"),
     ],
@@ -144,6 +155,55 @@ def test_replicas_share_a_lease_and_one_stays_while_nodes_are_drained(offline: H
     assert not of_kind(offline.template("--set=replicas=1"), "PodDisruptionBudget")
 
 
+def test_metrics_have_one_port_that_all_agree_upon(offline: Helm) -> None:
+    objects = offline.template("--set=metrics.port=9191,networkPolicy.enabled=true")
+    (deployment,), (service,), (policy,) = (
+        of_kind(objects, kind) for kind in ("Deployment", "Service", "NetworkPolicy")
+    )
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert "--metrics-port=9191" in container["args"]
+    assert {"name": "metrics", "containerPort": 9191} in container["ports"]
+    assert service["spec"]["ports"] == [{"name": "metrics", "port": 9191, "targetPort": "metrics"}]
+    assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"]
+    (rule,) = policy["spec"]["ingress"]
+    assert rule == {"ports": [{"port": "metrics", "protocol": "TCP"}], "from": [{"namespaceSelector": {}}]}
+
+
+def test_without_metrics_there_is_neither_port_nor_service(offline: Helm) -> None:
+    off = "--set=metrics.enabled=false,networkPolicy.enabled=true,metrics.prometheusRule.enabled=true"
+    objects = offline.template(off)
+    assert not [body["kind"] for body in objects if body["kind"] in {"Service", "PrometheusRule"}]
+    (deployment,), (policy,) = (of_kind(objects, kind) for kind in ("Deployment", "NetworkPolicy"))
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert [port["name"] for port in container["ports"]] == ["probes"]
+    assert not [part for part in container["args"] if "metrics" in part]
+    assert policy["spec"]["ingress"] == []
+
+
+def test_a_service_monitor_finds_the_metrics_and_nothing_else(offline: Helm) -> None:
+    objects = offline.template("--set=metrics.serviceMonitor.enabled=true")
+    (monitor,), (service,) = of_kind(objects, "ServiceMonitor"), of_kind(objects, "Service")
+    wanted = monitor["spec"]["selector"]["matchLabels"]
+    assert wanted.items() <= service["metadata"]["labels"].items()
+    assert "app.kubernetes.io/component" in wanted  # the Deployment's labels alone would not do
+    assert [each["port"] for each in monitor["spec"]["endpoints"]] == ["metrics"]
+
+
+def test_the_dashboard_is_the_file_itself(offline: Helm) -> None:
+    objects = offline.template("--set=metrics.grafanaDashboard.enabled=true")
+    (dashboard,) = [body for body in of_kind(objects, "ConfigMap") if body["metadata"]["name"] == "edgeplan-dashboard"]
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(dashboard["data"]["edgeplan.json"]) == json.loads(DASHBOARD.read_text())
+
+
+def test_a_bundle_of_cas_is_mounted_beside_the_accounts(offline: Helm) -> None:
+    (deployment,) = of_kind(offline.template(f"--values={EVERYTHING}"), "Deployment")
+    spec = deployment["spec"]["template"]["spec"]
+    mounts = {each["name"]: each["mountPath"] for each in spec["containers"][0]["volumeMounts"]}
+    assert mounts == {"accounts": "/etc/edgeplan", "ca": "/etc/ssl/own"}
+    assert [each["name"] for each in spec["volumes"]] == ["accounts", "ca"]
+
+
 def test_new_accounts_restart_the_pod(offline: Helm) -> None:
     first, second = (
         of_kind(offline.template("--set=" + accounts), "Deployment")[0]["spec"]["template"]["metadata"]["annotations"]
@@ -158,18 +218,32 @@ def test_bounds_of_the_own_account_are_files_that_the_operator_reads(offline: He
     for name, text in files["data"].items():
         (tmp_path / name).write_text(text)
     own = read_own_account(tmp_path / "own.yaml")
-    assert own.rights("logistics") == Rights(observe=Reach.CLUSTER, adopt=Reach.OWN)
-    assert (own.open_to("retail"), own.open_to("kitchen")) == (True, False)
-    assert read_accounts(tmp_path / "accounts.yaml")["stores"].rights("retail") == Rights(Reach.ANY, Reach.CLUSTER)
+    assert own.rights("logistics", {}) == Rights(observe=Reach.CLUSTER, adopt=Reach.OWN)
+    assert (own.open_to("retail", {}), own.open_to("kitchen", {})) == (True, False)
+    stores = read_accounts(tmp_path / "accounts.yaml")["stores"]
+    assert stores.rights("retail", {"tier": "gold"}) == Rights(Reach.ANY, Reach.CLUSTER, recreate=True, share=20)
+    assert (stores.external_id, stores.session_tags) == ("edgeplan-7f2c", True)
+    assert (stores.open_to("bakery", {}), stores.open_to("bakery", {"fleet": "edge"})) == (False, True)
     (deployment,) = of_kind(objects, "Deployment")
     arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
     paths = {part.partition("=")[2] for part in arguments if "-file=" in part}
     assert paths == {f"/etc/edgeplan/{name}" for name in files["data"]}
 
 
+def test_labels_of_namespaces_are_read_only_where_accounts_are_open_by_them(offline: Helm) -> None:
+    def rights(*values: str) -> list[list[str]]:
+        (role,) = of_kind(offline.template(*values), "ClusterRole")[-1:]
+        return [rule["verbs"] for rule in role["rules"] if rule["resources"] == ["namespaces"]]
+
+    aggregated = "--set=rbac.aggregateClusterRoles=false"
+    assert rights(aggregated) == [["get"]]
+    chosen = "--set=aws.default.namespaceSelector.matchLabels.team=retail"
+    assert rights(aggregated, chosen) == [["get"], ["list", "watch"]]
+
+
 def test_bounds_of_the_own_account_restart_the_pod(offline: Helm) -> None:
     first, second = (
-        of_kind(offline.template(f"--set=aws.own.regions={{{region}}}"), "Deployment")[0]["spec"]["template"]
+        of_kind(offline.template(f"--set=aws.default.regions={{{region}}}"), "Deployment")[0]["spec"]["template"]
         for region in ("eu-west-1", "eu-central-1")
     )
     assert first["metadata"]["annotations"] != second["metadata"]["annotations"]
@@ -204,6 +278,7 @@ def test_pods_satisfy_the_restricted_standard(cluster: Cluster, namespace: str, 
 def test_every_object_is_accepted_with_everything_set(cluster: Cluster, helm: Helm) -> None:
     for namespace in ("retail", "logistics"):
         cluster.kubectl("create", "namespace", namespace)
+    install_monitoring(cluster)
     helm("install", "edgeplan", CHART, "--namespace=edgeplan-full", "--create-namespace", f"--values={EVERYTHING}")
     clean(cluster, helm)
 

@@ -82,7 +82,7 @@ def test_fresh_user_gets_from_two_values_to_ready_and_back(
 
 
 def test_iam_actions_are_the_calls_that_are_made() -> None:
-    (policy,) = re.findall(r"(?s)```json\n(.*?)```", TEXT)
+    policy, *_ = re.findall(r"(?s)```json\n(.*?)```", TEXT)
     named = re.findall(r"sagemaker:([A-Z]\w+)", policy)
     sources = "".join(map(inspect.getsource, (sagemaker, requests)))
     made = set(re.findall(r'"((?:Create|Describe|Delete|Start|Stop|List|Add)[A-Z]\w+)"', sources))

@@ -23,6 +23,7 @@ from edge_manager.artifacts import IDLE
 from edge_manager.commands import add_serve
 from edge_manager.store.keys import Seal
 from tests.chart.helm import ROOT, Helm, of_kind
+from tests.chart.monitoring import install_monitoring
 from tests.chart.test_chart_templates import at, leaves
 
 if TYPE_CHECKING:
@@ -34,31 +35,6 @@ EVERYTHING = GOLDEN / "everything.values.yaml"
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 POSTGRESQL = "--set=database.existingSecret=database"
-# As much of the Prometheus operator's kind as a ServiceMonitor of ours has to satisfy.
-SERVICE_MONITORS = """\
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: servicemonitors.monitoring.coreos.com}
-spec:
-  group: monitoring.coreos.com
-  names: {kind: ServiceMonitor, plural: servicemonitors}
-  scope: Namespaced
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      schema:
-        openAPIV3Schema:
-          type: object
-          required: [spec]
-          properties:
-            spec:
-              type: object
-              required: [endpoints, selector]
-              properties:
-                selector: {type: object, properties: {matchLabels: {type: object, additionalProperties: {type: string}}}}
-                endpoints: {type: array, items: {type: object, properties: {port: {type: string}, interval: {type: string}}}}
-"""
 
 
 def rendered(helm: Helm, *arguments: str | Path) -> list[dict[str, Any]]:
@@ -235,8 +211,7 @@ def test_pod_satisfies_the_restricted_standard(cluster: Cluster, namespace: str,
 
 @pytest.mark.cluster
 def test_server_side_apply_takes_every_object(cluster: Cluster, namespace: str, offline: Helm) -> None:
-    cluster.kubectl("apply", "--server-side", "--filename=-", input=SERVICE_MONITORS)
-    cluster.kubectl("wait", "--for=condition=Established", "crd/servicemonitors.monitoring.coreos.com")
+    install_monitoring(cluster)
     for values in ([], [f"--values={EVERYTHING}"]):
         text = offline("template", "edge-manager", CHART, f"--namespace={namespace}", *values).stdout
         cluster.kubectl("apply", "--server-side", "--filename=-", "--validate=strict", input=text)

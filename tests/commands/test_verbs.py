@@ -399,7 +399,7 @@ def test_every_account_and_region_that_is_open_is_looked_at(
 ) -> None:
     Path("own.yaml").write_text(own)
     Path("accounts.yaml").write_text(ACCOUNTS)
-    assert scopes_of(AwsFlags(None, None, regions, Path("own.yaml"), Path("accounts.yaml"))) == expected
+    assert scopes_of(AwsFlags(None, None, regions, (), Path("own.yaml"), Path("accounts.yaml"))) == expected
 
 
 def test_a_definition_of_another_version_is_wrong() -> None:

@@ -125,3 +125,68 @@ def test_operator_makes_the_calls_that_were_foretold_in_that_order(
         if entry["code"] == "OK" and not entry["operation"].startswith(("Describe", "List"))
     ]
     assert writes == foretold
+
+
+def test_diff_goes_by_the_labels_of_the_namespace_and_calls_as_the_namespace(
+    edgeplan: Run, sandbox: Sandbox, world: World
+) -> None:
+    Path("accounts.yaml").write_text(
+        """
+        emea:
+          roleArn: arn:aws:iam::222222222222:role/edge
+          regions: [eu-west-1]
+          namespaceSelector: {matchLabels: {team: retail}}
+          sessionTags: true
+        """
+    )
+    Path("store.yaml").write_text(
+        f"""
+        apiVersion: edgeplan.dev/v1alpha1
+        kind: EdgeDeploymentPlan
+        metadata: {{name: store, namespace: {world.namespace}}}
+        spec:
+          modelConfigs: [{{modelHandle: people-counter, edgePackagingJobName: people-counter-v7}}]
+          deviceFleetName: store-cameras
+          target: {{account: emea}}
+        """
+    )
+    command = ("diff", "--cluster-id", "test", "--accounts-file", "accounts.yaml", "store.yaml")
+    assert f"'emea' is not open to namespace '{world.namespace}'" in edgeplan(*command).err
+    world.cluster.kubectl("label", "namespace", world.namespace, "team=retail")
+    ended = edgeplan(*command)
+    assert (ended.code, ended.err) == (1, "")
+    (asked,) = sandbox.requests("AssumeRole")
+    assert asked["tags"] == {"edgeplan.dev/cluster": "test", "edgeplan.dev/namespace": world.namespace}
+
+
+def test_diff_without_a_cluster_says_that_labels_are_not_known(edgeplan: Run, sandbox: Sandbox) -> None:
+    assert sandbox.url
+    Path("own.yaml").write_text("namespaceSelector: {matchLabels: {team: retail}}")
+    Path("store.yaml").write_text(
+        """
+        apiVersion: edgeplan.dev/v1alpha1
+        kind: EdgeDeploymentPlan
+        metadata: {name: store, namespace: retail}
+        spec:
+          modelConfigs: [{modelHandle: people-counter, edgePackagingJobName: people-counter-v7}]
+          deviceFleetName: store-cameras
+        """
+    )
+    ended = edgeplan("diff", "--own-account-file", "own.yaml", "store.yaml")
+    assert ended.code == 2
+    assert "note: what is open by the labels of namespaces counts as closed: no way to reach a cluster" in ended.err
+    assert "the operator's own account is not open to namespace 'retail'" in ended.err
+
+
+def test_check_calls_as_the_namespace_that_it_is_given(edgeplan: Run, sandbox: Sandbox) -> None:
+    role = "{roleArn: 'arn:aws:iam::222222222222:role/edge', regions: [eu-west-1], sessionTags: true, externalId: e-7}"
+    Path("accounts.yaml").write_text(f"emea: {role}")
+    for namespace, caller in (((), "edgeplan"), (("-n", "retail"), "edgeplan@retail")):
+        sandbox.reset_counts()
+        told = edgeplan("check", "--skip-cluster", "--accounts-file", "accounts.yaml", *namespace)
+        assert "✓ AWS emea, eu-west-1: account 222222222222" in told.out
+        calls = [
+            call["caller"] for call in sandbox.requests("ListEdgeDeploymentPlans") if "222222222222" in call["caller"]
+        ]
+        assert calls == [f"arn:aws:sts::222222222222:assumed-role/edge/{caller}"]
+        assert {call["externalId"] for call in sandbox.requests("AssumeRole")} == {"e-7"}

@@ -31,7 +31,9 @@ def test_applied_manifest_becomes_ready_with_its_arn(world: World) -> None:
         wide = kubectl("get", "-n", world.namespace, "edp", "-o", "wide").stdout
         described = kubectl("describe", "-n", world.namespace, "edp/store-cameras").stdout
         assert "arn:aws:sagemaker:eu-west-1:123456789012:edge-deployment/store-cameras" in wide
-        assert re.search(r"Created .*Created plan store-cameras on fleet store-cameras, stages: canary, fleet", described)
+        assert re.search(
+            r"Created .*Created plan store-cameras on fleet store-cameras, stages: canary, fleet", described
+        )
         held = world.sandbox.plan("store-cameras")
         assert held["Tags"]["team"] == "retail"
         assert held["Tags"]["edgeplan.dev/owner"].startswith(f"test/{world.namespace}/store-cameras/")

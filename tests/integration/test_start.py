@@ -71,6 +71,9 @@ def test_a_port_that_is_taken_is_one_line() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/healthz"
         assert refused("--liveness", url).startswith(f"--liveness {url}: Address already in use")
+        number = url.rpartition(":")[2].removesuffix("/healthz")
+        assert refused("--metrics-port", number).startswith(f"--metrics-port {number}: Address already in use")
+    assert "is not a number from 0 to 65535" in refused("--metrics-port", "65536")
     assert "is not of the form" in refused("--liveness", "8080")
 
 

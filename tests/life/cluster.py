@@ -35,6 +35,8 @@ class Cluster:
         """Writes that will fail, first to last: True where the work is done all the same."""
         self.racing: set[Key] = set()
         """Objects that go in the moment in which their first finalizer is put on: the API server accepts both."""
+        self.finalizer_policy = False
+        """Whether the API server puts the finalizer on new objects, by the chart's policy."""
         self.departed: dict[str, Resource] = {}
         """Each object that went, as it was then, by uid."""
         self.written: Callable[[Resource, EdgeDeploymentPlanStatus], None] = lambda _resource, _status: None
@@ -73,7 +75,8 @@ class Cluster:
                 "uid": f"{prefix}uid-{self._uids}",
                 "generation": 1,
                 "creationTimestamp": self._now().strftime("%Y-%m-%dT%H:%M:%SZ"),
-            },
+            }
+            | ({"finalizers": [FINALIZER]} if self.finalizer_policy and _goes_with_its_plan(spec) else {}),
             "spec": deepcopy(spec),
             "status": {"observedGeneration": -1},
         }
@@ -194,3 +197,10 @@ class Cluster:
         self._stored[key]["metadata"]["resourceVersion"] = str(self._version)
         for watch in self.watches:
             watch.tell(kind, deepcopy(self._stored[key]))
+
+
+def _goes_with_its_plan(spec: Body) -> bool:
+    """What the chart's MutatingAdmissionPolicy asks."""
+    policy = spec.get("policy") or {}
+    kept = policy.get("management") == "Observe" or policy.get("deletion") == "Retain"
+    return not (kept or spec.get("suspend"))

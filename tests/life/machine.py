@@ -73,6 +73,7 @@ class World(RuleBasedStateMachine):
         self.dice = self.aws.dice = random.Random(seed)  # noqa: S311 - jitter
         self.aws.slowness = data.draw(SLOWNESS) if troubled(Trouble.SLOW_CALLS) else 0.0
         self.cluster = Cluster(self.aws.now, self.dice if troubled(Trouble.NAMESAKES) else None)
+        self.cluster.finalizer_policy = data.draw(st.booleans())
         self.witness = Witness(self.aws, self.cluster)
         self.people = People(self.aws)
         self.processes: list[Process] = []

@@ -53,7 +53,7 @@ class LocalObjects:
         self._mortality.before_work()
         return False
 
-    async def publish(self, resource: Resource, event: Event) -> None:
+    def publish(self, resource: Resource, event: Event) -> None:
         """Note the event."""
         self._mortality.before_work()
         self._cluster.events.append((resource.key, event))

@@ -78,17 +78,16 @@ class Watch:
         for resource in missed:
             self._gone(resource)
         for body in bodies:
-            self._operator.seen(parse(body))
+            self._operator.heard(body)
 
     def _hear(self) -> None:
         if self.silent or not self._news:
             return
         kind, body = self._news.popleft()
-        resource = parse(body)
         if kind == "DELETED":
-            self._gone(resource)
+            self._gone(parse(body))
         else:
-            self._operator.seen(resource)
+            self._operator.heard(body)
 
     def _gone(self, resource: Resource) -> None:
         self.told.add(resource.uid)

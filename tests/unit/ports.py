@@ -41,7 +41,7 @@ class NoObjects:
     async def definition_going(self) -> bool:
         raise AssertionError("asked for the definition")
 
-    async def publish(self, resource: Resource, event: Event) -> None:
+    def publish(self, resource: Resource, event: Event) -> None:
         raise AssertionError(f"published {event} about {resource.key}")
 
 
@@ -100,7 +100,7 @@ class MemoryObjects:
         """Never, here."""
         return False
 
-    async def publish(self, resource: Resource, event: Event) -> None:
+    def publish(self, resource: Resource, event: Event) -> None:
         """Note the event."""
         self.events.append((resource.key, event))
 

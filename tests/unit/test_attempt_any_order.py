@@ -146,7 +146,7 @@ def circumstances(draw: st.DrawFn, resource: Resource) -> Circumstances:
         wakes=draw(st.frozensets(st.sampled_from(Wake))),
         settling_for=draw(SPANS),
         starting_for=draw(SPANS),
-        rights=Rights(draw(st.sampled_from(Reach)), draw(st.sampled_from(Reach))),
+        rights=Rights(draw(st.sampled_from(Reach)), draw(st.sampled_from(Reach)), draw(st.booleans())),
         namesakes=draw(NAMESAKES),
         queue=draw(QUEUES),
         untouched=draw(st.booleans()) and not resource.status.has_plan and resource.status.settling is None,

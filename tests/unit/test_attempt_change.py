@@ -10,7 +10,7 @@ from controller.domain.api import OWNER_TAG
 from controller.domain.conversation import Announce
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.outcomes import IN_SYNC, Done, Gone, Pending, Queued, Retrying, Stalled, Waiting
-from controller.domain.ownership import Owner
+from controller.domain.ownership import Owner, Rights
 from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
 from controller.domain.schedule import LONGEST, STAGE_POLL
@@ -387,6 +387,14 @@ def test_observe_that_stalls_as_manage_would_still_shows_the_plan() -> None:
     talk = attempted(one, observed("canary"))
     assert talk.reason is Reason.IMMUTABLE_FIELD_CHANGED
     assert talk.found.observed is not None
+    assert talk.found.arn == ARN
+
+
+def test_observe_that_stalls_as_a_manage_that_is_not_permitted_still_shows_the_plan() -> None:
+    policy = {"management": "Observe", "replacement": "Recreate"}
+    one = known("canary", has_finalizer=False, policy=policy, deviceFleetName="other")
+    talk = attempted(one, observed("canary"), rights=Rights(recreate=False))
+    assert talk.reason is Reason.NOT_PERMITTED
     assert talk.found.arn == ARN
 
 

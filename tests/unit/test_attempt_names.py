@@ -178,8 +178,10 @@ def test_plan_of_an_object_that_is_gone_is_adopted_in_its_own_namespace() -> Non
 def test_plan_that_the_namespace_may_not_adopt_is_left_alone(owner: Owner | None, reach: Reach) -> None:
     answers = (False,) if owner == OTHER_NAMESPACE else ()
     talk = attempted(plan("canary", policy=ADOPT), IN_USE, tagged(owner), *answers, rights=Rights(adopt=reach))
-    assert talk.reason is Reason.NOT_OWNED
-    assert "let namespace retail adopt it" in talk.message
+    assert talk.reason is Reason.NOT_PERMITTED
+    assert "spec.policy.adoption Adopt: namespace retail is not permitted to take it over" in talk.message
+    needed = {OTHER_NAMESPACE: "cluster", OTHER_CLUSTER: "any", None: "unowned"}[owner]
+    assert f"needs `adopt` for plans `{needed}`" in talk.message
 
 
 @pytest.mark.parametrize(

@@ -301,6 +301,17 @@ def test_immutable_field_changed_under_recreate_deletes_and_creates(stage_status
     assert creation.fleet == "other-fleet"
 
 
+def test_replacement_that_the_namespace_is_not_permitted_names_field_and_difference() -> None:
+    circumstances = given(rights=Rights(recreate=False))
+    decision = decide(other_fleet(**RECREATE), observed("canary"), circumstances)
+    assert (decision.actions, reason(decision)) == ((), "NotPermitted")
+    assert isinstance(decision.outcome, Stalled)
+    refused, _, difference = decision.outcome.message.partition(", and AWS cannot change ")
+    assert refused == "spec.policy.replacement Recreate is not permitted to namespace retail"
+    assert difference.startswith("deviceFleetName")
+    assert decide(desired("canary", policy=RECREATE), observed("canary"), circumstances).outcome == IN_SYNC
+
+
 @pytest.mark.parametrize("stage_status", STOPPABLE)
 def test_immutable_field_changed_under_recreate_stops_active_stages_first(stage_status: StageStatus) -> None:
     decision = decide(other_fleet(**RECREATE), observed().at("canary", stage_status), given())
@@ -379,9 +390,11 @@ def test_plan_of_another_cluster_is_refused_under_never() -> None:
 def test_plan_of_another_cluster_needs_the_administrators_leave_to_be_adopted() -> None:
     for rights in (Rights(), Rights(adopt=Reach.CLUSTER)):
         decision = decide(desired(policy=ADOPT), tagged(ELSEWHERE.tag_value), given(before=never_ours(), rights=rights))
-        assert (decision.actions, reason(decision)) == ((), "NotOwned")
+        assert (decision.actions, reason(decision)) == ((), "NotPermitted")
         assert isinstance(decision.outcome, Stalled)
-        assert "ask who runs the operator to let namespace retail adopt it" in decision.outcome.message
+        assert (
+            "spec.policy.adoption Adopt: namespace retail is not permitted to take it over" in decision.outcome.message
+        )
 
 
 def test_plan_of_another_cluster_is_tagged_under_adopt() -> None:

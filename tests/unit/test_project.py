@@ -24,7 +24,10 @@ def name_of(path: Path) -> str:
 
 # --- size ---
 
-MOST_CODE = 2_620
+# The loop was cut down to 2,500 lines; what was added since, and why it is there: 30 for the order of the queue, 65 for
+# rights to replace plans and shares of quota, 85 for reasons of outages, numbers in messages, events in words and the
+# names of failed devices.
+MOST_CODE = 2_680
 _NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
 

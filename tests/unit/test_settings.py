@@ -33,7 +33,9 @@ def test_every_flag_is_read() -> None:
         *("--concurrency", "8", "--sweep-interval", "30s", "--audit-interval", "2h", "--shutdown-patience", "1m"),
         *("--liveness", "http://0.0.0.0:8080/healthz", "--log-format", "json", "--verbose", "--settle", "2m"),
         *("--aws-regions", "eu-west-1, us-east-1", "--own-account-file", "own.yaml"),
+        *("--aws-extra-regions", "eu-shop-1"),
         *("--lease", "edgeplan-system/edgeplan", "--watch-patience", "1m", "--audit-log", "-"),
+        *("--metrics-port", "8081", "--metrics-per-object"),
     )
     expected = {
         "namespaces": ("retail", "stores-*"),
@@ -51,10 +53,13 @@ def test_every_flag_is_read() -> None:
         "log_format": "json",
         "settle": timedelta(minutes=2),
         "aws_regions": ("eu-west-1", "us-east-1"),
+        "aws_extra_regions": ("eu-shop-1",),
         "own_account_file": Path("own.yaml"),
         "lease": "edgeplan-system/edgeplan",
         "watch_patience": timedelta(minutes=1),
         "audit_log": "-",
+        "metrics_port": 8081,
+        "metrics_per_object": True,
     }
     assert asdict(chosen) == expected
 

@@ -243,10 +243,10 @@ def started(waiting: Line, now: float = 0.0) -> list[Key]:
 def test_lane_that_hangs_does_not_hold_another() -> None:
     waiting = line(limit=2)
     for key in (A, B, Key("retail", "third"), C):
-        waiting.wake(key)
+        waiting.wake(key, now=0)
     assert started(waiting) == [A, B, C]
     waiting.finish(C, 0, None)
-    waiting.wake(C)
+    waiting.wake(C, now=0)
     assert started(waiting) == [C]
     assert len(waiting) == 4
     waiting.finish(A, 0, None)
@@ -256,8 +256,8 @@ def test_lane_that_hangs_does_not_hold_another() -> None:
 def test_key_gives_its_place_back_to_the_lane_that_it_came_from() -> None:
     lanes = {A: "one"}
     waiting = Line(limit=1, lane=lambda key: lanes.get(key, "one"))
-    waiting.wake(A)
-    waiting.wake(B)
+    waiting.wake(A, now=0)
+    waiting.wake(B, now=0)
     assert started(waiting) == [A]
     lanes[A] = "two"
     waiting.finish(A, 0, None)
@@ -267,18 +267,66 @@ def test_key_gives_its_place_back_to_the_lane_that_it_came_from() -> None:
 def test_key_whose_lane_changed_while_it_was_worked_on_is_worked_on_in_the_new_one() -> None:
     lanes = {A: "one"}
     waiting = Line(limit=1, lane=lambda key: lanes.get(key, "one"))
-    waiting.wake(A)
-    waiting.wake(B)
+    waiting.wake(A, now=0)
+    waiting.wake(B, now=0)
     assert started(waiting) == [A]
     lanes[A] = "two"
-    waiting.wake(A, Wake.DRIFT)
+    waiting.wake(A, Wake.DRIFT, now=0)
     waiting.finish(A, 0, None)
     assert started(waiting) == [B, A]
 
 
+def test_what_people_wait_for_goes_before_what_can_wait_and_that_has_its_turn() -> None:
+    waiting = line()
+    audits = [Key("retail", f"audit-{number}") for number in range(3)]
+    for key in audits:
+        waiting.wake(key, Wake.AUDIT, now=0)
+    waiting.wake(A, Wake.DRIFT, now=1)
+    waiting.wake(B, now=2)
+    order = []
+    for moment in range(3, 8):
+        (key,) = started(waiting, moment)
+        order.append(key)
+        waiting.finish(key, moment, None)
+    assert order == [B, A, *audits]
+    waiting.wake(audits[0], Wake.AUDIT, now=10)
+    edits = [Key("retail", f"edit-{number}") for number in range(100)]
+    for number, key in enumerate(edits):
+        waiting.wake(key, now=10 * number)
+    order = []
+    for _ in range(101):
+        (key,) = started(waiting, 2000)
+        order.append(key)
+        waiting.finish(key, 2000, None)
+    assert order.index(audits[0]) == 31  # those that came in the first five minutes went before it
+
+
+def test_who_can_wait_goes_at_once_when_somebody_edits_it_and_is_worked_on_once() -> None:
+    waiting = line()
+    waiting.wake(A, Wake.AUDIT, now=0)
+    waiting.wake(B, Wake.DRIFT, now=0)
+    waiting.wake(A, now=1)
+    assert waiting.start(1) == [(A, frozenset({Wake.AUDIT}))]
+    waiting.finish(A, 1, None)
+    assert started(waiting, 1) == [B]
+    waiting.finish(B, 1, None)
+    assert started(waiting, 1000) == []
+    assert len(waiting) == 0
+
+
+def test_edit_that_comes_while_work_fails_is_not_held_up_by_the_reason_of_that_work() -> None:
+    waiting = line()
+    waiting.wake(A, Wake.AUDIT, now=0)
+    waiting.start(0)
+    waiting.wake(B, Wake.QUOTA, now=0)
+    waiting.wake(A, now=1)
+    waiting.fail(A, 1, frozenset({Wake.AUDIT}), 0.5)
+    assert waiting.start(1) == [(A, frozenset({Wake.AUDIT}))]
+
+
 def test_timer_is_due_at_its_time_and_once() -> None:
     waiting = line()
-    waiting.wake(A)
+    waiting.wake(A, now=0)
     waiting.start(0)
     waiting.finish(A, 0, timedelta(seconds=5))
     assert waiting.next_due() == 5
@@ -291,7 +339,7 @@ def test_timer_is_due_at_its_time_and_once() -> None:
 
 def test_wait_of_no_time_or_less_is_due_at_once() -> None:
     waiting = line()
-    waiting.wake(A)
+    waiting.wake(A, now=0)
     waiting.start(0)
     waiting.finish(A, 7, timedelta(seconds=-3))
     assert waiting.next_due() == 7
@@ -301,11 +349,11 @@ def test_wait_of_no_time_or_less_is_due_at_once() -> None:
 def test_timer_that_a_wake_up_came_before_is_over() -> None:
     waiting = line()
     for key in (A, C):
-        waiting.wake(key)
+        waiting.wake(key, now=0)
     waiting.start(0)
     waiting.finish(A, 0, timedelta(seconds=5))
     waiting.finish(C, 0, timedelta(seconds=9))
-    waiting.wake(A, Wake.QUOTA)
+    waiting.wake(A, Wake.QUOTA, now=0)
     assert waiting.next_due() == 9
     assert waiting.start(1) == [(A, frozenset({Wake.QUOTA}))]
     waiting.finish(A, 1, timedelta(seconds=20))
@@ -315,26 +363,26 @@ def test_timer_that_a_wake_up_came_before_is_over() -> None:
 
 def test_reason_of_a_failed_wake_up_is_kept_whatever_wakes_the_key_next() -> None:
     waiting = line()
-    waiting.wake(A, Wake.DRIFT)
+    waiting.wake(A, Wake.DRIFT, now=0)
     waiting.start(0)
     attempts, delay = waiting.fail(A, 0, frozenset({Wake.DRIFT}), 0.5)
     assert (attempts, delay) == (1, timedelta(seconds=0.5))
-    waiting.wake(A, Wake.AUDIT)
+    waiting.wake(A, Wake.AUDIT, now=0)
     assert waiting.start(0) == [(A, frozenset({Wake.DRIFT, Wake.AUDIT}))]
     attempts, delay = waiting.fail(A, 0, frozenset({Wake.DRIFT, Wake.AUDIT}), 0.5)
     assert (attempts, delay) == (2, timedelta(seconds=1))
     assert waiting.start(1) == [(A, frozenset({Wake.DRIFT, Wake.AUDIT}))]
     waiting.finish(A, 1, None)
-    waiting.wake(A)
+    waiting.wake(A, now=0)
     assert waiting.start(1) == [(A, frozenset())]
     assert waiting.fail(A, 1, frozenset(), 0.5)[0] == 1
 
 
 def test_key_woken_during_work_that_failed_is_worked_on_at_once_with_both_reasons() -> None:
     waiting = line()
-    waiting.wake(A, Wake.DRIFT)
+    waiting.wake(A, Wake.DRIFT, now=0)
     waiting.start(0)
-    waiting.wake(A, Wake.NAME)
+    waiting.wake(A, Wake.NAME, now=0)
     waiting.fail(A, 0, frozenset({Wake.DRIFT}), 0.5)
     assert waiting.start(0) == [(A, frozenset({Wake.DRIFT, Wake.NAME}))]
 

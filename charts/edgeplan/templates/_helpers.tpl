@@ -29,6 +29,13 @@ Name of what belongs to the whole cluster: two releases may have the same name i
 {{- end }}
 
 {{/*
+Whether accounts are open by the labels of namespaces: "true", or nothing.
+*/}}
+{{- define "edgeplan.selectsNamespaces" -}}
+{{- if contains "namespaceSelector:" (toYaml .Values.aws) }}true{{ end }}
+{{- end }}
+
+{{/*
 Chart name and version as the chart label has them.
 */}}
 {{- define "edgeplan.chart" -}}
@@ -62,6 +69,13 @@ Name of the operator's ServiceAccount
 {{- else }}
 {{- default "default" .Values.serviceAccount.name }}
 {{- end }}
+{{- end }}
+
+{{/*
+Name of the Service that Prometheus scrapes, and so of its job
+*/}}
+{{- define "edgeplan.metricsService" -}}
+{{- printf "%s-metrics" (include "edgeplan.fullname" . | trunc 55 | trimSuffix "-") }}
 {{- end }}
 
 {{/*

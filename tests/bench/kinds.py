@@ -1,0 +1,107 @@
+"""The two kinds that are measured: our plan, and a kind of AWS's own Go controller that is as simple."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from controller.domain.api import API_VERSION, KIND, PLURAL
+from tests.integration.operators import condition, minimal_spec, stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from playground.cluster import Cluster
+
+REGION: Final = "eu-west-1"
+CONCURRENCY: Final = 32
+_CRDS: Final = Path(__file__).parents[2] / "crds"
+_GROUPS: Final = "modelpackagegroups"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of objects and the controller that works on it."""
+
+    name: str
+    """What the controller is called in the figures."""
+    api_version: str
+    plural: str
+    definitions: Path
+    """File or folder of the CRDs that the controller needs."""
+    body: Callable[[str, int], dict[str, Any]]
+    """An object by name and number of stages, without namespace."""
+    is_ready: Callable[[Mapping[str, Any]], bool]
+    create_call: str
+    command: Callable[[Cluster, str, str], Sequence[str]]
+    """The command that runs the controller, by cluster, namespace and AWS's URL."""
+
+    def path(self, namespace: str) -> str:
+        """The collection's path."""
+        return f"/apis/{self.api_version}/namespaces/{namespace}/{self.plural}"
+
+
+def _plan(name: str, stages: int) -> dict[str, Any]:
+    spec = minimal_spec()
+    if stages:
+        spec["stages"] = [stage(f"stage-{number}", 100) for number in range(stages)]
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": spec}
+
+
+def _plan_is_ready(body: Mapping[str, Any]) -> bool:
+    found = condition(dict(body), "Ready")
+    return found.get("status") == "True" and found.get("observedGeneration") == body["metadata"]["generation"]
+
+
+def _run_ours(_cluster: Cluster, namespace: str, _url: str) -> Sequence[str]:
+    flags = ("--namespace", namespace, "--cluster-id", "bench", "--concurrency", str(CONCURRENCY))
+    return (sys.executable, "-m", "tests.bench.probe", "run", *flags)
+
+
+OURS: Final = Kind("ours", API_VERSION, PLURAL, _CRDS, _plan, _plan_is_ready, "CreateEdgeDeploymentPlan", _run_ours)
+
+
+def _group(name: str, _stages: int) -> dict[str, Any]:
+    tags = [{"key": "team", "value": "retail"}]
+    return {
+        "apiVersion": "sagemaker.services.k8s.aws/v1alpha1",
+        "kind": "ModelPackageGroup",
+        "metadata": {"name": name},
+        "spec": {"modelPackageGroupName": name, "modelPackageGroupDescription": "of the benchmark", "tags": tags},
+    }
+
+
+def _group_is_ready(body: Mapping[str, Any]) -> bool:
+    return condition(dict(body), "ACK.ResourceSynced").get("status") == "True"
+
+
+def go_controller(program: Path, definitions: Path) -> Kind:
+    """ACK's sagemaker-controller with its ModelPackageGroup."""
+
+    def command(_cluster: Cluster, namespace: str, url: str) -> Sequence[str]:
+        return (
+            str(program),
+            *("--aws-region", REGION, "--aws-endpoint-url", url, "--aws-identity-endpoint-url", url),
+            *("--allow-unsafe-aws-endpoint-urls", "--watch-namespace", namespace),
+            *("--reconcile-resources", "ModelPackageGroup"),
+            *("--reconcile-default-max-concurrent-syncs", str(CONCURRENCY)),
+            *("--metrics-addr", "127.0.0.1:0", "--healthz-addr", "127.0.0.1:0", "--log-level", "info"),
+            *("--enable-field-export-reconciler=false", "--enable-carm=false"),
+        )
+
+    api_version = "sagemaker.services.k8s.aws/v1alpha1"
+    return Kind("go", api_version, _GROUPS, definitions, _group, _group_is_ready, "CreateModelPackageGroup", command)
+
+
+def install(cluster: Cluster, kind: Kind) -> None:
+    """Apply the CRDs and wait until the kind is served."""
+    cluster.kubectl("apply", "--server-side", "-f", str(kind.definitions))
+    group = kind.api_version.partition("/")[0]
+    cluster.kubectl("wait", "--for=create", f"crd/{kind.plural}.{group}", "--timeout=60s")
+    for _ in range(60):  # kubectl wait fails at once while a new definition has no conditions at all
+        wait = ("wait", "--for=condition=Established", f"crd/{kind.plural}.{group}", "--timeout=30s")
+        if cluster.kubectl(*wait, check=False).returncode == 0:
+            return
+    raise RuntimeError(f"{kind.plural} was not established")

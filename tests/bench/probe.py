@@ -1,0 +1,66 @@
+"""`python -m tests.bench.probe run …`: the operator, which also says how long its event loop was blocked.
+
+The longest run of one callback goes into the file that EDGEPLAN_BENCH_PROBE names, as two doubles: seconds that passed,
+and seconds of CPU of the loop's thread, which a busy machine does not lengthen. Whoever reads them may set them to zero.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+import struct
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from controller.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VARIABLE: Final = "EDGEPLAN_BENCH_PROBE"
+FIGURES: Final = struct.Struct("dd")
+
+
+def make(path: Path) -> None:
+    """Make the file."""
+    path.write_bytes(bytes(FIGURES.size))
+
+
+def take(path: Path) -> tuple[float, float]:
+    """The longest block since the last time, in seconds and in seconds of CPU."""
+    with path.open("r+b") as file:
+        found = FIGURES.unpack(file.read(FIGURES.size))
+        file.seek(0)
+        file.write(bytes(FIGURES.size))
+    return found[0], found[1]
+
+
+def install(path: Path) -> None:
+    """Time every callback that asyncio's own event loop runs. Another loop, such as uvloop's, is not seen."""
+    with path.open("r+b") as file:
+        shared = mmap.mmap(file.fileno(), FIGURES.size)
+    run: Callable[[asyncio.Handle], Any] = asyncio.Handle._run
+    thread, wall, cpu = threading.main_thread(), time.perf_counter, time.thread_time
+
+    def timed(handle: asyncio.Handle) -> None:
+        if threading.current_thread() is not thread:
+            run(handle)
+            return
+        began, spent = wall(), cpu()
+        run(handle)
+        took, used = wall() - began, cpu() - spent
+        longest, most = FIGURES.unpack_from(shared)
+        if took > longest or used > most:
+            FIGURES.pack_into(shared, 0, max(took, longest), max(used, most))
+
+    asyncio.Handle._run = timed  # type: ignore[assignment,method-assign]
+
+
+if __name__ == "__main__":
+    if VARIABLE in os.environ:
+        install(Path(os.environ[VARIABLE]))
+    sys.exit(main())
