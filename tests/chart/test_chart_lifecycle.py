@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -71,7 +72,7 @@ def test_uninstall_keeps_the_crd_and_the_plans_and_the_next_install_takes_them_o
 ) -> None:
     helm("install", "edgeplan", CHART, IN, "--create-namespace")
     cluster.kubectl("wait", "--for=condition=Established", f"crd/{CRD}")
-    cluster.kubectl("apply", f"--filename={ROOT / 'examples' / 'minimal.yaml'}", IN)
+    apply_once_served(cluster, f"--filename={ROOT / 'examples' / 'minimal.yaml'}", IN)
     told = helm("uninstall", "edgeplan", IN).stdout
     assert f"[CustomResourceDefinition] {CRD}" in told
     left = cluster.kubectl(
@@ -100,6 +101,14 @@ def test_two_releases_in_two_namespaces_live_side_by_side(cluster: Cluster, helm
     helm("install", "edgeplan", CHART, "--namespace=edgeplan-second", "--create-namespace", "--set=crds.enabled=false")
     bindings = cluster.kubectl("get", "clusterrolebindings", "--output=name").stdout
     assert bindings.count(":edgeplan\n") == 2
+
+
+def apply_once_served(cluster: Cluster, *arguments: str) -> None:
+    """Apply as soon as all of the API server knows the kind: its admission learns of it later than its registry."""
+    deadline = time.monotonic() + 60
+    while cluster.kubectl("apply", *arguments, check=False).returncode:
+        assert time.monotonic() < deadline, "the kind is not served"
+        time.sleep(0.5)
 
 
 def fields(cluster: Cluster) -> set[str]:

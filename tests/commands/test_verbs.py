@@ -312,7 +312,7 @@ def test_a_plans_life_by_the_command_line(here: Run, edgeplan: Run, sandbox: San
     with world.operator():
         world.create("store")
         assert here("wait", "store", "--timeout", "2m").code == 0
-        assert "CreatePlan" in wait_until(lambda: here("events", "store").out, seconds=60)
+        assert "Created plan store" in wait_until(lambda: here("events", "store").out, seconds=60)
         told = here("reconcile", "store", "--wait", "--timeout", "2m")
         assert (told.code, told.out) == (
             0,

@@ -53,7 +53,8 @@ def test_what_a_namespace_may_not_use_is_refused_and_nothing_is_told_of_it(
         whole = json.dumps([world.get("omitted"), world.events("omitted"), world.events("named")])
         for told in ("222222222222", "kitchen", "bakery", "other"):
             assert told not in whole
-    assert world.sandbox.requests() == []
+    # Who it is itself is all that the operator asked.
+    assert {call["operation"] for call in world.sandbox.requests()} <= {"GetCallerIdentity"}
 
 
 def test_a_namespace_calls_by_its_own_session_which_sandbox_and_cloudtrail_know(world: World, accounts: Any) -> None:
@@ -82,7 +83,7 @@ def test_a_label_opens_an_account_and_its_loss_closes_it(world: World, accounts:
         world.wait_for("plan", "Stalled", reason="TargetRefused", seconds=60)
         calls = len(world.sandbox.requests())
         world.ask("plan", "once more")
-        wait_until(lambda: world.status("plan")["lastHandledReconcileAt"] == "once more", seconds=60)
+        wait_until(lambda: world.status("plan").get("lastHandledReconcileAt") == "once more", seconds=60)
         assert [call["operation"] for call in world.sandbox.requests()[calls:] if call["name"] == "plan"] == []
 
 

@@ -248,14 +248,15 @@ def test_target_account_is_reached_by_its_role(world: World, tmp_path: Any, monk
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", world.sandbox.url)
     accounts = tmp_path / "accounts.yaml"
     role = {"roleArn": "arn:aws:iam::222222222222:role/edge", "regions": [REGION, "us-east-1"], "namespaces": ["*"]}
-    accounts.write_text(json.dumps({"emea": role}))
+    closed = role | {"roleArn": "arn:aws:iam::333333333333:role/edge"}
+    accounts.write_text(json.dumps({"emea": role, "apac": closed}))
     with world.operator(accounts_file=accounts):
         world.create("plan", target={"account": "emea", "region": "us-east-1"})
         world.wait_for("plan", "Ready")
         assert ":us-east-1:222222222222:" in world.status("plan")["edgeDeploymentPlanArn"]
         assert world.sandbox.plans(account="222222222222", region="us-east-1") == ["plan"]
         world.sandbox.fault("AssumeRole", error="AccessDeniedException")
-        world.create("other", target={"account": "emea", "region": REGION})
+        world.create("other", target={"account": "apac", "region": REGION})
         said = world.wait_for("other", "Reconciling", reason="ProgressingWithRetry")
         assert said["message"].endswith("allows sts:AssumeRole")
 
