@@ -77,7 +77,7 @@ class Outages:
         now = self._clock()
         if scope.account not in self._worked_once:  # since the start: an earlier process may have met an outage
             self._worked_once.add(scope.account)
-            self._wake(scope.account, Reason.NO_CREDENTIALS, now)
+            self._works_again(scope.account, Reason.NO_CREDENTIALS)
         for what in [what for what in self._open if what.ended_by(scope, operation)]:
             since = self._open[what]
             if what.reason in {Reason.ACCESS_DENIED, Reason.NO_CREDENTIALS}:

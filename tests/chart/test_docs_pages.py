@@ -65,7 +65,9 @@ class Terminal:
             return spawn(command, env=self.environment, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
 
     def here(self, script: str) -> str:
-        return script.replace(PORT, str(self.port))
+        # Another test of this cluster may have made the namespace, and without a controller-manager none ever goes.
+        once = "{ kubectl get namespace retail >/dev/null 2>&1 || kubectl create namespace retail; }"
+        return script.replace(PORT, str(self.port)).replace("kubectl create namespace retail", once)
 
     def log(self) -> str:
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))

@@ -34,7 +34,7 @@ def test_outage_is_told_by_reason_and_its_end_wakes_all_that_wait_for_it(world: 
             world.wait_for(name, "Ready", "False", reason="NoCredentials", seconds=60)
         world.sandbox.clear_faults()
         for name in names:
-            world.wait_for(name, "Ready", seconds=60)
+            world.wait_for(name, "Ready", seconds=150)
         assert operator.stop() == 0
     said = lines(log)
     (introduction,) = [line for line in said if "acts for cluster test; AWS identity" in line["message"]]
