@@ -188,7 +188,7 @@ class SageMakerPlans:
             return self._known_id
         if self._asked_id is None or time.monotonic() - self._asked_id[1] > IDENTITY_HOLDS.total_seconds():
             try:
-                answer = await self._call("GetCallerIdentity", {}, lambda answer: read(Identity, answer), service="sts")
+                answer = await self._caller()
             except AwsError:
                 if self._identity:
                     raise
@@ -198,8 +198,11 @@ class SageMakerPlans:
 
     async def identity(self) -> str:
         """Who makes the calls, by sts:GetCallerIdentity: an ARN, or the account where there is none."""
-        answer = await self._call("GetCallerIdentity", {}, lambda answer: read(Identity, answer), service="sts")
+        answer = await self._caller()
         return answer.arn or answer.account
+
+    async def _caller(self) -> Identity:
+        return await self._call("GetCallerIdentity", {}, lambda answer: read(Identity, answer), service="sts")
 
     def _saw(self, arn: str) -> None:
         # The credentials of a process stay in their account: whose plans it shows is who answers.

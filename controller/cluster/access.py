@@ -12,7 +12,7 @@ from typing import Any
 
 from kubernetes.aio import client, config, watch
 
-from controller.cluster.connection import configuration, connect, mapping, status_of, translated
+from controller.cluster.connection import MERGE_PATCH, configuration, connect, mapping, status_of, translated
 from controller.domain.api import API_VERSION, GROUP, KIND, PLURAL, VERSION
 from controller.engine.ports import ObjectError
 
@@ -21,7 +21,6 @@ _WATCH = 30  # seconds until a watch is begun again with a new list: one that we
 _PAUSE = 1.0  # seconds before it is tried again
 _FORBIDDEN, _UNAUTHORIZED = 403, 401
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_MERGE_PATCH = "application/merge-patch+json"
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Access:
         """Merge a change into the object; the object as it is then."""
         async with translated(f"cannot change {self.namespace}/{name}", _PATIENCE):
             body: Any = await self._objects.patch_namespaced_custom_object(
-                GROUP, VERSION, self.namespace, PLURAL, name, dict(change), _content_type=_MERGE_PATCH
+                GROUP, VERSION, self.namespace, PLURAL, name, dict(change), _content_type=MERGE_PATCH
             )
         return mapping(body)
 

@@ -124,10 +124,7 @@ def _check(chosen: Settings) -> None:
     if chosen.liveness is not None:
         _check_liveness(chosen.liveness)
     if chosen.metrics_port:
-        try:
-            socket.create_server(("", chosen.metrics_port)).close()
-        except OSError as error:
-            raise ValueError(f"--metrics-port {chosen.metrics_port}: {error.strerror or error}") from error
+        _check_port(f"--metrics-port {chosen.metrics_port}", "", chosen.metrics_port)
 
 
 def _check_liveness(url: str) -> None:
@@ -138,11 +135,15 @@ def _check_liveness(url: str) -> None:
         raise ValueError(f"--liveness {url}: {error}") from error
     if parts.scheme != "http" or not host or not port:
         raise ValueError(f"--liveness {url} is not of the form http://0.0.0.0:8080/healthz")
+    _check_port(f"--liveness {url}", host, port)
+
+
+def _check_port(flag: str, host: str, port: int) -> None:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        raise ValueError(f"--liveness {url}: {error.strerror or error}") from error
+        raise ValueError(f"{flag}: {error.strerror or error}") from error
 
 
 async def _await_cluster(chosen: Settings) -> bool:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib.metadata import version
 
 from prometheus_client import (
     CollectorRegistry,
@@ -30,6 +29,7 @@ from controller.domain.resource import Key, Resource, Scope
 from controller.engine.ports import ObjectError
 from controller.engine.queue import Work
 from controller.engine.sweeper import Sweeper
+from controller.operator.logs import own_version
 from controller.operator.measures import LoopWatch, Sweeps, Waits
 
 OUTCOMES = (Done, Waiting, Retrying, Queued, Stalled, Pending, Suspended, Gone)
@@ -71,7 +71,7 @@ class Metrics:
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
         build = Gauge("edgeplan_build_info", "What runs; always 1.", ["version", "python"], registry=registry)
-        build.labels(version("edgeplan"), platform.python_version()).set(1)
+        build.labels(own_version(), platform.python_version()).set(1)
         self._reconciles = Counter(
             "edgeplan_reconciles",
             "Attempts at an object, by how they ended and why. Failed: the Kubernetes API did, or a bug came up.",

@@ -28,9 +28,7 @@ def test_exported_plan_is_adopted_with_one_tag_and_no_other_write(
     with world.operator():
         world.cluster.kubectl("apply", "-f", "store.yaml")
         world.wait_for("store", "Ready")
-        counts = {
-            name: count for name, count in sandbox.counts().items() if not name.startswith(("Describe", "List", "Get"))
-        }
+        counts = {name: count for name, count in world.calls().items() if not name.startswith(("Describe", "List"))}
         # The create comes first and is refused: that is how the operator learns that the plan exists.
         assert counts == {"CreateEdgeDeploymentPlan": 1, "AddTags": 1}
         assert sandbox.counts_by_code()["CreateEdgeDeploymentPlan"] == {"ValidationException": 1}
@@ -51,17 +49,7 @@ def test_object_in_the_cluster_tells_which_tags_are_to_go(edgeplan: Run, sandbox
         world.create("store", tags=[{"key": "team", "value": "retail"}, {"key": "old", "value": "1"}])
         world.wait_for("store", "Ready")
     body: dict[str, Any] = world.get("store") or {}
-    Path("store.yaml").write_text(
-        f"""
-        apiVersion: edgeplan.dev/v1alpha1
-        kind: EdgeDeploymentPlan
-        metadata: {{name: store, namespace: {world.namespace}}}
-        spec:
-          modelConfigs: [{{modelHandle: people-counter, edgePackagingJobName: people-counter-v7}}]
-          deviceFleetName: store-cameras
-          tags: [{{key: team, value: retail}}]
-        """
-    )
+    write_manifest(world, "tags: [{key: team, value: retail}]")
     ended = edgeplan("diff", "--cluster-id", "test", "store.yaml")
     assert ended.out.splitlines()[1:] == ["  - DeleteTags(old)", "  = AWS holds the plan as specified"]
     assert (ended.code, ended.err) == (1, "")
@@ -141,17 +129,7 @@ def test_diff_goes_by_the_labels_of_the_namespace_and_calls_as_the_namespace(
           sessionTags: true
         """
     )
-    Path("store.yaml").write_text(
-        f"""
-        apiVersion: edgeplan.dev/v1alpha1
-        kind: EdgeDeploymentPlan
-        metadata: {{name: store, namespace: {world.namespace}}}
-        spec:
-          modelConfigs: [{{modelHandle: people-counter, edgePackagingJobName: people-counter-v7}}]
-          deviceFleetName: store-cameras
-          target: {{account: emea}}
-        """
-    )
+    write_manifest(world, "target: {account: emea}")
     command = ("diff", "--cluster-id", "test", "--accounts-file", "accounts.yaml", "store.yaml")
     assert f"'emea' is not open to namespace '{world.namespace}'" in edgeplan(*command).err
     world.cluster.kubectl("label", "namespace", world.namespace, "team=retail")
@@ -192,3 +170,18 @@ def test_check_calls_as_the_namespace_that_it_is_given(edgeplan: Run, sandbox: S
         ]
         assert calls == [f"arn:aws:sts::222222222222:assumed-role/edge/{caller}"]
         assert {call["externalId"] for call in sandbox.requests("AssumeRole")} == {"e-7"}
+
+
+def write_manifest(world: World, more: str) -> None:
+    """A manifest of the object store, with one more line in its spec."""
+    Path("store.yaml").write_text(
+        f"""
+        apiVersion: edgeplan.dev/v1alpha1
+        kind: EdgeDeploymentPlan
+        metadata: {{name: store, namespace: {world.namespace}}}
+        spec:
+          modelConfigs: [{{modelHandle: people-counter, edgePackagingJobName: people-counter-v7}}]
+          deviceFleetName: store-cameras
+          {more}
+        """
+    )
