@@ -48,6 +48,8 @@ class Circumstances:
     queue: QuotaQueue = field(default_factory=QuotaQueue)
     before_in_share: int = 0
     """How many plans come before this one in the share of quota that the namespace has."""
+    crowd: int = 0
+    """How many plans have stages under way in this account and region."""
     untouched: bool = False
     """Whether the object certainly has nothing in AWS: it was held by this process, and every create was refused."""
     dice: float = 0.5
