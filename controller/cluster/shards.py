@@ -21,9 +21,14 @@ logger = logging.getLogger(__name__)
 _PATIENCE = 4.0  # seconds for a list: it must not hold up the renewals
 
 
-def names(lease: str, shards: int) -> tuple[list[str], list[str]]:
-    """The leases of the shards, and those of the members: more members than shards have nothing to do."""
-    return [f"{lease}-{shard}" for shard in range(shards)], [f"{lease}-member-{slot}" for slot in range(shards)]
+def shard_leases(lease: str, shards: int) -> list[str]:
+    """The Leases of the shards."""
+    return [f"{lease}-{shard}" for shard in range(shards)]
+
+
+def member_leases(lease: str, shards: int) -> list[str]:
+    """The Leases of the members; more of them than shards would have nothing to do."""
+    return [f"{lease}-member-{slot}" for slot in range(shards)]
 
 
 class Shards:
@@ -47,10 +52,9 @@ class Shards:
         self._terms = terms or Terms()
         self._idle = idle
         self._changed = changed
-        shards, members = names(lease, count)
         self._layout = Election(api, lease, f"operators of {count} shards", terms)
-        self._shards = [Election(api, name, identity, terms) for name in shards]
-        self._slots = [Election(api, name, identity, terms) for name in members]
+        self._shards = [Election(api, name, identity, terms) for name in shard_leases(lease, count)]
+        self._slots = [Election(api, name, identity, terms) for name in member_leases(lease, count)]
         self._wanted: frozenset[int] = frozenset()
         self._free_slot: Election | None = None
         self._told: frozenset[int] = frozenset()
