@@ -163,7 +163,9 @@ def test_replicas_share_a_lease_and_one_stays_while_nodes_are_drained(offline: H
 
 def test_operator_may_write_the_leases_of_its_shards_and_no_others(offline: Helm) -> None:
     def leases(*values: str) -> dict[str, set[str]]:
-        (role,) = (each for each in of_kind(offline.template(*values), "Role") if each["metadata"]["name"].endswith("-lease"))
+        (role,) = (
+            each for each in of_kind(offline.template(*values), "Role") if each["metadata"]["name"].endswith("-lease")
+        )
         return {",".join(rule["verbs"]): set(rule.get("resourceNames", ())) for rule in role["rules"]}
 
     assert leases() == {"create": set(), "get,update": {"edgeplan"}}

@@ -276,7 +276,8 @@ def test_one_of_several_tells_of_the_objects_of_its_shards_only() -> None:
     waiting = condition("ResourceLimitExceeded", reason=Reason.RESOURCE_LIMIT_EXCEEDED)
     for number in range(20):
         for operator in operators:
-            resource = plan(name=f"plan-{number}", uid=f"uid-{number}", status=status(conditions=(waiting,)))
+            held_back = status(arn=None, conditions=(waiting,))
+            resource = plan(name=f"plan-{number}", uid=f"uid-{number}", status=held_back)
             operator.quotas.resume(SCOPE, operator.add(resource))
     for metric in ("objects", "quota_waiting"):
         values = [operator.value(metric, **(HERE if metric == "quota_waiting" else {})) or 0 for operator in operators]
