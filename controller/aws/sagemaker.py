@@ -1,8 +1,9 @@
 """SageMaker through boto3: one client and one bounded thread pool per account and region.
 
 boto3 blocks, so calls run in threads; the pool is as wide as the client's connection pool. botocore's own retries are off
-(the loop retries, with its state in status); its adaptive token bucket stays on and slows the whole client down when AWS
-throttles. Client and threads are made for the first call, let go while nobody calls, and made again for the next one.
+(the loop retries, with its state in status), and so is its token bucket, in which calls wait in threads: where AWS
+throttles, they wait in `throttle.py`. Client and threads are made for the first call, let go while nobody calls, and made
+again for the next one.
 """
 
 import asyncio
@@ -31,8 +32,9 @@ from controller.aws.answers import (
 )
 from controller.aws.errors import UnreadableAnswerError, failure_of
 from controller.aws.requests import request_of
+from controller.aws.throttle import Throttle
 from controller.domain.actions import Action, CreatePlan
-from controller.domain.failures import Failure
+from controller.domain.failures import Failure, FailureKind
 from controller.domain.observed import Created, ObservedPlan, ObservedStage, PlanSummary
 from controller.domain.resource import Scope, account_of
 from controller.domain.status import FailedDevice
@@ -46,6 +48,7 @@ FAILED_DEVICES = 5
 """As many of the devices that failed are named, of each stage."""
 _DEVICE_PAGES = 5  # searched for them: what a stage of a hundred thousand devices would cost is worth no name
 _REMEMBERED = 1024  # deployments whose failed devices are known
+_TIMES = 3  # that a call is made which AWS's throttle refuses; it has done nothing then
 IDENTITY_HOLDS = timedelta(minutes=5)
 _DATE_IS_COARSE = timedelta(seconds=2)  # the Date header has whole seconds, and is written after the work
 
@@ -73,6 +76,9 @@ class Change:
 Changed = Callable[[Change], None]
 """Told of each call that changes AWS."""
 
+Waited = Callable[[Scope, float], None]
+"""Told of each call that waited for AWS's throttle: where, and for how many seconds."""
+
 PageT = TypeVar("PageT", bound=Page)
 _T = TypeVar("_T")
 
@@ -83,7 +89,7 @@ def client_config(connections: int, timeout: float) -> Config:
         max_pool_connections=connections,
         connect_timeout=min(timeout, 10.0),
         read_timeout=timeout,
-        retries={"mode": "adaptive", "total_max_attempts": 1},
+        retries={"mode": "standard", "total_max_attempts": 1},
         user_agent_extra="edgeplan",
     )
 
@@ -103,8 +109,11 @@ class SageMakerPlans:
         may_call: Callable[[], bool] = lambda: True,
         called: Called = lambda *_: None,
         changed: Changed = lambda _: None,
+        waited: Waited = lambda *_: None,
     ) -> None:
         self._scope = scope
+        # STS has a throttle of its own.
+        self._throttles = {"sagemaker": Throttle(lambda seconds: waited(scope, seconds)), "sts": Throttle()}
         self._called = called
         self._changed = changed
         self._makers = {"sagemaker": make_client} | ({"sts": make_sts} if make_sts else {})
@@ -126,6 +135,11 @@ class SageMakerPlans:
     def scope(self) -> Scope:
         """Account and region."""
         return self._scope
+
+    @property
+    def rate(self) -> float | None:
+        """Calls a second that go at present; None while AWS does not throttle."""
+        return self._throttles["sagemaker"].rate
 
     @property
     def opened(self) -> bool:
@@ -254,8 +268,28 @@ class SageMakerPlans:
     async def _call(
         self, operation: str, request: Mapping[str, Any], parse: Callable[[Any], _T], *, service: str = "sagemaker"
     ) -> _T:
-        """The one place where calls are made and answers read: whatever goes wrong is an AwsError."""
+        """Make the call as soon as AWS's throttle lets it; one that is refused has its turn again before it fails."""
+        throttle = self._throttles[service]
         self._under_way += 1
+        try:
+            for left in reversed(range(_TIMES)):
+                ticket = await throttle.turn(operation)
+                try:
+                    return await self._once(operation, request, parse, service)
+                except AwsError as error:
+                    failure = error.failure
+                    if failure.kind is not FailureKind.THROTTLED or failure.operation != operation:
+                        raise
+                    throttle.refused(ticket, failure)
+                    if not (left and failure.harmless):
+                        raise
+            raise AssertionError  # the last time is left with an answer or an error
+        finally:
+            self._under_way -= 1
+            self.last_used = time.monotonic()
+
+    async def _once(self, operation: str, request: Mapping[str, Any], parse: Callable[[Any], _T], service: str) -> _T:
+        """The one place where calls are made and answers read: whatever goes wrong is an AwsError."""
         begun = time.monotonic()
         try:
             client = await self._client(service)
@@ -276,9 +310,6 @@ class SageMakerPlans:
         else:
             self._note(operation, None, begun)
             return answer
-        finally:
-            self._under_way -= 1
-            self.last_used = time.monotonic()
 
     def _note(self, operation: str, failure: Failure | None, begun: float) -> None:
         self._called(self._scope, operation, failure, time.monotonic() - begun)

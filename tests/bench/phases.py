@@ -313,7 +313,10 @@ def throttle(stand: Stand, result: Figures) -> None:
         try:
             stand.objects.create(names)
             ended = stand.objects.all_ready(len(names), _THROTTLED)
-            result.extra |= {"created": round(ended - began, 1), "calls_to_create": sum(stand.sandbox.counts().values())}
+            result.extra |= {
+                "created": round(ended - began, 1),
+                "calls_to_create": sum(stand.sandbox.counts().values()),
+            }
             stand.rest()
             stand.objects.delete()
             deletion = time.monotonic()
