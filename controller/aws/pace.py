@@ -14,11 +14,12 @@ LEAST = 0.5
 """Calls a second that are tried at least, however often AWS refuses."""
 FREE = 1_000.0
 """Calls a second at which nothing is paced any more: one process does not make as many."""
+_GUESS = 10.0  # calls a second at first, or as many as went in the last one: too many are found out sooner than too few
 _CUT = 0.2  # how much slower than the rate at first; with K it says how many tokens are saved: cut * rate * K / 4
 _CALLS, _SHORTEST, _LONGEST = 50, 5.0, 30.0  # K is the time of so many calls, within these seconds
 _LEAST_SURE = 0.4  # K is shorter where the rate is a guess: so many times as long at least
 _GROWTH = 50.0  # after 2 K: by so many calls a second, times the cube of the K since
-_LATE = 2.0  # a refusal at so many times the rate came later than it should have
+_TRUST = 0.3  # how far from what was counted to the rate at which AWS refused a call
 _SLACK = 0.1  # seconds by which calls may be late and still be made up for: timers and a busy event loop are
 
 
@@ -40,9 +41,9 @@ class Pace:
     """Seconds since in which a call might have gone and there was none."""
 
     @classmethod
-    def guess(cls, rate: float, now: float) -> "Pace":
-        """The pace when AWS refuses for the first time: what `rate` it takes is a guess."""
-        return cls._of(rate, 0, now)
+    def guess(cls, calls: int, now: float) -> "Pace":
+        """The pace when AWS refuses for the first time, after so many calls within a second."""
+        return cls._of(max(_GUESS, calls), 0, now)
 
     @classmethod
     def _of(cls, rate: float, calls: int, now: float) -> "Pace":
@@ -72,8 +73,7 @@ class Pace:
         least, most = taken / passed, taken / busy if busy > 0 else FREE
         tried = self.allowed(sent)
         believed = min(max(self.rate, least), most, tried)
-        if tried > _LATE * self.rate:
-            # It came later than tokens that were saved explain: they ran over, and what was counted is less than flowed.
-            believed = (believed + tried) / 2
+        # A bucket that is small ran over, so that less was counted than flowed in: the truth is in between.
+        believed += _TRUST * (tried - believed)
         # A few calls measure nothing.
         return self._of(max(believed, min(self.rate, tried) / 2), taken, now)

@@ -91,7 +91,7 @@ class Throttle:
         """AWS has refused that call: the others go slower."""
         now, self._latest = _now(), failure
         if self._pace is None:
-            self._pace = Pace.guess(sum(moment > now - 1 for moment in self._recent) - 1, now)
+            self._pace = Pace.guess(sum(moment > now - 1 for moment in self._recent), now)
         else:
             self._pace = self._pace.refused(ticket.moment, ticket.number, now)
         self._next()
