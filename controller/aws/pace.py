@@ -16,7 +16,7 @@ FREE = 1_000.0
 """Calls a second at which nothing is paced any more: one process does not make as many."""
 _GUESS = 10.0  # calls a second at first, or as many as went in the last one: too many are found out sooner than too few
 _CUT = 0.2  # how much slower than the rate at first; with K it says how many tokens are saved: cut * rate * K / 4
-_CALLS, _SHORTEST, _LONGEST = 50, 5.0, 30.0  # K is the time of so many calls, within these seconds
+_CALLS, _SHORTEST, _LONGEST = 80, 5.0, 30.0  # K is the time of so many calls, within these seconds
 _LEAST_SURE = 0.4  # K is shorter where the rate is a guess: so many times as long at least
 _GROWTH = 50.0  # after 2 K: by so many calls a second, times the cube of the K since
 _TRUST = 0.3  # how far from what was counted to the rate at which AWS refused a call

@@ -12,12 +12,14 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from controller.aws.answers import (
     DevicesPage,
@@ -32,7 +34,7 @@ from controller.aws.answers import (
 )
 from controller.aws.errors import UnreadableAnswerError, failure_of
 from controller.aws.requests import request_of
-from controller.aws.throttle import Throttle
+from controller.aws.throttle import Throttle, Ticket
 from controller.domain.actions import Action, CreatePlan
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.observed import Created, ObservedPlan, ObservedStage, PlanSummary
@@ -56,6 +58,12 @@ _DATE_IS_COARSE = timedelta(seconds=2)  # the Date header has whole seconds, and
 class NotLeading(EdgePlanError):  # noqa: N818 - a state, not a fault
     """The call was not made: another operator acts by now."""
 
+
+class _Held(Exception):  # noqa: N818 - no fault either
+    """The call was not made: AWS has begun to throttle since it was let go."""
+
+
+_TICKET: ContextVar[Ticket | None] = ContextVar("ticket", default=None)
 
 Called = Callable[[Scope, str, Failure | None, float], None]
 """Told of each call: where, which operation, how it failed if it did, and how many seconds it took."""
@@ -269,26 +277,30 @@ class SageMakerPlans:
         self, operation: str, request: Mapping[str, Any], parse: Callable[[Any], _T], *, service: str = "sagemaker"
     ) -> _T:
         """Make the call as soon as AWS's throttle lets it; one that is refused has its turn again before it fails."""
-        throttle = self._throttles[service]
+        throttle, left = self._throttles[service], _TIMES
         self._under_way += 1
         try:
-            for left in reversed(range(_TIMES)):
+            while True:
                 ticket = await throttle.turn(operation)
                 try:
-                    return await self._once(operation, request, parse, service)
+                    return await self._once(operation, request, parse, service, ticket)
+                except _Held:
+                    continue
                 except AwsError as error:
                     failure = error.failure
                     if failure.kind is not FailureKind.THROTTLED or failure.operation != operation:
                         raise
                     throttle.refused(ticket, failure)
+                    left -= 1
                     if not (left and failure.harmless):
                         raise
-            raise AssertionError  # the last time is left with an answer or an error
         finally:
             self._under_way -= 1
             self.last_used = time.monotonic()
 
-    async def _once(self, operation: str, request: Mapping[str, Any], parse: Callable[[Any], _T], service: str) -> _T:
+    async def _once(
+        self, operation: str, request: Mapping[str, Any], parse: Callable[[Any], _T], service: str, ticket: Ticket
+    ) -> _T:
         """The one place where calls are made and answers read: whatever goes wrong is an AwsError."""
         begun = time.monotonic()
         try:
@@ -296,13 +308,13 @@ class SageMakerPlans:
             loop = asyncio.get_running_loop()
             begun = time.monotonic()
             task = contextvars.copy_context()  # for whom the call is made matters where it is signed, in a thread
-            made = loop.run_in_executor(self._threads, task.run, self._make, client, operation, request)
+            made = loop.run_in_executor(self._threads, task.run, self._make, client, operation, request, ticket)
             answer = parse(await made)
         except AwsError as error:  # the role could not be assumed: the call itself was not made
             self._note(error.failure.operation, error.failure, begun)
             raise
-        except EdgePlanError:
-            raise  # another operator leads: no call was made
+        except (EdgePlanError, _Held):
+            raise  # another operator leads, or AWS throttles all of a sudden: no call was made
         except Exception as error:
             failure = failure_of(operation, error)
             self._note(operation, failure, begun)
@@ -314,11 +326,23 @@ class SageMakerPlans:
     def _note(self, operation: str, failure: Failure | None, begun: float) -> None:
         self._called(self._scope, operation, failure, time.monotonic() - begun)
 
-    def _make(self, client: Any, operation: str, request: Mapping[str, Any]) -> Any:
+    def _make(self, client: Any, operation: str, request: Mapping[str, Any], ticket: Ticket) -> Any:
         """Make the call, in a thread, if it is still this process's to make: it may have waited for its turn."""
         if not self._may_call():
             raise NotLeading(f"{operation} was not called: another operator leads")
-        return client._make_api_call(operation, request)  # noqa: SLF001 - the method behind every client method
+        _TICKET.set(ticket)
+        try:
+            return client._make_api_call(operation, request)  # noqa: SLF001 - the method behind every client method
+        except ClientError as error:
+            if failure_of(operation, error).kind is FailureKind.THROTTLED:
+                self._throttles[client.meta.service_model.service_name].heard()
+            raise
+
+    def _hold(self, **_: Any) -> None:
+        """Called by botocore right before it sends: when AWS begins to refuse, many calls may be on their way to here."""
+        ticket = _TICKET.get()
+        if ticket is not None and self._throttles["sagemaker"].holds(ticket):
+            raise _Held
 
     async def _client(self, service: str) -> Any:
         if self._threads is None:
@@ -331,6 +355,7 @@ class SageMakerPlans:
                     client = await loop.run_in_executor(self._threads, self._makers[service])
                     if service == "sagemaker":
                         client.meta.events.register("before-parse.sagemaker", refuse_rubbish)
+                        client.meta.events.register("before-send.sagemaker", self._hold)
                     self._clients[service] = client
         return self._clients[service]
 

@@ -58,6 +58,7 @@ class Throttle:
         self._arrivals = count()
         self._timer: asyncio.TimerHandle | None = None
         self._latest: Failure | None = None
+        self._heard = False
 
     @property
     def rate(self) -> float | None:
@@ -87,9 +88,17 @@ class Throttle:
         finally:
             self._waited(_now() - began)
 
+    def heard(self) -> None:
+        """A thread has heard of a refusal, of which the event loop will hear in a moment: `refused`."""
+        self._heard = True
+
+    def holds(self, ticket: Ticket) -> bool:
+        """Whether the call was let go while AWS did not throttle, and had better wait by now. May be asked in a thread."""
+        return ticket.number == 0 and (self._heard or self._pace is not None)
+
     def refused(self, ticket: Ticket, failure: Failure) -> None:
         """AWS has refused that call: the others go slower."""
-        now, self._latest = _now(), failure
+        now, self._latest, self._heard = _now(), failure, False
         if self._pace is None:
             self._pace = Pace.guess(sum(moment > now - 1 for moment in self._recent), now)
         else:

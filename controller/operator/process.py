@@ -278,6 +278,11 @@ class Operator:
         """How long the API server has given no answer that could tell what the watch may have missed."""
         return self._watch.silent_for
 
+    @property
+    def rates(self) -> Mapping[Scope, float]:
+        """Calls a second that go to AWS at present, where it throttles."""
+        return self._accounts.rates()
+
     def check_health(self) -> None:
         """Find out whether this process can still do what it is for.
 
