@@ -20,7 +20,7 @@ _CALLS, _SHORTEST, _LONGEST = 80, 5.0, 30.0  # K is the time of so many calls, w
 _LEAST_SURE = 0.4  # K is shorter where the rate is a guess: so many times as long at least
 _GROWTH = 50.0  # after 2 K: by so many calls a second, times the cube of the K since
 _TRUST = 0.3  # how far from what was counted to the rate at which AWS refused a call
-_SLACK = 0.1  # seconds by which calls may be late and still be made up for: timers and a busy event loop are
+_SLACK = 0.5  # seconds by which calls may be late and still be made up for, as behind a busy event loop
 
 
 @dataclass(frozen=True)

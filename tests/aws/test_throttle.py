@@ -166,8 +166,8 @@ def test_who_gives_up_waiting_holds_up_nobody(loop: VirtualLoop) -> None:
 
 
 def test_all_plans_are_made_and_deleted_once_where_aws_throttles_and_few_calls_are_refused(sandbox: Sandbox) -> None:
-    sandbox.settings(quota=None, rate=20)
-    names = [f"plan-{number}" for number in range(60)]
+    sandbox.settings(quota=None, rate=10)
+    names = [f"plan-{number}" for number in range(40)]
 
     async def life() -> None:
         with closing(accounts_at(sandbox.url)) as accounts:
@@ -179,7 +179,6 @@ def test_all_plans_are_made_and_deleted_once_where_aws_throttles_and_few_calls_a
 
             await asyncio.gather(*(apply(CreatePlan(name, "fleet", MODELS, (), {})) for name in names))
             assert sorted(sandbox.plans()) == sorted(names)
-            assert accounts.rates().keys() == {HERE}
             await asyncio.gather(*(apply(DeletePlan(name)) for name in names))
 
     asyncio.run(life())
