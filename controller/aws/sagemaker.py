@@ -193,9 +193,10 @@ class SageMakerPlans:
         pages = await self._pages("ListTags", {"ResourceArn": arn}, TagsPage)
         return {tag.key: tag.value for page in pages for tag in page.tags}
 
-    async def list_plans(self) -> Mapping[str, PlanSummary]:
-        """All plans, by name."""
-        pages = await self._pages("ListEdgeDeploymentPlans", {"MaxResults": LIST_PAGE}, ListPage)
+    async def list_plans(self, since: datetime | None = None) -> Mapping[str, PlanSummary]:
+        """All plans, or those that were modified after `since`, by name."""
+        changed = {"LastModifiedTimeAfter": since} if since is not None else {}
+        pages = await self._pages("ListEdgeDeploymentPlans", {"MaxResults": LIST_PAGE, **changed}, ListPage)
         rows = [row.summary() for page in pages for row in page.edge_deployment_plan_summaries]
         for row in rows[:1]:
             self._saw(row.arn)

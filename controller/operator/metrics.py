@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from prometheus_client import (
     CollectorRegistry,
@@ -200,13 +200,13 @@ class MeasuredSweeper(Sweeper):
 
     metrics: Metrics
 
-    async def sweep(self, scope: Scope) -> None:
+    async def sweep(self, scope: Scope, since: datetime | None = None) -> None:
         """As `Sweeper.sweep`."""
         begun, good = time.monotonic(), False
         self.metrics.sweeps.begun(scope)
         self.metrics.swept(scope)
         try:
-            await super().sweep(scope)
+            await super().sweep(scope, since)
             good = True
         finally:
             self.metrics.sweeps.ended(scope, time.monotonic() - begun, good=good)

@@ -197,6 +197,8 @@ class Operator:
             cluster=self._cluster,
             interval=settings.sweep_interval,
             audit_interval=settings.audit_interval,
+            audits_per_minute=settings.audits_per_minute,
+            clock=utc_now,
             metrics=self.metrics,
         )
         self.term = (quotas, sweeper)

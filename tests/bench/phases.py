@@ -261,7 +261,7 @@ def backlog(stand: Stand, result: Figures) -> None:
     """Forty plans come and go one after the other, while all N are due for an audit."""
     _converged(stand)
     # A sweep wakes all: the audits' share of a sweep is one.
-    stand.run("--sweep-interval", "10s", "--audit-interval", "1s")
+    stand.run("--sweep-interval", "10s", "--audit-interval", "1s", "--audits-per-minute", "10000000")
     _until(lambda: stand.calls("ListTags") > 0, 60)
     names = [f"{stand.objects.namespace}-new-{number}" for number in range(40)]
     audits = stand.calls("ListTags")

@@ -79,6 +79,8 @@ class Operator:
             quotas=self.quotas,
             wake=lambda *_: None,
             cluster="cluster-1",
+            clock=lambda: NOON,
+            audits_per_minute=1000,
             interval=MINUTE,
             audit_interval=1_000_000 * MINUTE,
             metrics=self.metrics,
