@@ -66,7 +66,7 @@ docs: $(DOCS) ## build the site of the docs, by MkDocs and by Zensical, strictly
 
 bench: $(STAMP) ## measure the operator on this machine (ARGS="--objects 1000", ways, service, plot)
 ifeq ($(filter service plot,$(firstword $(ARGS))),)
-	@$(BIN)/python -m playground.programs etcd kube-apiserver kubectl
+	@$(BIN)/python -m playground.programs etcd kube-apiserver kubectl helm
 endif
 	@$(BIN)/python -m tests.bench $(ARGS)
 

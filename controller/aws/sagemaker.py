@@ -9,8 +9,9 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -174,11 +175,15 @@ class SageMakerPlans:
     async def list_plans(self, since: datetime | None = None) -> Mapping[str, PlanSummary]:
         """All plans, or those that were modified after `since`, by name."""
         changed = {"LastModifiedTimeAfter": since} if since is not None else {}
-        pages = await self._pages("ListEdgeDeploymentPlans", {"MaxResults": LIST_PAGE, **changed}, ListPage)
-        rows = [row.summary() for page in pages for row in page.edge_deployment_plan_summaries]
-        for row in rows[:1]:
+        request = {"MaxResults": LIST_PAGE, **changed}
+        rows: dict[str, PlanSummary] = {}
+        async for page in self._each_page("ListEdgeDeploymentPlans", request, ListPage):
+            # At once: five hundred pages together would hold up the event loop.
+            rows |= {row.name: row for row in (each.summary() for each in page.edge_deployment_plan_summaries)}
+        for row in rows.values():
             self._saw(row.arn)
-        return {row.name: row for row in rows}
+            break
+        return rows
 
     async def account_id(self) -> str:
         """The id of the AWS account that answers here: that of the role, of the ARNs seen, or by sts:GetCallerIdentity.
@@ -242,14 +247,24 @@ class SageMakerPlans:
         self, operation: str, request: Mapping[str, Any], model: type[PageT], *, most: int | None = None
     ) -> list[PageT]:
         """All pages of an answer, or the first `most`: one at the least."""
+        pages: list[PageT] = []
+        async with aclosing(self._each_page(operation, request, model)) as found:
+            async for page in found:
+                pages.append(page)
+                if len(pages) == most:
+                    break
+        return pages
+
+    async def _each_page(
+        self, operation: str, request: Mapping[str, Any], model: type[PageT]
+    ) -> AsyncGenerator[PageT, None]:
         seen: set[str] = set()
         token: dict[str, str] = {}
-        pages: list[PageT] = []
         while True:
             page = await self._call(operation, {**request, **token}, lambda answer: _next_page(model, answer, seen))
-            pages.append(page)
-            if not page.next_token or len(pages) == most:
-                return pages
+            yield page
+            if not page.next_token:
+                return
             token = {"NextToken": page.next_token}
 
     async def _call(

@@ -156,19 +156,21 @@ class Reconciler:
         return replace(
             given,
             rights=rights,
-            before_in_share=self._before_in_share(resource, scope) if rights.share is not None else 0,
+            over_share=rights.share is not None and self._over_share(resource, scope, rights.share),
             namesakes=self.index.rivals(resource, scope),
             queue=self.quotas.queue(scope),
         )
 
-    def _before_in_share(self, resource: Resource, scope: Scope) -> int:
-        """How many plans of the namespace come before this object's there."""
-        others = (other for other in (*self.index, *self.index.ghosts()) if other.uid != resource.uid)
-        return sum(
-            goes_before(other, resource, on_its_way=self._memories.get(other.uid, Memory()).on_its_way)
-            for other in others
-            if other.key.namespace == resource.key.namespace and self.index.scope(other.key) == scope
-        )
+    def _over_share(self, resource: Resource, scope: Scope, share: int) -> bool:
+        """Whether so many plans of the namespace come before this object's there."""
+        left = share
+        for other in self.index.neighbours(resource):
+            on_its_way = self._memories.get(other.uid, Memory()).on_its_way
+            if self.index.scope(other.key) == scope and goes_before(other, resource, on_its_way=on_its_way):
+                left -= 1
+            if left <= 0:
+                break
+        return left <= 0
 
     def _scope(self, resource: Resource) -> tuple[Scope | None, str]:
         """Account and region of the object's plan, noted in the index; or why there is none."""

@@ -130,7 +130,7 @@ def _kinds(chosen: argparse.Namespace) -> list[Kind]:
 def _stand(folder: Path, kind: Kind, count: int, chosen: argparse.Namespace) -> Iterator[Stand]:
     """A new cluster and a new endpoint: what one controller left behind slows down no other."""
     with LocalCluster() as cluster, _endpoint() as (sandbox, pid):
-        install(cluster, kind)
+        install(cluster, kind, folder)
         sandbox.settings(latency=chosen.latency)
         api = Api(cluster)
         pids = {"apiserver": cluster._processes["kube-apiserver"].pid, "etcd": cluster._processes["etcd"].pid}
