@@ -66,8 +66,8 @@ class _Held(Exception):  # noqa: N818 - no fault either
 
 _TICKET: ContextVar[Ticket | None] = ContextVar("ticket", default=None)
 
-Called = Callable[[Scope, str, Failure | None, float], None]
-"""Told of each call: where, which operation, how it failed if it did, and how many seconds it took."""
+Called = Callable[[Scope, str, Failure | None, float, str | None], None]
+"""Told of each call: where, which operation, how it failed if it did, how many seconds it took, AWS's id of the request."""
 
 
 @dataclass(frozen=True)
@@ -318,14 +318,16 @@ class SageMakerPlans:
         self, operation: str, request: Mapping[str, Any], parse: Callable[[Any], _T], service: str, ticket: Ticket
     ) -> _T:
         """The one place where calls are made and answers read: whatever goes wrong is an AwsError."""
-        begun = time.monotonic()
+        begun, request_id = time.monotonic(), None
         try:
             client = await self._client(service)
             loop = asyncio.get_running_loop()
             begun = time.monotonic()
             task = contextvars.copy_context()  # for whom the call is made matters where it is signed, in a thread
             made = loop.run_in_executor(self._threads, task.run, self._make, client, operation, request, ticket)
-            answer = parse(await made)
+            raw = await made
+            request_id = _request_id(raw)
+            answer = parse(raw)
         except AwsError as error:  # the role could not be assumed: the call itself was not made
             self._note(error.failure.operation, error.failure, begun)
             raise
@@ -333,14 +335,15 @@ class SageMakerPlans:
             raise  # another operator leads, or AWS throttles all of a sudden: no call was made
         except Exception as error:
             failure = failure_of(operation, error)
-            self._note(operation, failure, begun)
+            self._note(operation, failure, begun, request_id)
             raise AwsError(failure) from error
         else:
-            self._note(operation, None, begun)
+            self._note(operation, None, begun, request_id)
             return answer
 
-    def _note(self, operation: str, failure: Failure | None, begun: float) -> None:
-        self._called(self._scope, operation, failure, time.monotonic() - begun)
+    def _note(self, operation: str, failure: Failure | None, begun: float, request_id: str | None = None) -> None:
+        known = request_id or (failure.request_id if failure is not None else None)
+        self._called(self._scope, operation, failure, time.monotonic() - begun, known)
 
     def _make(self, client: Any, operation: str, request: Mapping[str, Any], ticket: Ticket) -> Any:
         """Make the call, in a thread, if it is still this process's to make: it may have waited for its turn."""

@@ -12,7 +12,8 @@ from controller.cluster.connection import configuration
 from controller.domain.api import GROUP, PLURAL, VERSION
 from controller.domain.resource import parse
 from controller.engine.ports import ObjectError
-from controller.operator.process import Operator, utc_now
+from controller.operator.clock import utc_now
+from controller.operator.process import Operator
 
 
 class _NoDiffs(kopf.DiffBaseStorage):

@@ -31,6 +31,7 @@ from controller.engine.queue import Work
 from controller.engine.sweeper import Sweeper
 from controller.operator.logs import own_version
 from controller.operator.measures import LoopWatch, Sweeps, Waits
+from controller.operator.tracing import Tracing
 
 OUTCOMES = (Done, Waiting, Retrying, Queued, Stalled, Pending, Suspended, Gone)
 FAILED = "Failed"
@@ -66,6 +67,8 @@ class Metrics:
         self.loop = LoopWatch()
         self.failing: dict[Key, FailureKind] = {}
         """Objects whose latest attempt failed, and how."""
+        self.tracing = Tracing()
+        """Told of the same, one by one."""
         self._scope_of = scope_of
         self._codes: set[str] = set()
         ProcessCollector(registry=registry)
@@ -142,6 +145,7 @@ class Metrics:
         else:
             self.failing.pop(before.key, None)
         self._count_drift(before, result)
+        self.tracing.attempted(before, result)
 
     def _count_drift(self, before: Resource, result: Result) -> None:
         """Whoever was Ready, and was neither edited nor asked nor deleted, has work to do for no other reason."""
@@ -179,9 +183,10 @@ class Metrics:
         """The work of a queue, with its waits and failures counted."""
 
         async def run(key: Key, wakes: frozenset[Wake]) -> timedelta | None:
-            self.waits.started(key, wakes)
+            waited = self.waits.started(key, wakes)
             try:
-                after = await work(key, wakes)
+                with self.tracing.reconciling(key, wakes, waited):
+                    after = await work(key, wakes)
             except Exception as error:
                 known = ObjectError if isinstance(error, ObjectError) else Exception
                 self._reconciles.labels(FAILED, known.__name__).inc()
@@ -206,7 +211,8 @@ class MeasuredSweeper(Sweeper):
         self.metrics.sweeps.begun(scope)
         self.metrics.swept(scope)
         try:
-            await super().sweep(scope, since)
+            with self.metrics.tracing.sweeping(scope):
+                await super().sweep(scope, since)
             good = True
         finally:
             self.metrics.sweeps.ended(scope, time.monotonic() - begun, good=good)

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import random
 import socket
+import time
 from collections.abc import Awaitable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -35,23 +36,21 @@ from controller.engine.reconciler import Reconciler
 from controller.engine.sweeper import Sweeper
 from controller.operator.audit import AuditLog
 from controller.operator.census import Census
+from controller.operator.clock import utc_now
+from controller.operator.definition import watch_definition
 from controller.operator.exposition import serve
 from controller.operator.logs import own_version
 from controller.operator.metrics import MeasuredSweeper, Metrics
 from controller.operator.outages import Outages
 from controller.operator.settings import Settings
 from controller.operator.tasks import supervised
+from controller.operator.tracing import open_tracing
 from controller.operator.watch import WatchCheck
 
 logger = logging.getLogger(__name__)
 
 _PATIENCE = 30.0  # seconds for one read of the Kubernetes API
-_FAREWELL = timedelta(seconds=2)  # for events that wait to be published
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
+_FAREWELL = timedelta(seconds=2)  # for events that wait to be published; for spans too, at the least
 
 
 class Operator:
@@ -96,6 +95,8 @@ class Operator:
         settings = self.settings
         self._api = connect(await configuration(), settings.concurrency + 4)
         self._cluster = settings.cluster_id or await cluster_uid(self._api)
+        if settings.tracing:
+            self.metrics.tracing = open_tracing(self._cluster)
         self._election = Election(self._api, settings.lease, self._process) if settings.lease else None
         self._namespaces = Namespaces(self._api, _PATIENCE)
         if self.selects_namespaces:
@@ -115,7 +116,9 @@ class Operator:
             changed=self._changed,
             waited=self.metrics.waited,
         )
-        self._objects = KubernetesObjects(self._api, utc_now, socket.gethostname(), _PATIENCE)
+        self._objects = KubernetesObjects(
+            self._api, utc_now, socket.gethostname(), _PATIENCE, wrote=self.metrics.tracing.wrote
+        )
         self.news = News(index=self.index, accounts=self._accounts, quotas=Quotas(self._wake), wake=self._wake)
         self.queue = WorkQueue(
             self.metrics.measured(self._work), concurrency=settings.concurrency, lane=self.index.scope
@@ -123,12 +126,16 @@ class Operator:
         self._watch = WatchCheck(
             objects=self._objects, index=self.index, gone=self.gone, deaf=self.deaf, namespaces=settings.namespaces
         )
-        self._tasks = [supervised(self._watch.run, "watch check"), supervised(self._lead, "leader")]
+        self._tasks = [
+            supervised(self._watch.run, "watch check"),
+            supervised(lambda: watch_definition(self._objects.served), "definition"),
+            supervised(self._lead, "leader"),
+        ]
         await self._serve_metrics()
 
     async def stop(self) -> None:
         """Let AWS calls under way finish and their results be written, then let go of everything."""
-        self.restarts = self.deaf.is_set()
+        self.restarts, begun = self.deaf.is_set(), time.monotonic()
         self.deaf.set()  # Kopf waits five seconds for whoever waits for it
         if not await self.queue.drain(self.settings.shutdown_patience):
             logger.warning(
@@ -144,6 +151,8 @@ class Operator:
         self._accounts.close()
         if self._audit is not None:
             self._audit.close()
+        left = self.settings.shutdown_patience - timedelta(seconds=time.monotonic() - begun)
+        await self.metrics.tracing.close(max(left, _FAREWELL))
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def _serve_metrics(self) -> None:
@@ -240,8 +249,11 @@ class Operator:
 
     # -- what AWS's answers bring -----------------------------------------------------------------------------------
 
-    def _called(self, scope: Scope, operation: str, failure: Failure | None, seconds: float) -> None:
+    def _called(
+        self, scope: Scope, operation: str, failure: Failure | None, seconds: float, request_id: str | None
+    ) -> None:
         self.metrics.called(scope, operation, failure, seconds)
+        self.metrics.tracing.called(scope, operation, failure, seconds, request_id)
         self._outages.called(scope, operation, failure)
 
     def _changed(self, change: Change) -> None:
