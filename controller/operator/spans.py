@@ -19,6 +19,7 @@ from opentelemetry.sdk.resources import Resource as Origin
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, format_trace_id, get_current_span
+from opentelemetry.util.types import AttributeValue
 
 from controller.cluster.connection import status_of
 from controller.domain.agenda import Wake
@@ -69,7 +70,7 @@ class Spans(Tracing):
     @contextmanager
     def reconciling(self, key: Key, wakes: frozenset[Wake], waited: float | None) -> Iterator[None]:
         """As `Tracing.reconciling`."""
-        known = {
+        known: dict[str, AttributeValue] = {
             "k8s.namespace.name": key.namespace,
             "edgeplan.name": key.name,
             "edgeplan.wakes": sorted(wakes),
@@ -87,7 +88,7 @@ class Spans(Tracing):
             yield
 
     @contextmanager
-    def _root(self, name: str, attributes: Mapping[str, str | float | list[Wake]]) -> Iterator[None]:
+    def _root(self, name: str, attributes: Mapping[str, AttributeValue]) -> Iterator[None]:
         # A context of its own: the task may have been begun from within another reconcile, which did not cause it.
         with self._tracer.start_as_current_span(name, context=Context(), attributes=attributes) as span:
             token = TRACE_ID.set(format_trace_id(span.get_span_context().trace_id))

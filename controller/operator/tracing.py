@@ -69,7 +69,7 @@ def check_tracing() -> None:
     _implementation()
     from controller.operator.spans import make_exporter  # noqa: PLC0415 - as above
 
-    make_exporter().shutdown()
+    make_exporter().shutdown()  # type: ignore[no-untyped-call]
 
 
 def open_tracing(cluster: str) -> Tracing:
