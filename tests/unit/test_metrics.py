@@ -29,7 +29,7 @@ from controller.engine.sweeper import Sweeper
 from controller.operator.census import Census
 from controller.operator.measures import LoopWatch, Waits
 from controller.operator.metrics import OUTCOMES, MeasuredSweeper, Metrics
-from tests.queries import alerts, asked_for, dashboard_queries, metrics_in
+from tests.queries import alerts, asked_for, dashboard_queries, metrics_in, panels
 from tests.unit.builders import (
     ARN,
     KEY,
@@ -310,6 +310,21 @@ def test_dashboard_and_alerts_ask_for_metrics_that_exist() -> None:
     there = {sample.name for family in registry.collect() for sample in family.samples}
     assert len(asked_for()) > 25
     assert {name for name in asked_for() if name.startswith("edgeplan_")} <= there  # process_… are there on Linux only
+
+
+def test_every_panel_has_a_title_of_its_own_a_description_a_unit_and_a_place_of_its_own() -> None:
+    assert len({panel["title"] for panel in panels()}) == len({panel["id"] for panel in panels()}) == len(panels())
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        place = panel["gridPos"]
+        columns, rows = range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])
+        cells = {(column, row) for column in columns for row in rows}
+        assert columns.stop <= 24, panel["title"]
+        assert not cells & taken, panel["title"]
+        taken |= cells
+        if panel["type"] != "row":
+            assert panel["description"].endswith("."), panel["title"]
+            assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
 
 
 def test_dashboard_and_alerts_choose_by_labels_that_exist() -> None:
