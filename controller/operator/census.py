@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from controller.domain.agenda import Wake
 from controller.domain.failures import FailureKind
 from controller.domain.reasons import Reason
-from controller.domain.resource import Resource
+from controller.domain.resource import Resource, Scope
 from controller.domain.stage import StageStatus
 from controller.engine.index import Index
 from controller.engine.quotas import Quotas
@@ -45,6 +45,10 @@ class Subject(Protocol):
     def term(self) -> tuple[Quotas, Sweeper] | None:
         """What the operator has while it acts."""
 
+    @property
+    def rates(self) -> Mapping[Scope, float]:
+        """Calls a second that go to AWS at present, where it throttles."""
+
 
 class Census(Collector):
     """Counts what the operator knows."""
@@ -54,11 +58,13 @@ class Census(Collector):
         self._per_object = per_object
         self._silent = timedelta(0)
         self._ghosts = 0
+        self._rates: Mapping[Scope, float] = {}
 
     def refresh(self) -> None:
         """Look at what only the event loop's own thread may look at, right before a scrape."""
         self._silent = self._subject.silent_for
         self._ghosts = len(self._subject.index.ghosts())
+        self._rates = self._subject.rates
 
     def describe(self) -> list[Metric]:
         """Nothing: who registers a collector without this makes it collect."""
@@ -82,6 +88,12 @@ class Census(Collector):
             "edgeplan_loop_block_seconds",
             "The longest time that the event loop was held up, in the last one to two minutes.",
             subject.metrics.loop.longest(),
+        )
+        yield _many(
+            "edgeplan_aws_rate",
+            "AWS calls a second that the operator makes at most, where AWS throttles; none where it does not.",
+            _SCOPE,
+            self._rates,
         )
         term = subject.term
         if term is not None:

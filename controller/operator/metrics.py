@@ -114,8 +114,15 @@ class Metrics:
         )
         self._call_seconds = Histogram(
             "edgeplan_aws_call_seconds",
-            "Time of an AWS call, with the wait for its turn where AWS throttles.",
+            "Time of an AWS call, without the wait for its turn where AWS throttles.",
             ["operation", "account"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._throttle_seconds = Histogram(
+            "edgeplan_aws_throttle_wait_seconds",
+            "Time that AWS calls waited for their turn while AWS throttles.",
+            ["account", "region"],
             buckets=_SECONDS,
             registry=registry,
         )
@@ -157,6 +164,10 @@ class Metrics:
         code, kind = (self._bounded(failure.code), failure.kind) if failure is not None else (OK, NONE)
         self._calls.labels(operation, *scope, code, kind).inc()
         self._call_seconds.labels(operation, scope.account).observe(seconds)
+
+    def waited(self, scope: Scope, seconds: float) -> None:
+        """An AWS call waited for its turn, where AWS throttles."""
+        self._throttle_seconds.labels(*scope).observe(seconds)
 
     def _bounded(self, code: str) -> str:
         if len(self._codes) < _MOST_CODES:

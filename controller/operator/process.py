@@ -17,11 +17,12 @@ from controller.aws.accounts_file import OWN_ACCOUNT, read_accounts, read_own_ac
 from controller.aws.errors import credentials_trouble
 from controller.aws.sagemaker import Change, NotLeading
 from controller.aws.tenancy import on_behalf_of
+from controller.aws.throttle import in_turn
 from controller.cluster.connection import cluster_uid, configuration, connect
 from controller.cluster.lease import Election
 from controller.cluster.namespaces import Namespaces
 from controller.cluster.objects import KubernetesObjects
-from controller.domain.agenda import Wake
+from controller.domain.agenda import Wake, patience
 from controller.domain.failures import Failure
 from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource, Scope, parse
@@ -113,6 +114,7 @@ class Operator:
             may_call=self._leads,
             called=self._called,
             changed=self._changed,
+            waited=self.metrics.waited,
         )
         self._objects = KubernetesObjects(
             self._api, utc_now, socket.gethostname(), _PATIENCE, wrote=self.metrics.tracing.wrote
@@ -234,7 +236,7 @@ class Operator:
         try:
             if self.selects_namespaces:
                 await self._namespaces.catch_up(key.namespace)
-            with on_behalf_of(key.namespace):
+            with on_behalf_of(key.namespace), in_turn(patience(wakes)):
                 return await self._reconciler.reconcile(key, wakes)
         except NotLeading as error:
             logger.info("%s: %s", key, error)
@@ -289,6 +291,11 @@ class Operator:
     def silent_for(self) -> timedelta:
         """How long the API server has given no answer that could tell what the watch may have missed."""
         return self._watch.silent_for
+
+    @property
+    def rates(self) -> Mapping[Scope, float]:
+        """Calls a second that go to AWS at present, where it throttles."""
+        return self._accounts.rates()
 
     def check_health(self) -> None:
         """Find out whether this process can still do what it is for.

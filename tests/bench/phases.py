@@ -48,6 +48,8 @@ class Stand:
     profile: Path | None = None
     premade: int = 2000
     """So many objects are made as after a long life, where a phase only needs them to be there."""
+    rate: float = 10
+    """Calls a second that AWS takes where it throttles."""
     controller: Measured | None = field(default=None, init=False)
     _flags: tuple[str, ...] = field(default=(), init=False)
 
@@ -300,18 +302,21 @@ def rollout(stand: Stand, result: Figures) -> None:
 
 
 def throttle(stand: Stand, result: Figures) -> None:
-    """Two hundred objects (or N, if that is less) are created and deleted, where AWS takes ten calls a second."""
+    """Two hundred objects (or N, if that is less) are created and deleted, where AWS takes so many calls a second."""
     _cleared(stand)
     stand.run(*_NO_SWEEP)
     names = stand.names[:200]
-    stand.sandbox.settings(rate=10)
+    stand.sandbox.settings(rate=stand.rate)
 
     def work() -> float:
         began = time.monotonic()
         try:
             stand.objects.create(names)
             ended = stand.objects.all_ready(len(names), _THROTTLED)
-            result.extra["created"] = round(ended - began, 1)
+            result.extra |= {
+                "created": round(ended - began, 1),
+                "calls_to_create": sum(stand.sandbox.counts().values()),
+            }
             stand.rest()
             stand.objects.delete()
             deletion = time.monotonic()
@@ -323,7 +328,7 @@ def throttle(stand: Stand, result: Figures) -> None:
 
     stand.measure(result, work)
     stand.sandbox.settings(rate=None)
-    result.extra["objects"] = len(names)
+    result.extra |= {"objects": len(names), "rate": stand.rate}
     result.extra["refused_share"] = round(result.throttled / max(1, sum(result.aws.values())), 4)
 
 
