@@ -111,7 +111,7 @@ class Census(Collector):
         )
         yield _one(
             "edgeplan_queue_longest_wait_seconds",
-            "The longest of these waits; an audit lets others go first for minutes, and is left out.",
+            "Longest time that an object waits for a place; audits, which let others go first for minutes, are left out.",
             max((wait for wait, trigger in waiting if trigger != Wake.AUDIT), default=0.0),
         )
         yield _one("edgeplan_queue_working", "Objects that are worked on.", waits.working)
@@ -149,7 +149,7 @@ class Census(Collector):
             _SCOPE,
             {scope: len(quotas.queue(scope).waiting) for scope in scopes},
         )
-        yield _many("edgeplan_quota_longest_wait_seconds", "The longest of these waits.", _SCOPE, longest)
+        yield _many("edgeplan_quota_longest_wait_seconds", "Longest time that a plan waits for quota.", _SCOPE, longest)
         failing: dict[tuple[str, ...], float] = {(*scope, kind): 0 for scope in scopes for kind in FailureKind}
         for key, kind in list(metrics.failing.items()):
             scope = present.get(key)
@@ -183,7 +183,10 @@ class Census(Collector):
             {scope: age for scope, age, _ in swept},
         )
         yield _many(
-            "edgeplan_sweep_seconds", "How long that sweep took.", _SCOPE, {scope: took for scope, _, took in swept}
+            "edgeplan_sweep_seconds",
+            "How long the latest sweep that succeeded took.",
+            _SCOPE,
+            {scope: took for scope, _, took in swept},
         )
 
 

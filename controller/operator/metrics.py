@@ -102,7 +102,7 @@ class Metrics:
         )
         self._corrected = Counter(
             "edgeplan_drift_corrected",
-            "Those of them that the operator put right.",
+            "Differences between AWS and a spec that the operator put right.",
             ["account", "region"],
             registry=registry,
         )

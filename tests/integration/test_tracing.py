@@ -26,7 +26,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 
 
 def test_reconcile_is_a_span_with_its_calls_and_writes_in_it(world: World, collector: Receiver) -> None:
-    world.sandbox.fault("CreateEdgeDeploymentPlan", error="ThrottlingException", times=1)
+    world.sandbox.fault("CreateEdgeDeploymentPlan", error="InternalFailure", status=500, times=1)
     with world.operator(tracing=True):
         uid = world.create("plan")["metadata"]["uid"]
         world.wait_for("plan", "Ready", seconds=60)
@@ -61,9 +61,9 @@ def test_reconcile_is_a_span_with_its_calls_and_writes_in_it(world: World, colle
     assert done.begun <= created.begun <= created.ended <= done.ended
 
     assert (refused.failed, refused.events) == (True, ("exception",))
-    assert refused.attributes["error.type"] == failed.attributes["error.type"] == "ThrottlingException"
+    assert refused.attributes["error.type"] == failed.attributes["error.type"] == "InternalFailure"
     assert (failed.failed, failed.attributes["edgeplan.outcome"]) == (True, "Retrying")
-    assert failed.attributes["edgeplan.reason"] == "Throttled"
+    assert failed.attributes["edgeplan.reason"] == "AWSUnavailable"
 
     (written,) = [span for span in collector.children(failed) if span.name == "PATCH edgedeploymentplans status"][-1:]
     assert written.attributes.items() >= (shared | {"http.request.method": "PATCH"}).items()
