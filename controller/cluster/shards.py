@@ -109,7 +109,7 @@ class Shards:
         except ObjectError as error:
             logger.warning("%s", error)
             return None
-        return {f"{namespace}/{lease.metadata.name}": lease for lease in found.items}
+        return {f"{namespace}/{lease.metadata.name}": lease for lease in found.items if lease.metadata is not None}
 
     def _plan(self, leases: Mapping[str, client.V1Lease]) -> None:
         """Find out who is there, and with that what is this process's to have."""

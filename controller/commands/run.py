@@ -26,6 +26,7 @@ from controller.operator.handlers import register
 from controller.operator.logs import ContextFilter
 from controller.operator.process import Operator
 from controller.operator.settings import Settings
+from controller.operator.tracing import check_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,8 @@ def _check(chosen: Settings) -> None:
     """Find out now what would else end the operator later.
 
     Raises:
-        ValueError: a file is not of its form, settings contradict each other, or a port is not to be had.
+        ValueError: a file is not of its form, settings contradict each other, a port is not to be had, or OpenTelemetry is
+            asked for and not there.
 
     """
     if chosen.shards > 1 and chosen.lease is None:
@@ -129,6 +131,8 @@ def _check(chosen: Settings) -> None:
     read_own_account(chosen.own_account_file, regions=chosen.aws_regions, region=chosen.aws_region, extra_regions=extra)
     if chosen.audit_log is not None:
         AuditLog(chosen.audit_log).close()
+    if chosen.tracing:
+        check_tracing()
     if chosen.liveness is not None:
         _check_liveness(chosen.liveness)
     if chosen.metrics_port:

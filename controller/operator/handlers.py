@@ -12,7 +12,8 @@ from controller.cluster.connection import configuration
 from controller.domain.api import GROUP, PLURAL, VERSION
 from controller.domain.resource import parse
 from controller.engine.ports import ObjectError
-from controller.operator.process import Operator, utc_now
+from controller.operator.clock import utc_now
+from controller.operator.process import Operator
 
 
 class _NoDiffs(kopf.DiffBaseStorage):
@@ -40,6 +41,7 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
         settings.watching.server_timeout = 300  # a silent watch is renewed at the latest then
         settings.watching.client_timeout = 330
         settings.watching.connect_timeout = 30
+        settings.watching.chunk_size = 500  # a list of all would hold up the event loop while it is parsed
         settings.networking.error_backoffs = (1, 2, 3, 5, 8, 13, 21)
         try:
             await operator.start()

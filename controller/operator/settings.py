@@ -111,6 +111,8 @@ class Settings:
     """serve metrics in Prometheus' format on that port, at /metrics"""
     metrics_per_object: bool = False
     """tell conditions and devices of each object too, not only sums over all: a dozen series an object"""
+    tracing: bool = False
+    """send spans of reconciles and their calls by OTLP over HTTP, to where the OTEL_EXPORTER_OTLP_… variables say"""
     log_format: Literal["text", "json"] = "text"
     """form of the log's lines"""
     audit_log: Annotated[str | None, Setting(metavar="FILE")] = None

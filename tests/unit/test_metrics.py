@@ -31,7 +31,7 @@ from controller.engine.sweeper import Sweeper
 from controller.operator.census import Census
 from controller.operator.measures import LoopWatch, Waits
 from controller.operator.metrics import OUTCOMES, MeasuredSweeper, Metrics
-from tests.queries import alerts, asked_for, dashboard_queries, metrics_in
+from tests.queries import alerts, asked_for, dashboard_queries, metrics_in, panels
 from tests.unit.builders import (
     ARN,
     KEY,
@@ -67,6 +67,7 @@ class Operator:
     silent_for: timedelta = timedelta(seconds=7)
     term: tuple[Quotas, Sweeper] | None = None
     per_object: bool = False
+    rates: dict[Scope, float] = field(default_factory=dict)
     shards: dict[int, bool] = field(default_factory=dict)
 
     def works_on(self, resource: Resource) -> bool:
@@ -311,6 +312,8 @@ def test_one_of_several_looks_for_drift_of_its_own_objects_and_one_judges_strang
 def exercised() -> Operator:
     """An operator that has a value of every metric."""
     operator = Operator(per_object=True, shards={0: True})
+    operator.rates[SCOPE] = 8.0
+    operator.metrics.waited(SCOPE, 0.3)
     states = (state("a", "DEPLOYED", devices_succeeded=3),)
     known = operator.add(
         plan(status=status(conditions=(condition("Ready"),), stages=states, devices=Devices(succeeded=3)))
@@ -349,6 +352,21 @@ def test_dashboard_and_alerts_ask_for_metrics_that_exist() -> None:
     assert {name for name in asked_for() if name.startswith("edgeplan_")} <= there  # process_… are there on Linux only
 
 
+def test_every_panel_has_a_title_of_its_own_a_description_a_unit_and_a_place_of_its_own() -> None:
+    assert len({panel["title"] for panel in panels()}) == len({panel["id"] for panel in panels()}) == len(panels())
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        place = panel["gridPos"]
+        columns, rows = range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])
+        cells = {(column, row) for column in columns for row in rows}
+        assert columns.stop <= 24, panel["title"]
+        assert not cells & taken, panel["title"]
+        taken |= cells
+        if panel["type"] != "row":
+            assert panel["description"].endswith("."), panel["title"]
+            assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+
+
 def test_dashboard_and_alerts_choose_by_labels_that_exist() -> None:
     labels: defaultdict[str, set[str]] = defaultdict(lambda: {"namespace", "job", "pod", "instance"})
     for family in exercised().metrics.registry.collect():
@@ -361,3 +379,12 @@ def test_dashboard_and_alerts_choose_by_labels_that_exist() -> None:
         known = set().union(*(labels[metric] for metric in metrics_in(query)))
         for grouped in re.findall(r"by \(([^)]*)\)", query):
             assert set(grouped.split(", ")) <= known, query
+
+
+def test_rate_and_waits_are_told_where_aws_throttles() -> None:
+    operator = Operator()
+    assert operator.value("aws_rate", **HERE) is None
+    operator.rates[SCOPE] = 8.0
+    operator.metrics.waited(SCOPE, 0.3)
+    assert operator.value("aws_rate", **HERE) == 8
+    assert operator.value("aws_throttle_wait_seconds_sum", **HERE) == 0.3

@@ -35,7 +35,7 @@ def test_every_flag_is_read() -> None:
         *("--liveness", "http://0.0.0.0:8080/healthz", "--log-format", "json", "--verbose", "--settle", "2m"),
         *("--aws-regions", "eu-west-1, us-east-1", "--own-account-file", "own.yaml"),
         *("--aws-extra-regions", "eu-shop-1"),
-        *("--metrics-port", "8081", "--metrics-per-object"),
+        *("--metrics-port", "8081", "--metrics-per-object", "--tracing"),
         *("--lease", "edgeplan-system/edgeplan", "--shards", "3", "--watch-patience", "1m", "--audit-log", "-"),
     )
     expected = {
@@ -62,6 +62,7 @@ def test_every_flag_is_read() -> None:
         "watch_patience": timedelta(minutes=1),
         "metrics_port": 8081,
         "metrics_per_object": True,
+        "tracing": True,
         "audit_log": "-",
     }
     assert asdict(chosen) == expected

@@ -15,7 +15,7 @@ HOLDERS = st.lists(st.none() | st.sampled_from("abcdefghij"), min_size=1, max_si
 def test_every_shard_is_one_members_if_there_is_any(holders: list[str | None], members: set[str]) -> None:
     planned = share_out(holders, members)
     assert len(planned) == len(holders)
-    assert set(planned) <= (members or {None})
+    assert set(planned) <= (set[str | None](members) or {None})
 
 
 @given(HOLDERS, MEMBERS.filter(bool))
