@@ -9,6 +9,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,7 +23,7 @@ from controller.engine.ports import ObjectError
 from controller.operator import settings
 from controller.operator.audit import AuditLog
 from controller.operator.garbage import survivors_left_alone
-from controller.operator.handlers import register
+from controller.operator.handlers import WatchLost, register
 from controller.operator.logs import ContextFilter
 from controller.operator.process import Operator
 from controller.operator.settings import Settings
@@ -88,14 +89,19 @@ def _operate(chosen: Settings) -> bool:
     """Run one operator to its end; whether another is wanted."""
     operator, registry = Operator(chosen), kopf.OperatorRegistry()
     register(registry, operator)
-    kopf.run(
-        registry=registry,
-        namespaces=chosen.namespaces,
-        clusterwide=not chosen.namespaces,
-        standalone=True,
-        liveness_endpoint=chosen.liveness,
-        stop_flag=operator.deaf,
-    )
+    try:
+        kopf.run(
+            registry=registry,
+            namespaces=chosen.namespaces,
+            clusterwide=not chosen.namespaces,
+            standalone=True,
+            liveness_endpoint=chosen.liveness,
+            stop_flag=operator.deaf,
+        )
+    except WatchLost as error:
+        logger.warning("the definition went while it was watched (%s); starting again", error)
+        time.sleep(_PAUSES[0])
+        return True
     return operator.restarts
 
 

@@ -80,12 +80,12 @@ def agenda(
     return Rest(left) if timedelta(0) < left <= STAGE_POLL else Work()  # a moment to come: the clock was set back
 
 
-def next_look(resource: Resource, now: datetime, crowd: int = 0) -> timedelta | None:
+def next_look(resource: Resource, now: datetime) -> timedelta | None:
     """When stages that are CREATING are looked at again, after a look; no listing need tell that they are ready."""
     ready = resource.status.condition("Ready")
     if ready is None or not any(stage.status == "CREATING" for stage in resource.status.stages or ()):
         return None
-    return stage_poll(ready.last_transition_time, now, crowd)
+    return stage_poll(ready.last_transition_time, now)
 
 
 def _wants_finalizer(resource: Resource) -> bool:

@@ -11,7 +11,6 @@ from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource
 from controller.domain.status import EdgeDeploymentPlanStatus
 
-_MADE_WITHIN = timedelta(seconds=5)
 _LONGEST_FULL = timedelta(minutes=10)
 _PAGE, _SECONDS_A_PAGE = 100, 2.0
 _LAG = timedelta(minutes=1)  # of the listing itself, and between the clocks of those who write what it shows
@@ -49,7 +48,7 @@ def is_due_again(times: int, sweeps: int) -> bool:
 def _suspect(resource: Resource, row: PlanSummary | None) -> bool:
     status = resource.status
     if status.has_plan:
-        return row is None or not (_as_it_was_made(status, row) or _as_it_was_seen(status, row))
+        return row is None or not _as_it_was_seen(status, row)
     stalled = status.condition("Stalled")
     reason = Reason.of(stalled.reason) if stalled is not None else None
     if row is None:
@@ -68,18 +67,6 @@ def _as_it_was_seen(status: EdgeDeploymentPlanStatus, row: PlanSummary) -> bool:
     """Whether the plan is as the status has it. Devices that fail may stop a stage, and may not count as a change of it."""
     counted = status.devices.failed if status.devices is not None and status.moving else row.failed
     return row.modified == status.last_modified_time and row.failed in {None, counted}
-
-
-def _as_it_was_made(status: EdgeDeploymentPlanStatus, row: PlanSummary) -> bool:
-    """Whether this is the plan that our create made, never changed since: then there is nothing to find out by a look.
-
-    What somebody makes by hand in its place within seconds is left to the audit of tags. Stages move on by themselves.
-    """
-    made_after = status.settling.created_after if status.settling is not None else None
-    if made_after is None or row.created is None or status.last_modified_time is not None or status.stages:
-        return False
-    untouched = row.arn == status.edge_deployment_plan_arn and row.modified == row.created
-    return untouched and timedelta(0) < row.created - made_after <= _MADE_WITHIN
 
 
 def _only_moved(status: EdgeDeploymentPlanStatus, row: PlanSummary | None) -> bool:

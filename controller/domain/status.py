@@ -192,8 +192,8 @@ class EdgeDeploymentPlanStatus(Model):
 
     @property
     def moving(self) -> bool:
-        """Whether a stage is under way: AWS makes something else of it by itself."""
-        return any(MEANING[stage.status].ends_as is not None for stage in self.stages or ())
+        """Whether a stage is started or stopped: AWS makes something else of it by itself, sooner or later."""
+        return any(MEANING[stage.status].ends_as in {"DEPLOYED", "STOPPED"} for stage in self.stages or ())
 
     def deployed_since(self, name: str) -> datetime | None:
         """When the stage of that name was first seen DEPLOYED, if that is what it is in this status."""

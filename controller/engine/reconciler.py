@@ -116,7 +116,7 @@ class Reconciler:
             memory.untouched = result.untouched
             if result.found.unsettled:
                 memory.settled = _now() + self.settle.total_seconds()
-            after = await self._report(resource, current, result, given.crowd)
+            after = await self._report(resource, current, result)
             memory.on_its_way = False
             self.attempted(resource, result, _now() - begun)
         except ObjectChanged as change:
@@ -250,16 +250,16 @@ class Reconciler:
 
     # -- the report -------------------------------------------------------------------------------------------------
 
-    async def _report(self, before: Resource, current: Resource, result: Result, crowd: int) -> timedelta | None:
+    async def _report(self, before: Resource, current: Resource, result: Result) -> timedelta | None:
         """What the outcome does to the object, to the quota queue and to the next attempt."""
-        after = await self._record(before, current, result, crowd)
+        after = await self._record(before, current, result)
         # Only now: news of a version from before would put the object back into the queue, and who is gone has left it.
         known, scope = self.index.get(before.key), self.index.scope(before.key)
         if scope is not None and known is not None and known.uid == before.uid:
             self.quotas.settle(scope, current, result.outcome, result.found.done)
         return after
 
-    async def _record(self, before: Resource, current: Resource, result: Result, crowd: int) -> timedelta | None:
+    async def _record(self, before: Resource, current: Resource, result: Result) -> timedelta | None:
         outcome, now = result.outcome, self.clock()
         if isinstance(outcome, Gone):
             await self._let_go(current, outcome)
@@ -267,7 +267,7 @@ class Reconciler:
         status = summarize(current, outcome, result.found, now, owed=result.owed)
         if self.index.is_ghost(current):
             current = self.index.haunt(replace(current, status=status))
-            return _next(outcome, current, now, crowd)
+            return _next(outcome, current, now)
         if status.wire() != current.status.wire():
             current = await self._written(current, status)
         for event in transitions(before.status, status, ()):  # calls were logged when they were made
@@ -275,7 +275,7 @@ class Reconciler:
             logger.log(level, "%s: %s: %s", current.key, event.reason, event.note)
         for event in transitions(before.status, status, result.found.done):
             self.objects.publish(current, event)
-        return _next(outcome, current, now, crowd)
+        return _next(outcome, current, now)
 
     async def _written(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
         try:
@@ -313,7 +313,7 @@ def _left(moment: float) -> timedelta:
     return timedelta(seconds=max(0.0, moment - _now()))
 
 
-def _next(outcome: Outcome, resource: Resource, now: datetime, crowd: int) -> timedelta | None:
+def _next(outcome: Outcome, resource: Resource, now: datetime) -> timedelta | None:
     match outcome:
         case Waiting(after=after):
             # What is still to be done at once after so many looks must not become a hot loop.
@@ -321,6 +321,6 @@ def _next(outcome: Outcome, resource: Resource, now: datetime, crowd: int) -> ti
         case Retrying(after=after) | Queued(after=after):
             return after
         case Done() | Pending():
-            return next_look(resource, now, crowd)
+            return next_look(resource, now)
         case _:
             return None

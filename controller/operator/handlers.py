@@ -7,6 +7,7 @@ gives the watch, its resumption, the namespaces, the signals, the liveness serve
 from typing import Any
 
 import kopf
+from kopf._cogs.clients.errors import APINotFoundError  # Kopf exports none of its errors of this kind
 
 from controller.cluster.connection import configuration
 from controller.domain.api import GROUP, PLURAL, VERSION
@@ -14,6 +15,9 @@ from controller.domain.resource import parse
 from controller.engine.ports import ObjectError
 from controller.operator.clock import utc_now
 from controller.operator.process import Operator
+
+WatchLost = APINotFoundError
+"""What Kopf ends by where the kind went between a list and the watch that follows, as when its definition is replaced."""
 
 
 class _NoDiffs(kopf.DiffBaseStorage):

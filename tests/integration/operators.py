@@ -1,6 +1,7 @@
 """Running operators for tests: one in a thread of this process, or one as a process that can be killed."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any, Self, TypeVar
 import kopf
 
 from controller.domain.api import API_VERSION, GROUP, KIND, PLURAL, RECONCILE_ANNOTATION
-from controller.operator.handlers import register
+from controller.operator.handlers import WatchLost, register
 from controller.operator.process import Operator
 from controller.operator.settings import Settings
 from edge_manager.sandbox.server import Sandbox
@@ -96,7 +97,8 @@ class OperatorThread:
 
         try:
             while not self._stop.is_set():
-                asyncio.run(operate())
+                with contextlib.suppress(WatchLost):  # as `edgeplan run` does
+                    asyncio.run(operate())
                 self._operator = Operator(self._settings)
         except BaseException as failure:  # noqa: BLE001 - handed to the test's thread
             self._failure = failure

@@ -149,9 +149,9 @@ def test_idle_plans_cost_a_list_call_per_hundred_and_no_describe(world: World) -
     with world.operator(sweep_interval=2 * SECOND, audit_interval=timedelta(days=10_000)):  # no audit by chance
         for number in range(120):
             world.create(f"plan-{number}")
-        wait_until(lambda: len([b for b in world.all() if b["status"].get("lastModifiedTime")]) == 120, seconds=60)
+        wait_until(lambda: len([b for b in world.all() if b["status"].get("lastModifiedTime")]) == 120, seconds=120)
         world.sandbox.reset_counts()
-        wait_until(lambda: world.sandbox.counts().get("ListEdgeDeploymentPlans", 0) >= 4, seconds=15)
+        wait_until(lambda: world.sandbox.counts().get("ListEdgeDeploymentPlans", 0) >= 4, seconds=30)
         assert set(world.sandbox.counts()) == {"ListEdgeDeploymentPlans"}
 
 

@@ -10,7 +10,7 @@ from controller.domain.drift import changed_since, full_sweep_interval, is_due_a
 from controller.domain.observed import PlanSummary
 from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
-from controller.domain.status import Devices, EdgeDeploymentPlanStatus, Settling, StageState
+from controller.domain.status import Devices, EdgeDeploymentPlanStatus, StageState
 from tests.unit.builders import ARN, MINUTE, NAME, NOON, condition, plan, retry, status
 
 ROW = {NAME: PlanSummary(NAME, ARN, NOON)}
@@ -96,38 +96,6 @@ def test_a_thousand_idle_plans_are_none() -> None:
 def test_create_that_is_tried_again_is_told_that_its_plan_is_there() -> None:
     waiting = plan(status=status(arn=None, retry=retry(3, NOON)))
     assert suspects([waiting], {NAME: PlanSummary(NAME, ARN, NOON)}) == {waiting.key: Wake.DRIFT}
-
-
-# -- a plan that nobody has looked at since it was made ----------------------------------------------------------------
-
-MADE = status(
-    last_modified_time=None, creation_time=None, settling=Settling(until=NOON + MINUTE, created_after=NOON - SECOND)
-)
-
-
-def test_plan_as_its_create_made_it_is_none() -> None:
-    assert not suspected(plan(status=MADE), {NAME: PlanSummary(NAME, ARN, NOON, created=NOON)})
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        PlanSummary(NAME, ARN, NOON + SECOND, created=NOON),
-        PlanSummary(NAME, ARN, NOON + MINUTE, created=NOON + MINUTE),
-        PlanSummary(NAME, ARN, NOON - MINUTE, created=NOON - MINUTE),
-        PlanSummary(NAME, "arn-of-another-account", NOON, created=NOON),
-        PlanSummary(NAME, ARN, NOON),
-        None,
-    ],
-    ids=["changed since", "made later", "made before", "of another account", "without a time of creation", "gone"],
-)
-def test_plan_that_may_be_another_or_another_state_than_was_made_is_one(row: PlanSummary | None) -> None:
-    assert suspects([plan(status=MADE)], {NAME: row} if row is not None else {}) == {plan().key: Wake.DRIFT}
-
-
-def test_plan_made_with_stages_is_one_since_they_move_by_themselves() -> None:
-    made = MADE.model_copy(update={"stages": (StageState(stage_name="canary", status="CREATING"),)})
-    assert suspected(plan(status=made), {NAME: PlanSummary(NAME, ARN, NOON, created=NOON)})
 
 
 # -- stages under way --------------------------------------------------------------------------------------------------
