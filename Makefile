@@ -66,7 +66,7 @@ docs: $(DOCS) ## build the site of the docs, by MkDocs and by Zensical, strictly
 
 bench: $(STAMP) ## measure the operator on this machine (ARGS="--objects 1000", ways, service, plot)
 ifeq ($(filter service plot,$(firstword $(ARGS))),)
-	@$(BIN)/python -m playground.programs etcd kube-apiserver kubectl
+	@$(BIN)/python -m playground.programs etcd kube-apiserver kubectl helm
 endif
 	@$(BIN)/python -m tests.bench $(ARGS)
 
@@ -80,8 +80,8 @@ upstream: $(STAMP) ## Argo CD's own tests over our health and actions, in its re
 	@EDGEPLAN_TEST_ARGOCD_UPSTREAM=1 $(BIN)/python -m pytest tests/argocd/test_upstream.py -p no:xdist $(ARGS)
 
 lock: ## bring the dependency locks in step (ARGS=--upgrade moves them)
-	$(COMPILE) pyproject.toml -o requirements.lock
-	$(COMPILE) pyproject.toml --extra service --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra otel -o requirements.lock
+	$(COMPILE) pyproject.toml --extra otel --extra service --group dev -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) pyproject.toml --group bench -c requirements-dev.lock -o requirements-bench.lock
 	$(COMPILE) packaging/edge-manager/pyproject.toml -c requirements-dev.lock -o requirements-service.lock
 	$(COMPILE) --group docs -o requirements-docs.lock

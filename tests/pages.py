@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controller.domain.reasons import Reason
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 SHELLS = ("console", "sh", "bash", "shell")
+# Only in events of objects that are gone.
+LAST_WORDS = {Reason.DELETED, Reason.KEPT, Reason.RETAINED}
 _MARK = re.compile(r"<!-- (run|background|not run): (.+) -->")
 _BLOCK = re.compile(r"(?ms)^(?P<mark>[^\n]*)\n```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```$")
 
@@ -38,6 +42,21 @@ def pages() -> list[Path]:
     """Every page that people read."""
     patterns = ("*.md", "docs/**/*.md", "charts/*/README.md", "packaging/*/README.md")
     return sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+
+
+def prose(text: str) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"(?ms)^```.*?^```$", "", text)
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub and MkDocs make them."""
+    found: dict[str, int] = {}
+    for heading in re.findall(r"(?m)^#+ (.+)$", prose(text)):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        slug = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        found[slug] = found.get(slug, -1) + 1
+    return {slug if number == 0 else f"{slug}-{number}" for slug, last in found.items() for number in range(last + 1)}
 
 
 def blocks(page: Path) -> Iterator[Block]:

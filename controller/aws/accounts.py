@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from controller.aws.accounts_file import OWN_ACCOUNT, Account, Bounds, OwnAccount
 from controller.aws.audience import Labels
-from controller.aws.sagemaker import Called, Changed, SageMakerPlans, client_config
+from controller.aws.sagemaker import Called, Changed, SageMakerPlans, Waited, client_config
 from controller.aws.sessions import Assumption, Role, open_session, unknown_region
 from controller.domain.ownership import Rights
 from controller.domain.resource import Scope
@@ -43,6 +43,7 @@ class Accounts:
         may_call: Callable[[], bool] = lambda: True,
         called: Called = lambda *_: None,
         changed: Changed = lambda _: None,
+        waited: Waited = lambda *_: None,
     ) -> None:
         self._own = own or OwnAccount()
         self._region = region or (self._own.regions[0] if self._own.regions else None)
@@ -56,6 +57,7 @@ class Accounts:
         self._labels_of = labels_of
         self._called = called
         self._changed = changed
+        self._waited = waited
         self._plans: dict[Scope, SageMakerPlans] = {}
         self._roles: dict[str, Role] = {}
 
@@ -78,9 +80,14 @@ class Accounts:
                 may_call=self._may_call,
                 called=self._called,
                 changed=self._changed,
+                waited=self._waited,
             )
         self._let_go(scope)
         return self._plans[scope]
+
+    def rates(self) -> dict[Scope, float]:
+        """Calls a second that go at present, of the accounts and regions where AWS throttles."""
+        return {scope: rate for scope, plans in self._plans.items() if (rate := plans.rate) is not None}
 
     def rights(self, namespace: str, scope: Scope) -> Rights:
         """What an object of that namespace may do there, with plans that are not its own among others."""

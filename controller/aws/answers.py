@@ -126,10 +126,18 @@ class PlanPage(Page):
 class _Summary(Answer):
     edge_deployment_plan_arn: _Text
     edge_deployment_plan_name: _Text
+    creation_time: datetime | None = None
     last_modified_time: datetime | None = None
+    edge_deployment_failed: int | None = None
 
     def summary(self) -> PlanSummary:
-        return PlanSummary(self.edge_deployment_plan_name, self.edge_deployment_plan_arn, _utc(self.last_modified_time))
+        return PlanSummary(
+            name=self.edge_deployment_plan_name,
+            arn=self.edge_deployment_plan_arn,
+            modified=_utc(self.last_modified_time),
+            created=_utc(self.creation_time),
+            failed=self.edge_deployment_failed,
+        )
 
 
 class ListPage(Page):

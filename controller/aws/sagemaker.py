@@ -1,22 +1,26 @@
 """SageMaker through boto3: one client and one bounded thread pool per account and region.
 
 boto3 blocks, so calls run in threads; the pool is as wide as the client's connection pool. botocore's own retries are off
-(the loop retries, with its state in status); its adaptive token bucket stays on and slows the whole client down when AWS
-throttles. Client and threads are made for the first call, let go while nobody calls, and made again for the next one.
+(the loop retries, with its state in status), and so is its token bucket, in which calls wait in threads: where AWS
+throttles, they wait in `throttle.py`. Client and threads are made for the first call, let go while nobody calls, and made
+again for the next one.
 """
 
 import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from controller.aws.answers import (
     DevicesPage,
@@ -31,8 +35,9 @@ from controller.aws.answers import (
 )
 from controller.aws.errors import UnreadableAnswerError, failure_of
 from controller.aws.requests import request_of
+from controller.aws.throttle import Throttle, Ticket
 from controller.domain.actions import Action, CreatePlan
-from controller.domain.failures import Failure
+from controller.domain.failures import Failure, FailureKind
 from controller.domain.observed import Created, ObservedPlan, ObservedStage, PlanSummary
 from controller.domain.resource import Scope, account_of
 from controller.domain.status import FailedDevice
@@ -46,6 +51,7 @@ FAILED_DEVICES = 5
 """As many of the devices that failed are named, of each stage."""
 _DEVICE_PAGES = 5  # searched for them: what a stage of a hundred thousand devices would cost is worth no name
 _REMEMBERED = 1024  # deployments whose failed devices are known
+_TIMES = 3  # that a call is made which AWS's throttle refuses; it has done nothing then
 IDENTITY_HOLDS = timedelta(minutes=5)
 _DATE_IS_COARSE = timedelta(seconds=2)  # the Date header has whole seconds, and is written after the work
 
@@ -54,8 +60,14 @@ class NotLeading(EdgePlanError):  # noqa: N818 - a state, not a fault
     """The call was not made: another operator acts by now."""
 
 
-Called = Callable[[Scope, str, Failure | None, float], None]
-"""Told of each call: where, which operation, how it failed if it did, and how many seconds it took."""
+class _Held(Exception):  # noqa: N818 - no fault either
+    """The call was not made: AWS has begun to throttle since it was let go."""
+
+
+_TICKET: ContextVar[Ticket | None] = ContextVar("ticket", default=None)
+
+Called = Callable[[Scope, str, Failure | None, float, str | None], None]
+"""Told of each call: where, which operation, how it failed if it did, how many seconds it took, AWS's id of the request."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,9 @@ class Change:
 Changed = Callable[[Change], None]
 """Told of each call that changes AWS."""
 
+Waited = Callable[[Scope, float], None]
+"""Told of each call that waited for AWS's throttle: where, and for how many seconds."""
+
 PageT = TypeVar("PageT", bound=Page)
 _T = TypeVar("_T")
 
@@ -83,7 +98,7 @@ def client_config(connections: int, timeout: float) -> Config:
         max_pool_connections=connections,
         connect_timeout=min(timeout, 10.0),
         read_timeout=timeout,
-        retries={"mode": "adaptive", "total_max_attempts": 1},
+        retries={"mode": "standard", "total_max_attempts": 1},
         user_agent_extra="edgeplan",
     )
 
@@ -103,8 +118,11 @@ class SageMakerPlans:
         may_call: Callable[[], bool] = lambda: True,
         called: Called = lambda *_: None,
         changed: Changed = lambda _: None,
+        waited: Waited = lambda *_: None,
     ) -> None:
         self._scope = scope
+        # STS has a throttle of its own.
+        self._throttles = {"sagemaker": Throttle(lambda seconds: waited(scope, seconds)), "sts": Throttle()}
         self._called = called
         self._changed = changed
         self._makers = {"sagemaker": make_client} | ({"sts": make_sts} if make_sts else {})
@@ -126,6 +144,11 @@ class SageMakerPlans:
     def scope(self) -> Scope:
         """Account and region."""
         return self._scope
+
+    @property
+    def rate(self) -> float | None:
+        """Calls a second that go at present; None while AWS does not throttle."""
+        return self._throttles["sagemaker"].rate
 
     @property
     def opened(self) -> bool:
@@ -171,13 +194,18 @@ class SageMakerPlans:
         pages = await self._pages("ListTags", {"ResourceArn": arn}, TagsPage)
         return {tag.key: tag.value for page in pages for tag in page.tags}
 
-    async def list_plans(self) -> Mapping[str, PlanSummary]:
-        """All plans, by name."""
-        pages = await self._pages("ListEdgeDeploymentPlans", {"MaxResults": LIST_PAGE}, ListPage)
-        rows = [row.summary() for page in pages for row in page.edge_deployment_plan_summaries]
-        for row in rows[:1]:
+    async def list_plans(self, since: datetime | None = None) -> Mapping[str, PlanSummary]:
+        """All plans, or those that were modified after `since`, by name."""
+        changed = {"LastModifiedTimeAfter": since} if since is not None else {}
+        request = {"MaxResults": LIST_PAGE, **changed}
+        rows: dict[str, PlanSummary] = {}
+        async for page in self._each_page("ListEdgeDeploymentPlans", request, ListPage):
+            # At once: five hundred pages together would hold up the event loop.
+            rows |= {row.name: row for row in (each.summary() for each in page.edge_deployment_plan_summaries)}
+        for row in rows.values():
             self._saw(row.arn)
-        return {row.name: row for row in rows}
+            break
+        return rows
 
     async def account_id(self) -> str:
         """The id of the AWS account that answers here: that of the role, of the ARNs seen, or by sts:GetCallerIdentity.
@@ -241,53 +269,99 @@ class SageMakerPlans:
         self, operation: str, request: Mapping[str, Any], model: type[PageT], *, most: int | None = None
     ) -> list[PageT]:
         """All pages of an answer, or the first `most`: one at the least."""
+        pages: list[PageT] = []
+        async with aclosing(self._each_page(operation, request, model)) as found:
+            async for page in found:
+                pages.append(page)
+                if len(pages) == most:
+                    break
+        return pages
+
+    async def _each_page(
+        self, operation: str, request: Mapping[str, Any], model: type[PageT]
+    ) -> AsyncGenerator[PageT, None]:
         seen: set[str] = set()
         token: dict[str, str] = {}
-        pages: list[PageT] = []
         while True:
             page = await self._call(operation, {**request, **token}, lambda answer: _next_page(model, answer, seen))
-            pages.append(page)
-            if not page.next_token or len(pages) == most:
-                return pages
+            yield page
+            if not page.next_token:
+                return
             token = {"NextToken": page.next_token}
 
     async def _call(
         self, operation: str, request: Mapping[str, Any], parse: Callable[[Any], _T], *, service: str = "sagemaker"
     ) -> _T:
-        """The one place where calls are made and answers read: whatever goes wrong is an AwsError."""
+        """Make the call as soon as AWS's throttle lets it; one that is refused has its turn again before it fails."""
+        throttle, left = self._throttles[service], _TIMES
         self._under_way += 1
-        begun = time.monotonic()
+        try:
+            while True:
+                ticket = await throttle.turn(operation)
+                try:
+                    return await self._once(operation, request, parse, service, ticket)
+                except _Held:
+                    continue
+                except AwsError as error:
+                    failure = error.failure
+                    if failure.kind is not FailureKind.THROTTLED or failure.operation != operation:
+                        raise
+                    throttle.refused(ticket, failure)
+                    left -= 1
+                    if not (left and failure.harmless):
+                        raise
+        finally:
+            self._under_way -= 1
+            self.last_used = time.monotonic()
+
+    async def _once(
+        self, operation: str, request: Mapping[str, Any], parse: Callable[[Any], _T], service: str, ticket: Ticket
+    ) -> _T:
+        """The one place where calls are made and answers read: whatever goes wrong is an AwsError."""
+        begun, request_id = time.monotonic(), None
         try:
             client = await self._client(service)
             loop = asyncio.get_running_loop()
             begun = time.monotonic()
             task = contextvars.copy_context()  # for whom the call is made matters where it is signed, in a thread
-            made = loop.run_in_executor(self._threads, task.run, self._make, client, operation, request)
-            answer = parse(await made)
+            made = loop.run_in_executor(self._threads, task.run, self._make, client, operation, request, ticket)
+            raw = await made
+            request_id = _request_id(raw)
+            answer = parse(raw)
         except AwsError as error:  # the role could not be assumed: the call itself was not made
             self._note(error.failure.operation, error.failure, begun)
             raise
-        except EdgePlanError:
-            raise  # another operator leads: no call was made
+        except (EdgePlanError, _Held):
+            raise  # another operator leads, or AWS throttles all of a sudden: no call was made
         except Exception as error:
             failure = failure_of(operation, error)
-            self._note(operation, failure, begun)
+            self._note(operation, failure, begun, request_id)
             raise AwsError(failure) from error
         else:
-            self._note(operation, None, begun)
+            self._note(operation, None, begun, request_id)
             return answer
-        finally:
-            self._under_way -= 1
-            self.last_used = time.monotonic()
 
-    def _note(self, operation: str, failure: Failure | None, begun: float) -> None:
-        self._called(self._scope, operation, failure, time.monotonic() - begun)
+    def _note(self, operation: str, failure: Failure | None, begun: float, request_id: str | None = None) -> None:
+        known = request_id or (failure.request_id if failure is not None else None)
+        self._called(self._scope, operation, failure, time.monotonic() - begun, known)
 
-    def _make(self, client: Any, operation: str, request: Mapping[str, Any]) -> Any:
+    def _make(self, client: Any, operation: str, request: Mapping[str, Any], ticket: Ticket) -> Any:
         """Make the call, in a thread, if it is still this process's to make: it may have waited for its turn."""
         if not self._may_call():
             raise NotLeading(f"{operation} was not called: another operator leads")
-        return client._make_api_call(operation, request)  # noqa: SLF001 - the method behind every client method
+        _TICKET.set(ticket)
+        try:
+            return client._make_api_call(operation, request)  # noqa: SLF001 - the method behind every client method
+        except ClientError as error:
+            if failure_of(operation, error).kind is FailureKind.THROTTLED:
+                self._throttles[client.meta.service_model.service_name].heard()
+            raise
+
+    def _hold(self, **_: Any) -> None:
+        """Called by botocore right before it sends: when AWS begins to refuse, many calls may be on their way to here."""
+        ticket = _TICKET.get()
+        if ticket is not None and self._throttles["sagemaker"].holds(ticket):
+            raise _Held
 
     async def _client(self, service: str) -> Any:
         if self._threads is None:
@@ -300,6 +374,7 @@ class SageMakerPlans:
                     client = await loop.run_in_executor(self._threads, self._makers[service])
                     if service == "sagemaker":
                         client.meta.events.register("before-parse.sagemaker", refuse_rubbish)
+                        client.meta.events.register("before-send.sagemaker", self._hold)
                     self._clients[service] = client
         return self._clients[service]
 

@@ -25,6 +25,7 @@ _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_ERROR = 404, 409, 429, 500
 _OK, _REDIRECT = 200, 300
 _JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
 _METADATA_ONLY = "application/json;as={};g=meta.k8s.io;v=v1"
+_PAGE = 500
 _LONGEST_TEXT = 200  # of an answer that is not the API server's own: a proxy's error page can be long
 
 
@@ -149,6 +150,26 @@ async def metadata(api: client.ApiClient, path: str) -> Mapping[str, Any]:
 async def metadata_page(api: client.ApiClient, path: str, query: Mapping[str, str]) -> Mapping[str, Any]:
     """One page of a list, each item's metadata alone."""
     return await _read(api, path, "PartialObjectMetadataList", query)
+
+
+async def metadata_pages(
+    api: client.ApiClient, path: str, what: str, patience: float | None = None
+) -> AsyncIterator[Mapping[str, Any]]:
+    """All pages of a list, each item's metadata alone, and `patience` for each page.
+
+    Raises:
+        ObjectError: `what`, and why.
+
+    """
+    query = {"limit": str(_PAGE)}
+    while True:
+        async with translated(what, patience):
+            page = await metadata_page(api, path, query)
+        yield page
+        more = mapping(page.get("metadata")).get("continue")
+        if not more:
+            return
+        query = {"limit": str(_PAGE), "continue": str(more)}
 
 
 async def _read(api: client.ApiClient, path: str, form: str, query: Mapping[str, str]) -> Mapping[str, Any]:

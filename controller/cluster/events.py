@@ -69,9 +69,11 @@ class EventRecorder:
         """Let those that wait be published, for so long."""
         if self._worker is None:
             return
-        await asyncio.wait([self._worker], timeout=patience.total_seconds())
-        if self._worker is not None:
-            self._worker.cancel()
+        worker = self._worker
+        await asyncio.wait([worker], timeout=patience.total_seconds())
+        if not worker.done():
+            worker.cancel()
+            await asyncio.wait([worker])  # it lets go of its connection
             logger.info("%d events were not published any more", len(self._waiting) + 1)
 
     async def _work(self) -> None:

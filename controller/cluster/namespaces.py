@@ -6,11 +6,9 @@ from typing import Any
 
 from kubernetes.aio import client
 
-from controller.cluster.connection import mapping, metadata, metadata_page, translated
+from controller.cluster.connection import mapping, metadata, metadata_pages, translated
 from controller.cluster.shared import SharedRead
 from controller.engine.ports import ObjectGone
-
-_PAGE = 500
 
 
 class Namespaces:
@@ -71,13 +69,7 @@ class Namespaces:
             ObjectError: the API server does not say.
 
         """
-        query = {"limit": str(_PAGE)}
-        while True:
-            async with translated("cannot list namespaces, by whose labels accounts are open", self._patience):
-                page = await metadata_page(self._api, "/api/v1/namespaces", query)
-                for item in page.get("items") or ():
-                    self.seen(mapping(item["metadata"]))
-            more = mapping(page.get("metadata")).get("continue")
-            if not more:
-                return
-            query = {"limit": str(_PAGE), "continue": more}
+        what = "cannot list namespaces, by whose labels accounts are open"
+        async for page in metadata_pages(self._api, "/api/v1/namespaces", what, self._patience):
+            for item in page.get("items") or ():
+                self.seen(mapping(mapping(item).get("metadata")))

@@ -6,6 +6,7 @@ the status guards nothing: the API server takes all metadata but the resourceVer
 """
 
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from controller.cluster.connection import (
     mapping,
     metadata,
     metadata_page,
+    metadata_pages,
     status_of,
     translated,
 )
@@ -35,18 +37,27 @@ logger = logging.getLogger(__name__)
 
 _FORBIDDEN, _UNPROCESSABLE = 403, 422
 _ATTEMPTS = 5  # for a write that others' edits come before: each costs a read, and edits are rare
-_PAGE = 500
+
+Wrote = Callable[[Key, str, ObjectError | None, float], None]
+"""Told of each write: to which object, which part of it, how it failed if it did, and how many seconds it took."""
 
 
 class KubernetesObjects:
     """The objects of one cluster."""
 
     def __init__(
-        self, api: client.ApiClient, clock: Callable[[], datetime], reporter: str, patience: float | None = None
+        self,
+        api: client.ApiClient,
+        clock: Callable[[], datetime],
+        reporter: str,
+        patience: float | None = None,
+        *,
+        wrote: Wrote = lambda *_: None,
     ) -> None:
         self._api = api
         self._events = EventRecorder(api, clock, reporter)
         self._patience = patience
+        self._wrote = wrote
         self._definition_going = SharedRead(self._is_definition_going)
 
     # -- writes -----------------------------------------------------------------------------------------------------
@@ -140,7 +151,17 @@ class KubernetesObjects:
 
     async def glimpse(self, namespace: str | None) -> Glimpse:
         """The first object of that namespace or of all, and how many there are, for the price of one."""
-        return Glimpse.of(await self._page(namespace, 1))
+        async with translated(f"cannot list {PLURAL}", self._patience):
+            return Glimpse.of(Page.parse(await metadata_page(self._api, _collection(namespace), {"limit": "1"})))
+
+    async def served(self) -> bool:
+        """Whether the API server knows the kind: anybody may ask."""
+        try:
+            async with translated(f"cannot ask for the kinds of {API_VERSION}", self._patience):
+                kinds = mapping(await call(self._api, "GET", f"/apis/{API_VERSION}")).get("resources") or ()
+        except ObjectGone:
+            return False
+        return any(mapping(kind).get("name") == PLURAL for kind in kinds)
 
     async def definition_going(self) -> bool:
         """Whether the CustomResourceDefinition itself is being deleted: as it is now, in one read for all who ask."""
@@ -189,8 +210,14 @@ class KubernetesObjects:
         return await self._patch(known, body)
 
     async def _patch(self, known: Resource, body: Mapping[str, Any], part: str = "") -> Resource:
-        async with translated(str(known.key)):
-            answer = await call(self._api, "PATCH", _path(known.key) + part, body, content_type=MERGE_PATCH)
+        begun, what = time.monotonic(), part.lstrip("/") or "metadata"
+        try:
+            async with translated(str(known.key)):
+                answer = await call(self._api, "PATCH", _path(known.key) + part, body, content_type=MERGE_PATCH)
+        except ObjectError as error:
+            self._wrote(known.key, what, error, time.monotonic() - begun)
+            raise
+        self._wrote(known.key, what, None, time.monotonic() - begun)
         return _parsed(answer)
 
     async def _now(self, resource: Resource) -> Resource:
@@ -201,22 +228,16 @@ class KubernetesObjects:
         return found
 
     async def _pages(self, namespace: str | None) -> AsyncIterator[Page]:
-        page = await self._page(namespace, _PAGE)
-        yield page
-        while page.more:
-            page = await self._page(namespace, _PAGE, page.more)
-            yield page
+        async for body in metadata_pages(self._api, _collection(namespace), f"cannot list {PLURAL}", self._patience):
+            yield Page.parse(body)
 
-    async def _page(self, namespace: str | None, limit: int, more: str = "") -> Page:
-        """A page of a list, each item's metadata alone; the first one, or the one that begins at `more`."""
-        path = f"/apis/{API_VERSION}{f'/namespaces/{namespace}' if namespace else ''}/{PLURAL}"
-        query = {"limit": str(limit)} | ({"continue": more} if more else {})
-        async with translated(f"cannot list {PLURAL}", self._patience):
-            return Page.parse(await metadata_page(self._api, path, query))
+
+def _collection(namespace: str | None) -> str:
+    return f"/apis/{API_VERSION}{f'/namespaces/{namespace}' if namespace else ''}/{PLURAL}"
 
 
 def _path(key: Key) -> str:
-    return f"/apis/{API_VERSION}/namespaces/{key.namespace}/{PLURAL}/{key.name}"
+    return f"{_collection(key.namespace)}/{key.name}"
 
 
 def _whole(value: Model) -> dict[str, Any]:

@@ -21,10 +21,12 @@ from controller.cluster.arrival import call_on_cluster
 from controller.engine.ports import ObjectError
 from controller.operator import settings
 from controller.operator.audit import AuditLog
+from controller.operator.garbage import survivors_left_alone
 from controller.operator.handlers import register
 from controller.operator.logs import ContextFilter
 from controller.operator.process import Operator
 from controller.operator.settings import Settings
+from controller.operator.tracing import check_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +70,9 @@ def _run(**given: Any) -> int:
                 return DONE
         except ObjectError as error:
             return _refused(error)
-        if not _operate(chosen):
+        with survivors_left_alone():
+            restarts = _operate(chosen)
+        if not restarts:
             return DONE
 
 
@@ -104,6 +108,9 @@ def _log(chosen: Settings) -> None:
     for name in _WARNERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("controller").setLevel(logging.DEBUG if chosen.verbose else logging.INFO)
+    # What no format of ours shows: a third of what a record costs. Python's guide to logging says so under "Optimization".
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 - the documented switch
     for handler in logging.getLogger().handlers:
         handler.addFilter(ContextFilter())
         handler.addFilter(RedactingFilter())
@@ -113,7 +120,8 @@ def _check(chosen: Settings) -> None:
     """Find out now what would else end the operator later.
 
     Raises:
-        ValueError: a file is not of its form, settings contradict each other, or a port is not to be had.
+        ValueError: a file is not of its form, settings contradict each other, a port is not to be had, or OpenTelemetry is
+            asked for and not there.
 
     """
     extra = chosen.aws_extra_regions
@@ -121,6 +129,8 @@ def _check(chosen: Settings) -> None:
     read_own_account(chosen.own_account_file, regions=chosen.aws_regions, region=chosen.aws_region, extra_regions=extra)
     if chosen.audit_log is not None:
         AuditLog(chosen.audit_log).close()
+    if chosen.tracing:
+        check_tracing()
     if chosen.liveness is not None:
         _check_liveness(chosen.liveness)
     if chosen.metrics_port:

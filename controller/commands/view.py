@@ -1,6 +1,6 @@
 """How plans look to a person: objects, events and the time in, text of a given width out. Pure.
 
-From the objects alone, so that whoever may read them sees all of it. Shapes differ where colours do.
+From the objects alone (and where the docs are read), so that whoever may read them sees all of it. Shapes differ where colours do.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.cluster.access import Occurrence
+from controller.commands.documents import troubleshooting
 from controller.domain.resource import InvalidSpec, Resource, account_of, region_of
 from controller.domain.spec import Rollout, duration
 from controller.domain.status import StageState
@@ -135,7 +136,7 @@ def _where(resource: Resource) -> str:
 
 
 def _notes(resource: Resource, now: datetime) -> Iterator[Text]:
-    """What comes next, and what holds it up."""
+    """What comes next, what holds it up, and where to read about it."""
     status = resource.status
     if isinstance(resource.spec, InvalidSpec):
         yield Text(f"the spec is not valid: {resource.spec.message}", style="bold red")
@@ -152,6 +153,8 @@ def _notes(resource: Resource, now: datetime) -> Iterator[Text]:
         yield Text(f"next try {when}, after {_times(status.retry.attempts)}: {error.code}: {error.message}{request}")
     if resource.asked:
         yield Text("a reconcile was asked for and is not taken up yet", style="dim")
+    if section := troubleshooting(resource):
+        yield Text(f"see {section}", style="dim")
 
 
 def _stages(resource: Resource, stages: Sequence[StageState], now: datetime, width: int) -> Table:

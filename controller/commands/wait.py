@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from controller.cluster.access import Access
+from controller.commands.documents import troubleshooting
 from controller.commands.options import LENGTH, ClusterFlags, Parsed, cluster_options
 from controller.commands.session import DONE, NO, complain, resource_of, with_cluster
-from controller.commands.view import State, length, state
+from controller.commands.view import length, state
 from controller.domain.resource import Resource, parse
 
 _STAGE = "stage="
@@ -62,22 +63,33 @@ async def wait_for(access: Access, name: str, goal: str, timeout: timedelta) -> 
     """Wait, and print how it ended; the exit code."""
     if goal != "delete":
         await resource_of(access, name)
-    last: State | None = None
+    last: Resource | None = None
     try:
         async with asyncio.timeout(timeout.total_seconds()):
             async for bodies in access.follow(name):
                 resource = _only(bodies)
                 ended = verdict(resource, goal)
                 if ended is not None:
-                    click.echo(f"{access.namespace}/{name}: {ended.text}") if ended.good else complain(
-                        f"{access.namespace}/{name}: {ended.text}"
-                    )
-                    return DONE if ended.good else NO
-                last = state(resource) if resource else None
+                    if ended.good:
+                        click.echo(f"{access.namespace}/{name}: {ended.text}")
+                        return DONE
+                    complain(f"{access.namespace}/{name}: {ended.text}")
+                    _point(resource)
+                    return NO
+                last = resource
     except TimeoutError:
-        shown = f": {last.word}: {last.message}" if last else ""
-        complain(f"{access.namespace}/{name}: not {_words(goal)} after {length(timeout)}{shown}")
+        shown = state(last) if last else None
+        words = f": {shown.word}: {shown.message}" if shown else ""
+        complain(f"{access.namespace}/{name}: not {_words(goal)} after {length(timeout)}{words}")
+        _point(last)
     return NO
+
+
+def _point(resource: Resource | None) -> None:
+    """Say where to read on, where there is something to read."""
+    section = troubleshooting(resource) if resource is not None else None
+    if section is not None:
+        click.echo(f"see {section}", err=True)
 
 
 def verdict(resource: Resource | None, goal: str) -> Verdict | None:

@@ -14,6 +14,7 @@ class Wake(StrEnum):
     """Why an object was woken, beside a watch event or its own timer."""
 
     DRIFT = "drift"  # the sweep saw that AWS changed
+    MOVED = "moved"  # the sweep saw that a stage under way moved on
     AUDIT = "audit"  # the slow check of tags is due
     QUOTA = "quota"  # the quota queue moved
     NAME = "name"  # the object that held the plan's name went
@@ -58,10 +59,10 @@ def agenda(
         return Rest(claim.until - now)
     if resource.edited or resource.asked or wakes:
         return Work()
-    left = (
-        due if due is not None else status.retry.next_attempt_time - now if status.retry is not None else timedelta(0)
-    )
-    if timedelta(0) < left < LONGEST:  # what is further away than any wait is due: the clock jumped
+    if due is not None and due > timedelta(0):
+        return Rest(due)
+    left = status.retry.next_attempt_time - now if due is None and status.retry is not None else timedelta(0)
+    if timedelta(0) < left < LONGEST:  # what is further away than any retry is due: the clock jumped
         return Rest(left)
     if resource.deleting or status.is_true("Reconciling") or claim is not None:
         return Work()
@@ -79,12 +80,12 @@ def agenda(
     return Rest(left) if timedelta(0) < left <= STAGE_POLL else Work()  # a moment to come: the clock was set back
 
 
-def next_look(resource: Resource, now: datetime) -> timedelta | None:
-    """When stages that are CREATING are looked at again, after a look; no listing tells that they are ready."""
+def next_look(resource: Resource, now: datetime, crowd: int = 0) -> timedelta | None:
+    """When stages that are CREATING are looked at again, after a look; no listing need tell that they are ready."""
     ready = resource.status.condition("Ready")
     if ready is None or not any(stage.status == "CREATING" for stage in resource.status.stages or ()):
         return None
-    return stage_poll(ready.last_transition_time, now)
+    return stage_poll(ready.last_transition_time, now, crowd)
 
 
 def _wants_finalizer(resource: Resource) -> bool:

@@ -127,7 +127,8 @@ def _converge(resource: Resource, desired: Desired, given: Circumstances, found:
     """Observe, decide, apply, until there is nothing to do at once."""
     status, manages = resource.status, desired.spec.manages
     # After a failure nobody knows how far the last attempt came, so the retry looks at the tags too.
-    tags = not (status.has_plan and manages) or owes(given) != () or bool(given.wakes) or status.retry is not None
+    doubtful = owes(given) != () or not given.wakes <= {Wake.MOVED} or status.retry is not None
+    tags = doubtful or not (status.has_plan and manages)
     look, refused, whose = not found.looked and _looks_first(resource, desired, given), None, found.looked
     outcome: Outcome | Next = Next(Reason.CHANGING_STAGES, "looking again")
     for _ in range(_MOST_LOOKS):

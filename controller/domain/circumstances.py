@@ -46,14 +46,11 @@ class Circumstances:
     other_owner_lives: bool = True
     """Whether the object that a foreign ownership tag names is there. Another cluster's counts as there."""
     queue: QuotaQueue = field(default_factory=QuotaQueue)
-    before_in_share: int = 0
-    """How many plans come before this one in the share of quota that the namespace has."""
+    over_share: bool = False
+    """Whether the namespace's share of quota is used up by plans that come before this one."""
+    crowd: int = 0
+    """How many plans have stages under way in this account and region."""
     untouched: bool = False
     """Whether the object certainly has nothing in AWS: it was held by this process, and every create was refused."""
     dice: float = 0.5
     """Uniform in [0, 1): spreads the retries."""
-
-    @property
-    def over_share(self) -> bool:
-        """Whether the namespace has used its share of quota, as far as this object is concerned."""
-        return self.rights.share is not None and self.before_in_share >= self.rights.share

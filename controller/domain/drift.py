@@ -1,25 +1,41 @@
-"""What a sweep of ListEdgeDeploymentPlans gives reason to look at. `rows` is always a full listing by plan name."""
+"""What a sweep of ListEdgeDeploymentPlans gives reason to look at. `rows` are by plan name, and tell of all objects asked
+about: a full listing, or the rows that changed and the objects that name those.
+"""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 
+from controller.domain.agenda import Wake
 from controller.domain.observed import PlanSummary
 from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource
+from controller.domain.status import EdgeDeploymentPlanStatus
+
+_MADE_WITHIN = timedelta(seconds=5)
+_LONGEST_FULL = timedelta(minutes=10)
+_PAGE, _SECONDS_A_PAGE = 100, 2.0
+_LAG = timedelta(minutes=1)  # of the listing itself, and between the clocks of those who write what it shows
 
 
-def suspects(resources: Iterable[Resource], rows: Mapping[str, PlanSummary]) -> frozenset[Key]:
-    """Objects whose plan vanished from AWS, appeared there, or was modified since their status was written."""
-    return frozenset(
-        resource.key
-        for resource in resources
-        if not resource.deleting and _suspect(resource, rows.get(resource.plan_name))
-    )
+def suspects(resources: Iterable[Resource], rows: Mapping[str, PlanSummary]) -> dict[Key, Wake]:
+    """Objects whose plan vanished from AWS, appeared there, or was modified since their status was written; and how."""
+    found = {}
+    for resource in resources:
+        row = rows.get(resource.plan_name)
+        if not resource.deleting and _suspect(resource, row):
+            found[resource.key] = Wake.MOVED if _only_moved(resource.status, row) else Wake.DRIFT
+    return found
 
 
-def strangers(resources: Iterable[Resource], rows: Mapping[str, PlanSummary]) -> tuple[PlanSummary, ...]:
-    """Plans that no object names: made by hand, by another cluster, or left behind by an object that is gone."""
-    named = {resource.plan_name for resource in resources}
-    return tuple(row for name, row in sorted(rows.items()) if name not in named)
+def full_sweep_interval(interval: timedelta, rows: int) -> timedelta:
+    """How long from one full listing to the next: a page every two seconds on average, and at least one in ten minutes."""
+    return max(interval, min(_LONGEST_FULL, timedelta(seconds=rows / _PAGE * _SECONDS_A_PAGE)))
+
+
+def changed_since(rows: Iterable[PlanSummary], now: datetime) -> datetime | None:
+    """From which LastModifiedTime on a listing shows all that changed after this one; None where none can tell."""
+    latest = max((row.modified for row in rows if row.modified is not None), default=None)
+    return min(latest, now) - _LAG if latest is not None else None
 
 
 def is_due_again(times: int, sweeps: int) -> bool:
@@ -33,7 +49,7 @@ def is_due_again(times: int, sweeps: int) -> bool:
 def _suspect(resource: Resource, row: PlanSummary | None) -> bool:
     status = resource.status
     if status.has_plan:
-        return row is None or row.modified != status.last_modified_time
+        return row is None or not (_as_it_was_made(status, row) or _as_it_was_seen(status, row))
     stalled = status.condition("Stalled")
     reason = Reason.of(stalled.reason) if stalled is not None else None
     if row is None:
@@ -46,3 +62,26 @@ def _suspect(resource: Resource, row: PlanSummary | None) -> bool:
         or status.is_true("ResourceLimitExceeded")
         or status.pending_changes is not None
     )
+
+
+def _as_it_was_seen(status: EdgeDeploymentPlanStatus, row: PlanSummary) -> bool:
+    """Whether the plan is as the status has it. Devices that fail may stop a stage, and may not count as a change of it."""
+    counted = status.devices.failed if status.devices is not None and status.moving else row.failed
+    return row.modified == status.last_modified_time and row.failed in {None, counted}
+
+
+def _as_it_was_made(status: EdgeDeploymentPlanStatus, row: PlanSummary) -> bool:
+    """Whether this is the plan that our create made, never changed since: then there is nothing to find out by a look.
+
+    What somebody makes by hand in its place within seconds is left to the audit of tags. Stages move on by themselves.
+    """
+    made_after = status.settling.created_after if status.settling is not None else None
+    if made_after is None or row.created is None or status.last_modified_time is not None or status.stages:
+        return False
+    untouched = row.arn == status.edge_deployment_plan_arn and row.modified == row.created
+    return untouched and timedelta(0) < row.created - made_after <= _MADE_WITHIN
+
+
+def _only_moved(status: EdgeDeploymentPlanStatus, row: PlanSummary | None) -> bool:
+    """Whether a stage under way is all that need have changed: then whose the plan is was seen before."""
+    return status.moving and row is not None and row.created is not None and row.created == status.creation_time

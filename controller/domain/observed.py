@@ -61,6 +61,9 @@ class PlanSummary:
     name: str
     arn: str
     modified: datetime | None
+    created: datetime | None = None
+    failed: int | None = None
+    """Devices that failed, of all stages."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The quota queue of one account and region: after a refusal, one plan probes and the others wait in order of age."""
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
 
@@ -33,20 +35,30 @@ class QuotaQueue:
 
     waiting: tuple[Ticket, ...] = ()
     refusal: Failure | None = None
+    tickets: Mapping[Key, Ticket] = field(default_factory=dict, compare=False)
 
     def joined(self, ticket: Ticket, refusal: Failure) -> "QuotaQueue":
         """A plan was refused for quota, or wants to be created while others wait."""
-        others = (other for other in self.waiting if other.key != ticket.key)
-        return QuotaQueue(tuple(sorted((*others, ticket))), refusal)
+        if self.tickets.get(ticket.key) == ticket:
+            return replace(self, refusal=refusal)
+        others = self.left(ticket.key)
+        place = others.ahead_of(ticket)
+        waiting = (*others.waiting[:place], ticket, *others.waiting[place:])
+        return QuotaQueue(waiting, refusal, {**others.tickets, ticket.key: ticket})
 
     def left(self, key: Key) -> "QuotaQueue":
         """A plan was let in, deleted, suspended, or is kept out by something else than quota."""
-        waiting = tuple(ticket for ticket in self.waiting if ticket.key != key)
-        return QuotaQueue(waiting, self.refusal if waiting else None)
+        if (ticket := self.tickets.get(key)) is None:
+            return self
+        place = self.ahead_of(ticket)
+        waiting = (*self.waiting[:place], *self.waiting[place + 1 :])
+        others = {**self.tickets}
+        del others[key]
+        return QuotaQueue(waiting, self.refusal if waiting else None, others)
 
     def ahead_of(self, ticket: Ticket) -> int:
         """How many plans go before this one: 0 means that it may ask AWS now, as the probe or because nobody waits."""
-        return sum(other < ticket for other in self.waiting)
+        return bisect_left(self.waiting, ticket)
 
     def size_with(self, key: Key) -> int:
         """How many wait, that one among them."""
@@ -54,8 +66,8 @@ class QuotaQueue:
 
     def behind(self, key: Key) -> tuple[Ticket, ...]:
         """Those that move up when this one goes."""
-        place = next((place for place, ticket in enumerate(self.waiting) if ticket.key == key), len(self.waiting))
-        return self.waiting[place + 1 :]
+        ticket = self.tickets.get(key)
+        return self.waiting[self.ahead_of(ticket) + 1 :] if ticket is not None else ()
 
     @property
     def probe(self) -> Ticket | None:
@@ -63,7 +75,7 @@ class QuotaQueue:
         return self.waiting[0] if self.waiting else None
 
     def __contains__(self, key: Key) -> bool:
-        return any(ticket.key == key for ticket in self.waiting)
+        return key in self.tickets
 
 
 def goes_before(other: Resource, resource: Resource, *, on_its_way: bool) -> bool:

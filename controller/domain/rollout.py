@@ -56,7 +56,7 @@ def _stage_step(
                 text = f"stopping stage {stage.name}: {breach}"
                 return _act(StopStage(plan, stage.name), Reason.STOPPING_STAGE, text)
             text = f"stage {stage.name} is {stage.status}: {counts(stage.succeeded, stage.pending, stage.failed)}"
-            return Decision((), Waiting(stage_poll(stage.started, given.now), Reason.ROLLOUT_PROGRESSING, text))
+            return Decision((), Waiting(_until_a_look(stage, rollout, given), Reason.ROLLOUT_PROGRESSING, text))
         case "STOPPING":
             return _wait(Reason.STOPPING_STAGE, f"stage {stage.name} is STOPPING: {breach or _BY_HAND}")
         case "STOPPED" | "FAILED":
@@ -71,6 +71,13 @@ def _stage_step(
             return None if last else _bake(stage, rollout, given)
         case _:
             assert_never(stage.status)
+
+
+def _until_a_look(stage: ObservedStage, rollout: Rollout, given: Circumstances) -> timedelta:
+    poll = stage_poll(stage.started, given.now, given.crowd)
+    if rollout.progress_deadline is None or stage.started is None:
+        return poll
+    return min(poll, max(STAGE_POLL, stage.started + duration(rollout.progress_deadline) - given.now))
 
 
 def _ended(stage: ObservedStage, given: Circumstances, start: StartStage, breach: str | None) -> Decision:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, PlainSerializer
 
 from controller.domain.base import Model
-from controller.domain.stage import StageStatus
+from controller.domain.stage import MEANING, StageStatus
 
 ConditionType = Literal["Ready", "Reconciling", "Stalled", "ResourceLimitExceeded"]
 Truth = Literal["True", "False", "Unknown"]
@@ -189,6 +189,11 @@ class EdgeDeploymentPlanStatus(Model):
         """Whether that condition is there and True."""
         condition = self.condition(kind)
         return condition is not None and condition.status == "True"
+
+    @property
+    def moving(self) -> bool:
+        """Whether a stage is under way: AWS makes something else of it by itself."""
+        return any(MEANING[stage.status].ends_as is not None for stage in self.stages or ())
 
     def deployed_since(self, name: str) -> datetime | None:
         """When the stage of that name was first seen DEPLOYED, if that is what it is in this status."""

@@ -146,8 +146,8 @@ def _over_share(resource: Resource, given: Circumstances) -> Waiting | None:
     if resource.deleting or not given.over_share:
         return None
     text = (
-        f"namespace {resource.key.namespace} may have {given.rights.share} plans in this account and region, and "
-        f"{given.before_in_share} come before this one: a share that whoever runs the operator has set, not AWS's limit"
+        f"namespace {resource.key.namespace} may have {given.rights.share} plans in this account and region, and as many "
+        "come before this one: a share that whoever runs the operator has set, not AWS's limit"
     )
     return Waiting(queue_recheck(given.dice), Reason.SHARE_USED, text)
 

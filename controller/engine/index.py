@@ -24,6 +24,8 @@ class Index:
         self._scopes: dict[Key, Scope] = {}
         self.releasing: set[str] = set()
         """Those, by uid, whose finalizer we are taking off: nothing is left of them, whoever tells first that they went."""
+        self._local: dict[str, dict[Key, None]] = {}  # by namespace, in order of arrival
+        self._moving: dict[Key, None] = {}  # those with a stage under way
         self._named: dict[str, dict[Key, None]] = {}  # by name of the AWS plan, in whatever scope; in order of arrival
 
     def __iter__(self) -> Iterator[Resource]:
@@ -62,6 +64,11 @@ class Index:
             self._unname(known)
         self._objects[resource.key] = resource
         self._named.setdefault(resource.plan_name, {})[resource.key] = None
+        self._local.setdefault(resource.key.namespace, {})[resource.key] = None
+        if resource.status.moving:
+            self._moving[resource.key] = None
+        else:
+            self._moving.pop(resource.key, None)
         return True
 
     def remove(self, key: Key, uid: str, version: str = "0") -> Resource | None:
@@ -74,6 +81,8 @@ class Index:
             return None
         self._unname(known)
         del self._objects[key]
+        self._moving.pop(key, None)
+        self._local[key.namespace].pop(key)
         self._dead[known.uid] = max(known.version, int(version))
         if len(self._dead) > _DEAD:
             del self._dead[next(iter(self._dead))]
@@ -134,9 +143,26 @@ class Index:
         """Where the object's plan lives, if that is known."""
         return self._scopes.get(key)
 
-    def within(self, scope: Scope) -> list[Resource]:
-        """The objects whose plans live there."""
-        return [resource for resource in self if self._scopes.get(resource.key) == scope]
+    def keys(self) -> tuple[Key, ...]:
+        """Of all objects."""
+        return tuple(self._objects)
+
+    def used(self, scope: Scope) -> bool:
+        """Whether there is an object whose plan lives there."""
+        return any(self._scopes.get(key) == scope for key in self._objects)
+
+    def neighbours(self, resource: Resource) -> Iterator[Resource]:
+        """The other objects of its namespace, and the ghosts of those that are gone."""
+        for key in self._local.get(resource.key.namespace, ()):
+            if (other := self._objects[key]).uid != resource.uid:
+                yield other
+        for ghost in self.ghosts():
+            if ghost.key.namespace == resource.key.namespace and ghost.uid != resource.uid:
+                yield ghost
+
+    def crowd(self, scope: Scope) -> int:
+        """How many objects have stages under way there."""
+        return sum(self._scopes.get(key) == scope for key in self._moving)
 
     def scopes(self) -> set[Scope]:
         """All accounts and regions in use."""

@@ -67,8 +67,8 @@ class EdgePlans(Protocol):
     async def apply(self, action: Action) -> Created | None:
         """Make the call; what was made where the action is CreatePlan."""
 
-    async def list_plans(self) -> Mapping[str, PlanSummary]:
-        """All plans, by name."""
+    async def list_plans(self, since: datetime | None = None) -> Mapping[str, PlanSummary]:
+        """All plans, or those that were modified after `since`, by name."""
 
     async def tags(self, arn: str) -> Mapping[str, str]:
         """The tags of a plan."""

@@ -114,7 +114,7 @@ class Reconciler:
             memory.untouched = result.untouched
             if result.found.unsettled:
                 memory.settled = _now() + self.settle.total_seconds()
-            after = await self._report(resource, current, result)
+            after = await self._report(resource, current, result, given.crowd)
             memory.on_its_way = False
             self.attempted(resource, result, _now() - begun)
         except ObjectChanged as change:
@@ -143,6 +143,7 @@ class Reconciler:
             process=self.process,
             settling_for=_left(memory.settled),
             starting_for=_left(self._started + self.settle.total_seconds()),
+            crowd=self.index.crowd(scope) if scope is not None else 0,
             untouched=memory.untouched,
             settle=self.settle,
             scope=scope,
@@ -155,19 +156,21 @@ class Reconciler:
         return replace(
             given,
             rights=rights,
-            before_in_share=self._before_in_share(resource, scope) if rights.share is not None else 0,
+            over_share=rights.share is not None and self._over_share(resource, scope, rights.share),
             namesakes=self.index.rivals(resource, scope),
             queue=self.quotas.queue(scope),
         )
 
-    def _before_in_share(self, resource: Resource, scope: Scope) -> int:
-        """How many plans of the namespace come before this object's there."""
-        others = (other for other in (*self.index, *self.index.ghosts()) if other.uid != resource.uid)
-        return sum(
-            goes_before(other, resource, on_its_way=self._memories.get(other.uid, Memory()).on_its_way)
-            for other in others
-            if other.key.namespace == resource.key.namespace and self.index.scope(other.key) == scope
-        )
+    def _over_share(self, resource: Resource, scope: Scope, share: int) -> bool:
+        """Whether so many plans of the namespace come before this object's there."""
+        left = share
+        for other in self.index.neighbours(resource):
+            on_its_way = self._memories.get(other.uid, Memory()).on_its_way
+            if self.index.scope(other.key) == scope and goes_before(other, resource, on_its_way=on_its_way):
+                left -= 1
+            if left <= 0:
+                break
+        return left <= 0
 
     def _scope(self, resource: Resource) -> tuple[Scope | None, str]:
         """Account and region of the object's plan, noted in the index; or why there is none."""
@@ -245,16 +248,16 @@ class Reconciler:
 
     # -- the report -------------------------------------------------------------------------------------------------
 
-    async def _report(self, before: Resource, current: Resource, result: Result) -> timedelta | None:
+    async def _report(self, before: Resource, current: Resource, result: Result, crowd: int) -> timedelta | None:
         """What the outcome does to the object, to the quota queue and to the next attempt."""
-        after = await self._record(before, current, result)
+        after = await self._record(before, current, result, crowd)
         # Only now: news of a version from before would put the object back into the queue, and who is gone has left it.
         known, scope = self.index.get(before.key), self.index.scope(before.key)
         if scope is not None and known is not None and known.uid == before.uid:
             self.quotas.settle(scope, current, result.outcome, result.found.done)
         return after
 
-    async def _record(self, before: Resource, current: Resource, result: Result) -> timedelta | None:
+    async def _record(self, before: Resource, current: Resource, result: Result, crowd: int) -> timedelta | None:
         outcome, now = result.outcome, self.clock()
         if isinstance(outcome, Gone):
             await self._let_go(current, outcome)
@@ -262,7 +265,7 @@ class Reconciler:
         status = summarize(current, outcome, result.found, now, owed=result.owed)
         if self.index.is_ghost(current):
             current = self.index.haunt(replace(current, status=status))
-            return _next(outcome, current, now)
+            return _next(outcome, current, now, crowd)
         if status.wire() != current.status.wire():
             current = await self._written(current, status)
         for event in transitions(before.status, status, ()):  # calls were logged when they were made
@@ -270,7 +273,7 @@ class Reconciler:
             logger.log(level, "%s: %s: %s", current.key, event.reason, event.note)
         for event in transitions(before.status, status, result.found.done):
             self.objects.publish(current, event)
-        return _next(outcome, current, now)
+        return _next(outcome, current, now, crowd)
 
     async def _written(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
         try:
@@ -308,7 +311,7 @@ def _left(moment: float) -> timedelta:
     return timedelta(seconds=max(0.0, moment - _now()))
 
 
-def _next(outcome: Outcome, resource: Resource, now: datetime) -> timedelta | None:
+def _next(outcome: Outcome, resource: Resource, now: datetime, crowd: int) -> timedelta | None:
     match outcome:
         case Waiting(after=after):
             # What is still to be done at once after so many looks must not become a hot loop.
@@ -316,6 +319,6 @@ def _next(outcome: Outcome, resource: Resource, now: datetime) -> timedelta | No
         case Retrying(after=after) | Queued(after=after):
             return after
         case Done() | Pending():
-            return next_look(resource, now)
+            return next_look(resource, now, crowd)
         case _:
             return None

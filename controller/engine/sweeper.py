@@ -1,45 +1,74 @@
 """The drift poller: one per account and region, not one timer per object.
 
-Each sweep lists all plans there (100 a call) and wakes the objects whose plan changed, vanished or appeared; tags, which
-no listing shows, are audited on a slow cycle, a share of the objects each sweep. Plans that no object names are looked at
-once: who their tag names may be gone.
+A full sweep lists all plans there (100 a call) and wakes the objects whose plan changed, vanished or appeared. Tags, which
+no listing shows, are audited on a slow cycle, a share of the objects in each full sweep. Plans that no object names are
+looked at once: who their tag names may be gone. Where that takes many calls, or many stages are under way, sweeps that list
+only what was modified come in between.
 """
 
 import asyncio
 import logging
 import random
-from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
+from typing import TypeVar
 
 from controller.domain.agenda import Wake
 from controller.domain.api import OWNER_TAG
-from controller.domain.drift import is_due_again, strangers, suspects
+from controller.domain.drift import changed_since, full_sweep_interval, is_due_again, suspects
 from controller.domain.observed import PlanSummary
 from controller.domain.ownership import Owner
 from controller.domain.resource import Key, Scope
+from controller.domain.schedule import CROWD_POLL, FEW
 from controller.engine.index import Index
-from controller.engine.ports import Accounts, AwsError, EdgePlanError, Objects
+from controller.engine.ports import Accounts, AwsError, Clock, EdgePlanError, Objects
 from controller.engine.quotas import Quotas
 
 logger = logging.getLogger(__name__)
 
 _STRANGERS_PER_SWEEP = 10
+_AT_ONCE = 500  # objects that are compared before others have their turn: some milliseconds
+
+_T = TypeVar("_T")
+Mark = tuple[datetime | None, int | None]
 
 
 @dataclass(frozen=True)
 class _Told:
     """An object that was woken for a difference: what it was, in which sweep first, and how often since."""
 
-    mark: datetime | None
+    mark: Mark | None
     sweep: int
     times: int = 1
 
 
+@dataclass
+class _Course:
+    """How far the sweeps of one account and region are. Moments are seconds of the event loop's clock."""
+
+    sweeps: int = 0
+    rows: int = 0
+    full: float = 0.0
+    """When the last full one began."""
+    latest: float = 0.0
+    """When the last one began."""
+    spread: float = 1.0
+    since: datetime | None = None
+    """From which LastModifiedTime on a listing shows what changed after the last one; None before a full one."""
+    known: frozenset[str] = frozenset()
+    told: dict[Key, _Told] = field(default_factory=dict)
+    judged: set[PlanSummary] = field(default_factory=set)
+
+    def waits(self, now: float, interval: timedelta, since: float) -> bool:
+        """Whether the interval since that moment is not over; with a tenth of jitter."""
+        return now < since + interval.total_seconds() * self.spread
+
+
 @dataclass(kw_only=True)
 class Sweeper:
-    """Looks for drift in AWS, every `interval` with a tenth of jitter."""
+    """Looks for drift in AWS, every `interval` with a tenth of jitter; in all of it, at least every ten minutes."""
 
     index: Index
     accounts: Accounts
@@ -47,80 +76,123 @@ class Sweeper:
     quotas: Quotas
     wake: Callable[[Key, Wake], None]
     cluster: str
+    clock: Clock
     interval: timedelta
     audit_interval: timedelta
+    audits_per_minute: int
     orphans: dict[Scope, dict[str, Owner]] = field(default_factory=dict, init=False)
     """Plans tagged by this cluster whose object is gone, by name."""
     _under_way: dict[Scope, asyncio.Task[None]] = field(default_factory=dict, init=False)
-    _sweeps: Counter[Scope] = field(default_factory=Counter, init=False)
-    _known: dict[Scope, frozenset[str]] = field(default_factory=dict, init=False)
-    _told: dict[Scope, dict[Key, _Told]] = field(default_factory=dict, init=False)
-    _judged: dict[Scope, set[PlanSummary]] = field(default_factory=dict, init=False)
+    _courses: dict[Scope, _Course] = field(default_factory=dict, init=False)
 
     async def run(self) -> None:
         """Sweep for ever, each account and region at its own pace: one that does not answer holds up no other."""
+        begun = _now()
         try:
             while True:
-                await asyncio.sleep(self.interval.total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
+                await asyncio.sleep(min(self.interval, CROWD_POLL).total_seconds() * _spread())
                 for scope in self.index.scopes() - self._under_way.keys():
-                    self._under_way[scope] = asyncio.create_task(self._sweep(scope), name=f"drift sweep of {scope}")
+                    course = self._courses.setdefault(scope, _Course(full=begun, latest=begun))
+                    since = course.since
+                    if not course.waits(_now(), full_sweep_interval(self.interval, course.rows), course.full):
+                        since, course.full = None, _now()
+                    elif since is None or (
+                        self.index.crowd(scope) <= FEW and course.waits(_now(), self.interval, course.latest)
+                    ):
+                        continue
+                    course.latest, course.spread = _now(), _spread()
+                    sweep = self._sweep(scope, since)
+                    self._under_way[scope] = asyncio.create_task(sweep, name=f"drift sweep of {scope}")
         finally:
             for task in self._under_way.values():
                 task.cancel()
 
-    async def _sweep(self, scope: Scope) -> None:
+    def changed_since(self, scope: Scope) -> datetime | None:
+        """From which LastModifiedTime on a listing shows what changed after the last one there; None before a full one."""
+        course = self._courses.get(scope)
+        return course.since if course is not None else None
+
+    async def _sweep(self, scope: Scope, since: datetime | None) -> None:
+        course, worked = self._courses[scope], False
         try:
-            await self.sweep(scope)
+            await self.sweep(scope, since)
+            worked = True
         except EdgePlanError as error:
             logger.warning("drift sweep of %s in %s failed: %s", *scope, error)
         except Exception:
             logger.exception("drift sweep of %s in %s failed in an unknown way", *scope)
         finally:
+            if since is None and not worked:  # the next one is full as well
+                course.full -= full_sweep_interval(self.interval, course.rows).total_seconds() * course.spread
+                course.full += self.interval.total_seconds() * course.spread
             del self._under_way[scope]
 
-    async def sweep(self, scope: Scope) -> None:
-        """List what is there, wake what differs.
+    async def sweep(self, scope: Scope, since: datetime | None = None) -> None:
+        """List what is there, or what was modified after `since`, and wake what differs.
 
         Raises:
             EdgePlanError: the listing failed; the next sweep comes all the same.
 
         """
-        before = self.index.within(scope)
-        if not before:
+        if not self.index.used(scope):
             return
-        self._sweeps[scope] += 1
-        rows = await self.accounts.plans(scope).list_plans()
-        # Judged as they are now, not as they were when the listing began.
-        present = self.index.within(scope)
-        found = suspects(present, rows)
-        told = self._told.get(scope, {})
-        self._told[scope] = {
-            resource.key: self._tell(scope, resource.key, rows.get(resource.plan_name), told.get(resource.key))
-            for resource in present
-            if resource.key in found
-        }
-        if self._known.get(scope, frozenset()) - rows.keys():
+        course = self._courses.setdefault(scope, _Course())
+        course.sweeps += 1
+        rows = await self.accounts.plans(scope).list_plans(since)
+        if since is not None:
+            named = {key for name in rows for key in self.index.namesakes(name, scope)}
+            told = {key: told for key, told in course.told.items() if key not in named}
+            course.told = told | await self._compare(scope, named, rows, course)
+            course.since = max(since, changed_since(rows.values(), self.clock()) or since)
+            return
+        course.told = await self._compare(scope, self.index.keys(), rows, course, audit=self._share(len(rows)))
+        course.rows, course.since = len(rows), changed_since(rows.values(), self.clock())
+        if course.known - rows.keys():
             self.quotas.freed(scope)
-        self._known[scope] = frozenset(rows)
-        for resource in before:
-            audited = resource.status.has_plan and resource.key not in found
-            if audited and random.random() < self.interval / self.audit_interval:  # noqa: S311 - spreads the audits
-                self.wake(resource.key, Wake.AUDIT)
-        await self._judge(scope, strangers((*present, *self.index.ghosts()), rows))
+        course.known = frozenset(rows)
+        unnamed = []
+        async for names in _in_turns(rows):
+            unnamed += [rows[name] for name in names if not self.index.namesakes(name, scope)]
+        ghosts = {ghost.plan_name for ghost in self.index.ghosts()}
+        await self._judge(scope, sorted((row for row in unnamed if row.name not in ghosts), key=lambda row: row.name))
 
-    def _tell(self, scope: Scope, key: Key, row: PlanSummary | None, told: _Told | None) -> _Told:
-        mark = row.modified if row is not None else None
+    def _share(self, plans: int) -> float:
+        """Which share of the plans is audited in one full sweep."""
+        interval = full_sweep_interval(self.interval, plans)
+        most = self.audits_per_minute * (interval / timedelta(minutes=1))
+        return min(interval / self.audit_interval, most / max(1, plans))
+
+    async def _compare(
+        self, scope: Scope, keys: Iterable[Key], rows: Mapping[str, PlanSummary], course: _Course, *, audit: float = 0.0
+    ) -> dict[Key, _Told]:
+        """Wake the objects that differ from their rows, and that share of the others. Judged as they are by now."""
+        told = {}
+        async for some in _in_turns(keys):
+            there = (self.index.get(key) for key in some if self.index.scope(key) == scope)
+            objects = [resource for resource in there if resource is not None]
+            found = suspects(objects, rows)
+            for resource in objects:
+                key = resource.key
+                if (how := found.get(key)) is not None:
+                    told[key] = self._tell(key, how, rows.get(resource.plan_name), course)
+                elif resource.status.has_plan and random.random() < audit:  # noqa: S311 - spreads the audits
+                    self.wake(key, Wake.AUDIT)
+        return told
+
+    def _tell(self, key: Key, how: Wake, row: PlanSummary | None, course: _Course) -> _Told:
+        mark = (row.modified, row.failed) if row is not None else None
+        told = course.told.get(key)
         if told is None or told.mark != mark:
-            self.wake(key, Wake.DRIFT)
-            return _Told(mark, self._sweeps[scope])
-        if not is_due_again(told.times, self._sweeps[scope] - told.sweep):
+            self.wake(key, how)
+            return _Told(mark, course.sweeps)
+        if not is_due_again(told.times, course.sweeps - told.sweep):
             return told
-        self.wake(key, Wake.DRIFT)
+        self.wake(key, how)
         return _Told(mark, told.sweep, told.times + 1)
 
     async def _judge(self, scope: Scope, unnamed: Collection[PlanSummary]) -> None:
         """Find the plans that objects of this cluster left behind, a few at a time; each is looked at once."""
-        judged = self._judged.setdefault(scope, set())
+        judged = self._courses.setdefault(scope, _Course()).judged
         judged.intersection_update(unnamed)
         orphans = self.orphans.setdefault(scope, {})
         for name in orphans.keys() - {row.name for row in unnamed}:
@@ -138,3 +210,19 @@ class Sweeper:
             if not await self.objects.exists(owner.key, owner.uid):
                 orphans[row.name] = owner
                 logger.warning("the AWS plan %s in %s, %s was left behind by the object %s", row.name, *scope, owner)
+
+
+def _spread() -> float:
+    return random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _in_turns(items: Iterable[_T]) -> AsyncIterator[tuple[_T, ...]]:
+    """A few items at a time, with room for others' work in between."""
+    left = iter(items)
+    while some := tuple(islice(left, _AT_ONCE)):
+        yield some
+        await asyncio.sleep(0)

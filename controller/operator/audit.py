@@ -4,27 +4,24 @@ import json
 import logging
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from logging.handlers import WatchedFileHandler
 from typing import Any
 
 from controller.aws.redaction import redact
 from controller.aws.sagemaker import Change
 from controller.engine.acting import ACTING, Acting
+from controller.operator.clock import utc_now
 
 logger = logging.getLogger(__name__)
 
 STDOUT = "-"
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class AuditLog:
     """Writes to stdout or to the end of a file, which may be moved away meanwhile: another one is begun then."""
 
-    def __init__(self, target: str, clock: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(self, target: str, clock: Callable[[], datetime] = utc_now) -> None:
         """Open the file.
 
         Raises:

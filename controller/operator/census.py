@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from controller.domain.agenda import Wake
 from controller.domain.failures import FailureKind
 from controller.domain.reasons import Reason
-from controller.domain.resource import Resource
+from controller.domain.resource import Resource, Scope
 from controller.domain.stage import StageStatus
 from controller.engine.index import Index
 from controller.engine.quotas import Quotas
@@ -45,6 +45,10 @@ class Subject(Protocol):
     def term(self) -> tuple[Quotas, Sweeper] | None:
         """What the operator has while it acts."""
 
+    @property
+    def rates(self) -> Mapping[Scope, float]:
+        """Calls a second that go to AWS at present, where it throttles."""
+
 
 class Census(Collector):
     """Counts what the operator knows."""
@@ -54,11 +58,13 @@ class Census(Collector):
         self._per_object = per_object
         self._silent = timedelta(0)
         self._ghosts = 0
+        self._rates: Mapping[Scope, float] = {}
 
     def refresh(self) -> None:
         """Look at what only the event loop's own thread may look at, right before a scrape."""
         self._silent = self._subject.silent_for
         self._ghosts = len(self._subject.index.ghosts())
+        self._rates = self._subject.rates
 
     def describe(self) -> list[Metric]:
         """Nothing: who registers a collector without this makes it collect."""
@@ -83,6 +89,12 @@ class Census(Collector):
             "The longest time that the event loop was held up, in the last one to two minutes.",
             subject.metrics.loop.longest(),
         )
+        yield _many(
+            "edgeplan_aws_rate",
+            "AWS calls a second that the operator makes at most, where AWS throttles; none where it does not.",
+            _SCOPE,
+            self._rates,
+        )
         term = subject.term
         if term is not None:
             yield from self._queue()
@@ -99,7 +111,7 @@ class Census(Collector):
         )
         yield _one(
             "edgeplan_queue_longest_wait_seconds",
-            "The longest of these waits; an audit lets others go first for minutes, and is left out.",
+            "Longest time that an object waits for a place; audits, which let others go first for minutes, are left out.",
             max((wait for wait, trigger in waiting if trigger != Wake.AUDIT), default=0.0),
         )
         yield _one("edgeplan_queue_working", "Objects that are worked on.", waits.working)
@@ -137,7 +149,7 @@ class Census(Collector):
             _SCOPE,
             {scope: len(quotas.queue(scope).waiting) for scope in scopes},
         )
-        yield _many("edgeplan_quota_longest_wait_seconds", "The longest of these waits.", _SCOPE, longest)
+        yield _many("edgeplan_quota_longest_wait_seconds", "Longest time that a plan waits for quota.", _SCOPE, longest)
         failing: dict[tuple[str, ...], float] = {(*scope, kind): 0 for scope in scopes for kind in FailureKind}
         for key, kind in list(metrics.failing.items()):
             scope = present.get(key)
@@ -171,7 +183,10 @@ class Census(Collector):
             {scope: age for scope, age, _ in swept},
         )
         yield _many(
-            "edgeplan_sweep_seconds", "How long that sweep took.", _SCOPE, {scope: took for scope, _, took in swept}
+            "edgeplan_sweep_seconds",
+            "How long the latest sweep that succeeded took.",
+            _SCOPE,
+            {scope: took for scope, _, took in swept},
         )
 
 

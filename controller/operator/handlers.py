@@ -12,7 +12,8 @@ from controller.cluster.connection import configuration
 from controller.domain.api import GROUP, PLURAL, VERSION
 from controller.domain.resource import parse
 from controller.engine.ports import ObjectError
-from controller.operator.process import Operator, utc_now
+from controller.operator.clock import utc_now
+from controller.operator.process import Operator
 
 
 class _NoDiffs(kopf.DiffBaseStorage):
@@ -40,6 +41,7 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
         settings.watching.server_timeout = 300  # a silent watch is renewed at the latest then
         settings.watching.client_timeout = 330
         settings.watching.connect_timeout = 30
+        settings.watching.chunk_size = 500  # a list of all would hold up the event loop while it is parsed
         settings.networking.error_backoffs = (1, 2, 3, 5, 8, 13, 21)
         try:
             await operator.start()
@@ -66,12 +68,13 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
         await operator.stop()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-    async def changed(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - Kopf's own name
+    async def changed(event: kopf.RawEvent, **_: Any) -> None:
         operator.last_event = utc_now()
-        if type == "DELETED":
+        kind, body = event["type"], event["object"]  # not Kopf's views of it, which take as long as the parsing
+        if kind == "DELETED":
             operator.gone(parse(body))
         else:
-            operator.heard(body, listed=type is None)  # Kopf makes a list at the start and after a gap
+            operator.heard(body, listed=kind is None)  # Kopf makes a list at the start and after a gap
 
     if operator.selects_namespaces:
         _register_namespaces(registry, operator)

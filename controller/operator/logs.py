@@ -1,4 +1,4 @@
-"""What every record of the log tells beside its words, in the log's form for machines: object, place in AWS, version."""
+"""What every record of the log tells beside its words, in the log's form for machines: object, place in AWS, version, trace."""
 
 import functools
 import logging
@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from controller.domain.api import API_VERSION, KIND
 from controller.engine.acting import ACTING
+from controller.operator.tracing import TRACE_ID
 
 
 @functools.cache
@@ -20,6 +21,8 @@ class ContextFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Complete the record; it always passes."""
         known: dict[str, object] = {"version": own_version()}
+        if (trace := TRACE_ID.get()) is not None:
+            known["traceId"] = trace
         if (acting := ACTING.get()) is not None:
             (namespace, name), resource = acting.resource.key, acting.resource
             reference = {"apiVersion": API_VERSION, "kind": KIND, "namespace": namespace, "name": name}

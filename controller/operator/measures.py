@@ -47,13 +47,15 @@ class Waits:
         if after is not None:
             self._since.setdefault(key, (time.monotonic() + after.total_seconds(), TIMER))
 
-    def started(self, key: Key, wakes: frozenset[Wake]) -> None:
-        """The object is worked on."""
+    def started(self, key: Key, wakes: frozenset[Wake]) -> float | None:
+        """The object is worked on; for how many seconds it could have been, if that is known."""
         self.working += 1
         since, trigger = self._since.pop(key, (None, TIMER))
-        if since is not None:  # it is None after a failure, which the queue itself repeats
-            known = min(wakes, default=trigger)
-            self._seconds.labels(known).observe(max(0.0, time.monotonic() - since))
+        if since is None:  # after a failure, which the queue itself repeats
+            return None
+        known, waited = min(wakes, default=trigger), max(0.0, time.monotonic() - since)
+        self._seconds.labels(known).observe(waited)
+        return waited
 
     def waiting(self) -> list[tuple[float, str]]:
         """For how long, and woken by what, each object waits that could be worked on."""

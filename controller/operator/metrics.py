@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from prometheus_client import (
     CollectorRegistry,
@@ -31,6 +31,7 @@ from controller.engine.queue import Work
 from controller.engine.sweeper import Sweeper
 from controller.operator.logs import own_version
 from controller.operator.measures import LoopWatch, Sweeps, Waits
+from controller.operator.tracing import Tracing
 
 OUTCOMES = (Done, Waiting, Retrying, Queued, Stalled, Pending, Suspended, Gone)
 FAILED = "Failed"
@@ -66,6 +67,8 @@ class Metrics:
         self.loop = LoopWatch()
         self.failing: dict[Key, FailureKind] = {}
         """Objects whose latest attempt failed, and how."""
+        self.tracing = Tracing()
+        """Told of the same, one by one."""
         self._scope_of = scope_of
         self._codes: set[str] = set()
         ProcessCollector(registry=registry)
@@ -99,7 +102,7 @@ class Metrics:
         )
         self._corrected = Counter(
             "edgeplan_drift_corrected",
-            "Those of them that the operator put right.",
+            "Differences between AWS and a spec that the operator put right.",
             ["account", "region"],
             registry=registry,
         )
@@ -111,8 +114,15 @@ class Metrics:
         )
         self._call_seconds = Histogram(
             "edgeplan_aws_call_seconds",
-            "Time of an AWS call, with the wait for its turn where AWS throttles.",
+            "Time of an AWS call, without the wait for its turn where AWS throttles.",
             ["operation", "account"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._throttle_seconds = Histogram(
+            "edgeplan_aws_throttle_wait_seconds",
+            "Time that AWS calls waited for their turn while AWS throttles.",
+            ["account", "region"],
             buckets=_SECONDS,
             registry=registry,
         )
@@ -135,6 +145,7 @@ class Metrics:
         else:
             self.failing.pop(before.key, None)
         self._count_drift(before, result)
+        self.tracing.attempted(before, result)
 
     def _count_drift(self, before: Resource, result: Result) -> None:
         """Whoever was Ready, and was neither edited nor asked nor deleted, has work to do for no other reason."""
@@ -154,6 +165,10 @@ class Metrics:
         self._calls.labels(operation, *scope, code, kind).inc()
         self._call_seconds.labels(operation, scope.account).observe(seconds)
 
+    def waited(self, scope: Scope, seconds: float) -> None:
+        """An AWS call waited for its turn, where AWS throttles."""
+        self._throttle_seconds.labels(*scope).observe(seconds)
+
     def _bounded(self, code: str) -> str:
         if len(self._codes) < _MOST_CODES:
             self._codes.add(code)
@@ -168,9 +183,10 @@ class Metrics:
         """The work of a queue, with its waits and failures counted."""
 
         async def run(key: Key, wakes: frozenset[Wake]) -> timedelta | None:
-            self.waits.started(key, wakes)
+            waited = self.waits.started(key, wakes)
             try:
-                after = await work(key, wakes)
+                with self.tracing.reconciling(key, wakes, waited):
+                    after = await work(key, wakes)
             except Exception as error:
                 known = ObjectError if isinstance(error, ObjectError) else Exception
                 self._reconciles.labels(FAILED, known.__name__).inc()
@@ -189,13 +205,14 @@ class MeasuredSweeper(Sweeper):
 
     metrics: Metrics
 
-    async def sweep(self, scope: Scope) -> None:
+    async def sweep(self, scope: Scope, since: datetime | None = None) -> None:
         """As `Sweeper.sweep`."""
         begun, good = time.monotonic(), False
         self.metrics.sweeps.begun(scope)
         self.metrics.swept(scope)
         try:
-            await super().sweep(scope)
+            with self.metrics.tracing.sweeping(scope):
+                await super().sweep(scope, since)
             good = True
         finally:
             self.metrics.sweeps.ended(scope, time.monotonic() - begun, good=good)

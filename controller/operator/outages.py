@@ -15,7 +15,9 @@ from controller.domain.resource import Scope
 
 logger = logging.getLogger(__name__)
 
-_CALM = timedelta(seconds=10)  # some calls of an account that is throttled work: that ends nothing
+_CALM = timedelta(seconds=10)
+# Most calls of an account that is throttled work, and every ten to sixty seconds one tries whether AWS takes more.
+_CALM_OF_THROTTLE = timedelta(minutes=2)
 _BREATH = timedelta(minutes=1)  # between two times that all who wait are woken: what works for one may fail for others
 _ASSUME_ROLE = "AssumeRole"  # comes before any other call: whatever works shows that it does
 _TELLING = frozenset({FailureKind.CREDENTIALS, FailureKind.THROTTLED, FailureKind.TRANSIENT})
@@ -83,7 +85,7 @@ class Outages:
             if what.reason in {Reason.ACCESS_DENIED, Reason.NO_CREDENTIALS}:
                 if not self._wake(scope.account, what.reason, now):
                     continue
-            elif now - since.last < _CALM.total_seconds():
+            elif now - since.last < (_CALM_OF_THROTTLE if what.reason is Reason.THROTTLED else _CALM).total_seconds():
                 continue
             del self._open[what]
             took = timedelta(seconds=round(now - since.first))

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import random
 import socket
+import time
 from collections.abc import Awaitable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -16,11 +17,12 @@ from controller.aws.accounts_file import OWN_ACCOUNT, read_accounts, read_own_ac
 from controller.aws.errors import credentials_trouble
 from controller.aws.sagemaker import Change, NotLeading
 from controller.aws.tenancy import on_behalf_of
+from controller.aws.throttle import in_turn
 from controller.cluster.connection import cluster_uid, configuration, connect
 from controller.cluster.lease import Election
 from controller.cluster.namespaces import Namespaces
 from controller.cluster.objects import KubernetesObjects
-from controller.domain.agenda import Wake
+from controller.domain.agenda import Wake, patience
 from controller.domain.failures import Failure
 from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource, Scope, parse
@@ -34,23 +36,21 @@ from controller.engine.reconciler import Reconciler
 from controller.engine.sweeper import Sweeper
 from controller.operator.audit import AuditLog
 from controller.operator.census import Census
+from controller.operator.clock import utc_now
+from controller.operator.definition import watch_definition
 from controller.operator.exposition import serve
 from controller.operator.logs import own_version
 from controller.operator.metrics import MeasuredSweeper, Metrics
 from controller.operator.outages import Outages
 from controller.operator.settings import Settings
 from controller.operator.tasks import supervised
+from controller.operator.tracing import open_tracing
 from controller.operator.watch import WatchCheck
 
 logger = logging.getLogger(__name__)
 
 _PATIENCE = 30.0  # seconds for one read of the Kubernetes API
-_FAREWELL = timedelta(seconds=2)  # for events that wait to be published
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
+_FAREWELL = timedelta(seconds=2)  # for events that wait to be published; for spans too, at the least
 
 
 class Operator:
@@ -95,6 +95,8 @@ class Operator:
         settings = self.settings
         self._api = connect(await configuration(), settings.concurrency + 4)
         self._cluster = settings.cluster_id or await cluster_uid(self._api)
+        if settings.tracing:
+            self.metrics.tracing = open_tracing(self._cluster)
         self._election = Election(self._api, settings.lease, self._process) if settings.lease else None
         self._namespaces = Namespaces(self._api, _PATIENCE)
         if self.selects_namespaces:
@@ -112,8 +114,11 @@ class Operator:
             may_call=self._leads,
             called=self._called,
             changed=self._changed,
+            waited=self.metrics.waited,
         )
-        self._objects = KubernetesObjects(self._api, utc_now, socket.gethostname(), _PATIENCE)
+        self._objects = KubernetesObjects(
+            self._api, utc_now, socket.gethostname(), _PATIENCE, wrote=self.metrics.tracing.wrote
+        )
         self.news = News(index=self.index, accounts=self._accounts, quotas=Quotas(self._wake), wake=self._wake)
         self.queue = WorkQueue(
             self.metrics.measured(self._work), concurrency=settings.concurrency, lane=self.index.scope
@@ -121,12 +126,16 @@ class Operator:
         self._watch = WatchCheck(
             objects=self._objects, index=self.index, gone=self.gone, deaf=self.deaf, namespaces=settings.namespaces
         )
-        self._tasks = [supervised(self._watch.run, "watch check"), supervised(self._lead, "leader")]
+        self._tasks = [
+            supervised(self._watch.run, "watch check"),
+            supervised(lambda: watch_definition(self._objects.served), "definition"),
+            supervised(self._lead, "leader"),
+        ]
         await self._serve_metrics()
 
     async def stop(self) -> None:
         """Let AWS calls under way finish and their results be written, then let go of everything."""
-        self.restarts = self.deaf.is_set()
+        self.restarts, begun = self.deaf.is_set(), time.monotonic()
         self.deaf.set()  # Kopf waits five seconds for whoever waits for it
         if not await self.queue.drain(self.settings.shutdown_patience):
             logger.warning(
@@ -142,6 +151,8 @@ class Operator:
         self._accounts.close()
         if self._audit is not None:
             self._audit.close()
+        left = self.settings.shutdown_patience - timedelta(seconds=time.monotonic() - begun)
+        await self.metrics.tracing.close(max(left, _FAREWELL))
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def _serve_metrics(self) -> None:
@@ -195,6 +206,8 @@ class Operator:
             cluster=self._cluster,
             interval=settings.sweep_interval,
             audit_interval=settings.audit_interval,
+            audits_per_minute=settings.audits_per_minute,
+            clock=utc_now,
             metrics=self.metrics,
         )
         self.term = (quotas, sweeper)
@@ -223,7 +236,7 @@ class Operator:
         try:
             if self.selects_namespaces:
                 await self._namespaces.catch_up(key.namespace)
-            with on_behalf_of(key.namespace):
+            with on_behalf_of(key.namespace), in_turn(patience(wakes)):
                 return await self._reconciler.reconcile(key, wakes)
         except NotLeading as error:
             logger.info("%s: %s", key, error)
@@ -236,8 +249,11 @@ class Operator:
 
     # -- what AWS's answers bring -----------------------------------------------------------------------------------
 
-    def _called(self, scope: Scope, operation: str, failure: Failure | None, seconds: float) -> None:
+    def _called(
+        self, scope: Scope, operation: str, failure: Failure | None, seconds: float, request_id: str | None
+    ) -> None:
         self.metrics.called(scope, operation, failure, seconds)
+        self.metrics.tracing.called(scope, operation, failure, seconds, request_id)
         self._outages.called(scope, operation, failure)
 
     def _changed(self, change: Change) -> None:
@@ -275,6 +291,11 @@ class Operator:
     def silent_for(self) -> timedelta:
         """How long the API server has given no answer that could tell what the watch may have missed."""
         return self._watch.silent_for
+
+    @property
+    def rates(self) -> Mapping[Scope, float]:
+        """Calls a second that go to AWS at present, where it throttles."""
+        return self._accounts.rates()
 
     def check_health(self) -> None:
         """Find out whether this process can still do what it is for.

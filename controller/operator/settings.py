@@ -90,7 +90,9 @@ class Settings:
     sweep_interval: timedelta = timedelta(seconds=60)
     """time between two looks for drift in AWS"""
     audit_interval: timedelta = timedelta(hours=1)
-    """time in which every plan's tags are checked once"""
+    """time in which every plan's tags are checked once, where audits-per-minute suffices"""
+    audits_per_minute: int = 30
+    """at most so many plans of an account and region have their tags checked in a minute, by two calls each"""
     settle: timedelta = timedelta(seconds=60)
     """how long AWS's reads may lag behind its writes: so long a NotFound after a create proves nothing"""
     lease: Annotated[
@@ -107,6 +109,8 @@ class Settings:
     """serve metrics in Prometheus' format on that port, at /metrics"""
     metrics_per_object: bool = False
     """tell conditions and devices of each object too, not only sums over all: a dozen series an object"""
+    tracing: bool = False
+    """send spans of reconciles and their calls by OTLP over HTTP, to where the OTEL_EXPORTER_OTLP_… variables say"""
     log_format: Literal["text", "json"] = "text"
     """form of the log's lines"""
     audit_log: Annotated[str | None, Setting(metavar="FILE")] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
@@ -94,8 +94,12 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
         yield running
 
 
-def accounts_at(url: str, own: OwnAccount | None = None, **accounts: Account) -> Accounts:
-    return Accounts(region=REGION, accounts=accounts, threads=4, timeout=5, endpoint_url=url, own=own)
+def accounts_at(
+    url: str, own: OwnAccount | None = None, may_call: Callable[[], bool] = lambda: True, **accounts: Account
+) -> Accounts:
+    return Accounts(
+        region=REGION, accounts=accounts, threads=4, timeout=5, endpoint_url=url, own=own, may_call=may_call
+    )
 
 
 def account(*regions: str, **bounds: object) -> Account:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from controller.domain.api import API_VERSION, KIND, PLURAL
+from tests.chart.helm import Helm
 from tests.integration.operators import condition, minimal_spec, stage
 
 if TYPE_CHECKING:
@@ -95,9 +97,14 @@ def go_controller(program: Path, definitions: Path) -> Kind:
     return Kind("go", api_version, _GROUPS, definitions, _group, _group_is_ready, "CreateModelPackageGroup", command)
 
 
-def install(cluster: Cluster, kind: Kind) -> None:
-    """Apply the CRDs and wait until the kind is served."""
+def install(cluster: Cluster, kind: Kind, folder: Path) -> None:
+    """Apply what the controller's chart applies beside the controller, and wait until the kind is served."""
     cluster.kubectl("apply", "--server-side", "-f", str(kind.definitions))
+    if kind is OURS:
+        served = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+        policy = Helm(folder).template(served, "--show-only=templates/finalizer-policy.yaml")
+        (folder / "policy.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": policy}))
+        cluster.kubectl("apply", "--server-side", "-f", str(folder / "policy.json"))
     group = kind.api_version.partition("/")[0]
     cluster.kubectl("wait", "--for=create", f"crd/{kind.plural}.{group}", "--timeout=60s")
     for _ in range(60):  # kubectl wait fails at once while a new definition has no conditions at all

@@ -48,6 +48,8 @@ class Stand:
     profile: Path | None = None
     premade: int = 2000
     """So many objects are made as after a long life, where a phase only needs them to be there."""
+    rate: float = 10
+    """Calls a second that AWS takes where it throttles."""
     controller: Measured | None = field(default=None, init=False)
     _flags: tuple[str, ...] = field(default=(), init=False)
 
@@ -205,13 +207,13 @@ def delete(stand: Stand, result: Figures) -> None:
 
 
 def idle(stand: Stand, result: Figures) -> None:
-    """N objects at rest, looked at in six sweeps; before that the first sweep finds out what a create does not tell."""
+    """N objects at rest: the first sweep, which lists all of them, and six more of what changed."""
     _converged(stand)
     stand.run("--sweep-interval", f"{_SWEEP:.0f}s", "--audit-interval", "1000h")
-    if stand.ours:
-        result.extra["settling"] = _settled(stand)
 
     def work() -> float:
+        if stand.ours:
+            result.extra["settling"] = _settled(stand)
         time.sleep(6 * _SWEEP)
         return time.monotonic()
 
@@ -259,7 +261,7 @@ def backlog(stand: Stand, result: Figures) -> None:
     """Forty plans come and go one after the other, while all N are due for an audit."""
     _converged(stand)
     # A sweep wakes all: the audits' share of a sweep is one.
-    stand.run("--sweep-interval", "10s", "--audit-interval", "1s")
+    stand.run("--sweep-interval", "10s", "--audit-interval", "1s", "--audits-per-minute", "999999")
     _until(lambda: stand.calls("ListTags") > 0, 60)
     names = [f"{stand.objects.namespace}-new-{number}" for number in range(40)]
     audits = stand.calls("ListTags")
@@ -300,18 +302,21 @@ def rollout(stand: Stand, result: Figures) -> None:
 
 
 def throttle(stand: Stand, result: Figures) -> None:
-    """Two hundred objects (or N, if that is less) are created and deleted, where AWS takes ten calls a second."""
+    """Two hundred objects (or N, if that is less) are created and deleted, where AWS takes so many calls a second."""
     _cleared(stand)
     stand.run(*_NO_SWEEP)
     names = stand.names[:200]
-    stand.sandbox.settings(rate=10)
+    stand.sandbox.settings(rate=stand.rate)
 
     def work() -> float:
         began = time.monotonic()
         try:
             stand.objects.create(names)
             ended = stand.objects.all_ready(len(names), _THROTTLED)
-            result.extra["created"] = round(ended - began, 1)
+            result.extra |= {
+                "created": round(ended - began, 1),
+                "calls_to_create": sum(stand.sandbox.counts().values()),
+            }
             stand.rest()
             stand.objects.delete()
             deletion = time.monotonic()
@@ -323,7 +328,7 @@ def throttle(stand: Stand, result: Figures) -> None:
 
     stand.measure(result, work)
     stand.sandbox.settings(rate=None)
-    result.extra["objects"] = len(names)
+    result.extra |= {"objects": len(names), "rate": stand.rate}
     result.extra["refused_share"] = round(result.throttled / max(1, sum(result.aws.values())), 4)
 
 
@@ -346,7 +351,7 @@ def _premade(stand: Stand, names: list[str]) -> None:
     stand.run("--sweep-interval", "2s", "--settle", "1s")
     first, *others = names
     stand.objects.create([first])
-    _until(lambda: "lastModifiedTime" in stand.objects.read(first).get("status", {}), 60)
+    stand.objects.all_ready(1, 60)
     stand.rest()
     model, plan = stand.objects.read(first), stand.sandbox.plan(first)
     stand.stop()
@@ -381,9 +386,10 @@ def _cleared(stand: Stand) -> None:
 
 def _settled(stand: Stand) -> dict[str, float]:
     """Wait until sweeps find nothing new; the calls per object that it took beside the listings."""
-    before, calls = stand.calls_beside_lists(), Counter[str]()
-    deadline = time.monotonic() + stand.patience
-    while calls != (calls := stand.calls_beside_lists()) or not calls:
+    before, deadline = stand.calls_beside_lists(), time.monotonic() + stand.patience
+    listed, calls = stand.calls("ListEdgeDeploymentPlans"), Counter[str]()
+    pages = -(-stand.count // 100)
+    while calls != (calls := stand.calls_beside_lists()) or stand.calls("ListEdgeDeploymentPlans") < listed + pages:
         if time.monotonic() > deadline:
             raise TooSlowError("sweeps went on finding something new")
         time.sleep(1.7 * _SWEEP)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 VARIABLE: Final = "EDGEPLAN_BENCH_PROBE"
+_NO_BLOCK: Final = 0.002
 FIGURES: Final = struct.Struct("dd")
 
 
@@ -44,15 +45,17 @@ def install(path: Path) -> None:
     with path.open("r+b") as file:
         shared = mmap.mmap(file.fileno(), FIGURES.size)
     run: Callable[[asyncio.Handle], Any] = asyncio.Handle._run
-    thread, wall, cpu = threading.main_thread(), time.perf_counter, time.thread_time
+    thread, this, wall, cpu = threading.main_thread().ident, threading.get_ident, time.perf_counter, time.thread_time
 
     def timed(handle: asyncio.Handle) -> None:
-        if threading.current_thread() is not thread:
+        if this() != thread:
             run(handle)
             return
         began, spent = wall(), cpu()
         run(handle)
         took, used = wall() - began, cpu() - spent
+        if took < _NO_BLOCK:
+            return
         longest, most = FIGURES.unpack_from(shared)
         if took > longest or used > most:
             FIGURES.pack_into(shared, 0, max(took, longest), max(used, most))

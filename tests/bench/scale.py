@@ -95,6 +95,9 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
         metavar="N",
         help="from so many on, objects at rest are written (default: 2000)",
     )
+    parser.add_argument(
+        "--rate", type=float, default=10, help="AWS calls a second in the phase `throttle` (default: 10)"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures there, as JSON")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep the controllers' logs there")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="run ours under cProfile; its figures go there")
@@ -130,14 +133,24 @@ def _kinds(chosen: argparse.Namespace) -> list[Kind]:
 def _stand(folder: Path, kind: Kind, count: int, chosen: argparse.Namespace) -> Iterator[Stand]:
     """A new cluster and a new endpoint: what one controller left behind slows down no other."""
     with LocalCluster() as cluster, _endpoint() as (sandbox, pid):
-        install(cluster, kind)
+        install(cluster, kind, folder)
         sandbox.settings(latency=chosen.latency)
         api = Api(cluster)
         pids = {"apiserver": cluster._processes["kube-apiserver"].pid, "etcd": cluster._processes["etcd"].pid}
         meters = Meters(api, sandbox, pids | {"endpoint": pid})
         with Objects(api, kind, f"bench-{kind.name}", chosen.stages) as objects:
             stand = Stand(
-                kind, count, cluster, sandbox, meters, objects, folder, chosen.latency, chosen.profile, chosen.premade
+                kind,
+                count,
+                cluster,
+                sandbox,
+                meters,
+                objects,
+                folder,
+                chosen.latency,
+                chosen.profile,
+                chosen.premade,
+                chosen.rate,
             )
             try:
                 yield stand

@@ -83,7 +83,10 @@ def test_waiting_ends_at_once_when_the_plan_is_stalled(here: Run, world: World) 
     with a_moment_later(lambda: stall(world, "store")):
         ended = here("wait", "store", "--timeout", "5m")
     assert ended.code == 1
-    assert ended.err == f"error: {world.namespace}/store: Stalled: RolloutStopped: {STALLED}\n"
+    assert (
+        ended.err
+        == f"error: {world.namespace}/store: Stalled: RolloutStopped: {STALLED}\nsee docs/troubleshooting.md#rolloutstopped\n"
+    )
 
 
 def test_a_plan_that_is_stalled_already_is_not_waited_for(here: Run, world: World) -> None:

@@ -2,17 +2,21 @@
 
 import io
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
 
 from controller.cluster.access import Occurrence
+from controller.commands.documents import troubleshooting
 from controller.commands.get import make_console
 from controller.commands.view import bar, detail, length, overview, state
+from controller.domain.reasons import Reason
 from controller.domain.resource import Resource, parse
 from controller.domain.status import StageState
 from tests.commands.conftest import golden
+from tests.pages import LAST_WORDS, anchors
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:edge-deployment/store-cameras"
@@ -68,6 +72,11 @@ def ready(status: str, reason: str, message: str) -> dict[str, Any]:
 
 FAILED = "stage half: 12 of 100 devices failed, over maxFailedPercent 10; the stage was stopped"
 WORDS = "device till-0007: ModelPackageExtractionFailed: no space left on device; 11 more devices failed likewise"
+FAILED_STAGE = "stage canary is FAILED: 3 succeeded, 0 pending, 7 failed; till-0007: no space left on device"
+LONG = (
+    "ModelVerificationFailed: the SHA-256 of the model's archive is not the one that the packaging job signed, after "
+    "three downloads of 1.2 GB each; the device keeps people-counter-v6"
+)
 QUOTA = "4th of 4 waiting for quota (3 of 3 used): account limit of 3 edge deployment plans reached"
 
 OBJECTS = {
@@ -91,6 +100,27 @@ OBJECTS = {
             stage("canary", "DEPLOYED", 10, deployedTime=at(hours=2)),
             stage("half", "STOPPED", 60, 28, 12, message=WORDS),
             stage("fleet", "READYTODEPLOY", 0, 900),
+        ],
+    ),
+    "failed_devices": resource(
+        ready("False", "StageFailed", FAILED_STAGE),
+        condition("Stalled", "True", "StageFailed", FAILED_STAGE),
+        spec=rollout("canary"),
+        edgeDeploymentPlanArn=ARN,
+        stages=[
+            stage(
+                "canary",
+                "FAILED",
+                3,
+                failed=7,
+                message="7 of 10 devices failed",
+                failedDevices=[
+                    {"deviceName": "till-0007", "message": "ModelPackageExtractionFailed: no space left on device"},
+                    {"deviceName": "camera-of-the-loading-bay-at-the-back-of-the-shop-in-eindhoven", "message": LONG},
+                    {"deviceName": "till-0009"},
+                ],
+            ),
+            stage("half", "READYTODEPLOY", 0, 90),
         ],
     ),
     "under_way": resource(
@@ -217,6 +247,54 @@ def test_a_bar_has_its_width_and_shows_every_kind_of_device(
 )
 def test_a_length_has_its_two_largest_units(time: timedelta, words: str) -> None:
     assert length(time) == words
+
+
+def test_devices_that_failed_are_named_with_the_words_of_aws_at_any_width() -> None:
+    for width in (80, 160):
+        shown = " ".join(text_of(detail(OBJECTS["failed_devices"], [], NOW, width), width).split())
+        for words in (
+            "canary: x till-0007: ModelPackage",
+            "eindhoven: ModelVerificationFailed:",
+            "keeps people-counter-v6",
+        ):
+            assert words in shown
+        assert "canary: x till-0009" in shown
+
+
+@pytest.mark.parametrize("site", ["", "https://docs.example.com/edgeplan/"])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("failed", "rolloutstopped"),
+        ("quota", "resourcelimitexceeded"),
+        ("observed", "changespending"),
+        ("suspended", "suspended"),
+        ("baking", None),
+        ("ready", None),
+    ],
+)
+def test_what_is_wrong_leads_to_its_section(
+    site: str, name: str, reason: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEPLAN_DOCS_URL", site)
+    page = "https://docs.example.com/edgeplan/troubleshooting.html" if site else "docs/troubleshooting.md"
+    assert troubleshooting(OBJECTS[name]) == (f"{page}#{reason}" if reason else None)
+
+
+def test_every_link_leads_to_a_heading_of_the_page() -> None:
+    page = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
+    headings = anchors(page.read_text(encoding="utf-8"))
+    for reason in set(Reason) - LAST_WORDS:
+        stalled = [ready("False", reason, "x"), condition("Stalled", "True", reason, "x")]
+        link = troubleshooting(resource(*stalled))
+        assert link is not None
+        path, _, anchor = link.partition("#")
+        assert (Path(__file__).parents[2] / path, anchor in headings) == (page, True), link
+
+
+def test_a_reason_of_another_version_leads_nowhere() -> None:
+    stalled = [ready("False", "Novel", "x"), condition("Stalled", "True", "Novel", "x")]
+    assert troubleshooting(resource(*stalled)) is None
 
 
 def test_what_was_said_of_an_earlier_spec_is_not_the_state() -> None:

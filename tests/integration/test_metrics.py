@@ -56,7 +56,7 @@ def port() -> int:
 def test_every_metric_of_dashboard_and_alerts_has_a_value_after_some_work(world: World, port: int) -> None:
     world.sandbox.settings(quota=3, default_devices_per_fleet=4, start_duration=0, deploy_duration_per_stage=0.2)
     world.sandbox.fail_devices("broken", "canary", percent=100)
-    world.sandbox.fault("CreateEdgeDeploymentPlan", error="ThrottlingException", times=1)
+    world.sandbox.fault("CreateEdgeDeploymentPlan", error="ThrottlingException", times=3)  # it has three turns
     rollout = {"stages": [stage("canary")], "rollout": {"strategy": "Sequential"}}
     with world.operator(
         metrics_port=port,
@@ -83,9 +83,11 @@ def test_every_metric_of_dashboard_and_alerts_has_a_value_after_some_work(world:
     assert found("conditions", type="Stalled", status="True", reason="StageFailed") == 1
     assert found("stages", status="DEPLOYED") == 1
     assert (found("devices", status="succeeded"), found("devices", status="failed")) == (4, 4)
-    assert found("aws_calls_total", code="ThrottlingException", failure="throttled", **HERE) == 1
+    assert found("aws_calls_total", code="ThrottlingException", failure="throttled", **HERE) == 3
     assert found("aws_calls_total", operation="CreateEdgeDeploymentPlan", code="OK", failure="none", **HERE) >= 3
     assert found("retries_total", failure="throttled") == 1
+    assert found("aws_rate", **HERE) > 0
+    assert found("aws_throttle_wait_seconds_count", **HERE) >= 2
     assert found("retries_total", failure="quota") >= 1
     assert found("quota_longest_wait_seconds", **HERE) < 300
     assert found("sweep_age_seconds", **HERE) < 300

@@ -232,7 +232,7 @@ def test_status_that_the_definition_refuses_is_an_error_and_no_absence(world: Wo
 
 
 def test_listing_knows_every_page_and_what_is_newer_than_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.cluster.objects._PAGE", 2)
+    monkeypatch.setattr("controller.cluster.connection._PAGE", 2)
     made = [parse(world.create(f"plan-{number}")) for number in range(5)]
     world.delete("plan-3")
     listing = ask(lambda objects: objects.listed([world.namespace]))

@@ -74,6 +74,8 @@ def test_thousand_idle_plans_cost_ten_list_calls_and_one_changed_plan_is_woken(s
             quotas=Quotas(wake),
             wake=wake,
             cluster="test",
+            clock=lambda: datetime.now(UTC),
+            audits_per_minute=1000,
             interval=timedelta(seconds=1),
             audit_interval=timedelta(days=1_000_000),  # no audits in this test
         )

@@ -20,7 +20,7 @@ def _retry_in(world: World, name: str) -> float:
 
 
 def test_throttled_plan_waits_without_counting_the_attempt(world: World) -> None:
-    world.sandbox.fault(CREATE, error="ThrottlingException", times=1)
+    world.sandbox.fault(CREATE, error="ThrottlingException", times=3)  # it has three turns
     with world.operator():
         world.create("plan")
         said = world.wait_for("plan", "Reconciling", reason="ProgressingWithRetry")

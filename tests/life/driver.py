@@ -77,6 +77,8 @@ class Process:
                 wake=self._wake,
                 interval=timedelta(minutes=1),
                 audit_interval=audit,
+                audits_per_minute=1000,
+                clock=self.now,
             )
             for audit in (NEVER, timedelta(minutes=1))
         ]
@@ -95,8 +97,8 @@ class Process:
         self._aws.loop.kill(self)
         self._aws.loop.run_ready()
 
-    def sweep(self, *, audit: bool) -> None:
-        """One sweep of every account and region; with `audit` of all tags too.
+    def sweep(self, *, audit: bool, full: bool = True) -> None:
+        """One sweep of every account and region; with `audit` of all tags too, or of what changed since the last alone.
 
         Raises:
             Crash: the process was killed meanwhile.
@@ -106,7 +108,8 @@ class Process:
 
             async def work(scope: Scope = scope) -> None:
                 with suppress(EdgePlanError):  # the next sweep comes all the same
-                    await self.sweepers[audit].sweep(scope)
+                    sweeper = self.sweepers[audit]
+                    await sweeper.sweep(scope, None if full else sweeper.changed_since(scope))
 
             self._aws.loop.run_to_end(work(), self.context)
             self.check()

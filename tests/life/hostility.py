@@ -214,10 +214,10 @@ class Hostility(World):
         self.count("slept")
         self.aws.advance(seconds)
 
-    @rule(audit=st.booleans())
-    def operator_sweeps(self, *, audit: bool) -> None:
+    @rule(audit=st.booleans(), full=st.booleans())
+    def operator_sweeps(self, *, audit: bool, full: bool) -> None:
         self.count("swept")
-        self.sweep(audit=audit)
+        self.sweep(audit=audit, full=full)
 
     @rule()
     def all_settles(self) -> None:

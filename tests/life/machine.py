@@ -121,11 +121,11 @@ class World(RuleBasedStateMachine):
         self.aws.loop.run_for(seconds)
         self.look()
 
-    def sweep(self, *, audit: bool) -> None:
+    def sweep(self, *, audit: bool, full: bool = True) -> None:
         """Each process sweeps."""
         for process in tuple(self.processes):
             try:
-                process.sweep(audit=audit)
+                process.sweep(audit=audit, full=full)
             except Crash:
                 break
         self.look()

@@ -160,7 +160,7 @@ class Verdict:
                     for other in map(self._cluster.plan, self._cluster.all_keys())
                 )
             case "NotPermitted":
-                return not spec.manages and aws is not None and tag != owner_of(plan)
+                return (spec.adopts or not spec.manages) and aws is not None and tag != owner_of(plan)
             case "NotOwned":
                 return aws is not None and tag != owner_of(plan)
             case "OwnershipLost":

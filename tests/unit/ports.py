@@ -143,10 +143,11 @@ class MemoryPlans:
             self.plans.pop(action.name)
         return None
 
-    async def list_plans(self) -> Mapping[str, PlanSummary]:
-        """All rows."""
-        self._call("list")
-        return dict(self.rows)
+    async def list_plans(self, since: datetime | None = None) -> Mapping[str, PlanSummary]:
+        """All rows, or those that were modified after that moment."""
+        self._call("list" if since is None else "list changes")
+        rows = self.rows.items()
+        return {name: row for name, row in rows if since is None or (row.modified is not None and row.modified > since)}
 
     async def tags(self, arn: str) -> Mapping[str, str]:
         """The tags of a plan, by ARN."""

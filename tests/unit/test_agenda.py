@@ -8,7 +8,7 @@ import pytest
 from controller.domain.agenda import Rest, Wake, Work, agenda
 from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
-from controller.domain.schedule import LONGEST, STAGE_POLL
+from controller.domain.schedule import LONGEST, STAGE_POLL, stage_poll
 from controller.domain.status import Claim, EdgeDeploymentPlanStatus
 from tests.unit.builders import MINUTE, NOON, condition, plan, retry, state, status
 
@@ -153,3 +153,20 @@ def test_suspended_object_whose_stages_were_creating_rests() -> None:
 
 def test_object_whose_status_was_lost_is_work() -> None:
     assert agenda(plan(status=EdgeDeploymentPlanStatus()), NEVER, NOON) == Work()
+
+
+def test_wait_of_this_process_counts_however_long_since_its_clock_does_not_jump() -> None:
+    baking = plan(status=status(conditions=(condition("Ready", "False"), condition("Reconciling"))))
+    assert agenda(baking, frozenset(), NOON, due=timedelta(hours=3)) == Rest(timedelta(hours=3))
+    assert agenda(baking, frozenset(), NOON, due=timedelta(0)) == Work()
+
+
+@pytest.mark.parametrize(
+    ("age", "crowd", "seconds"),
+    [(10, 0, 2), (100, 5, 10), (1000, 5, 30), (10, 6, 7.5), (1000, 8, 30), (1000, 1000, 1250), (None, 1000, 1250)],
+)
+def test_stages_of_a_crowd_are_looked_at_about_once_a_second_together(
+    age: float | None, crowd: int, seconds: float
+) -> None:
+    started = NOON - timedelta(seconds=age) if age is not None else None
+    assert stage_poll(started, NOON, crowd) == timedelta(seconds=seconds)

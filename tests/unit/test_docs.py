@@ -12,30 +12,13 @@ import yaml
 
 from controller.domain.reasons import Reason
 from docs import site
-from tests.pages import ROOT, blocks, pages
+from tests.pages import LAST_WORDS, ROOT, anchors, blocks, pages, prose
 
 PAGES = pages()
-# Only in events of objects that are gone.
-LAST_WORDS = {Reason.DELETED, Reason.KEPT, Reason.RETAINED}
 
 
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
-
-
-def prose(text: str) -> str:
-    """A page without its blocks of code."""
-    return re.sub(r"(?ms)^```.*?^```$", "", text)
-
-
-def anchors(text: str) -> set[str]:
-    """The anchors of a page's headings, as GitHub and MkDocs make them."""
-    found: dict[str, int] = {}
-    for heading in re.findall(r"(?m)^#+ (.+)$", prose(text)):
-        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
-        slug = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
-        found[slug] = found.get(slug, -1) + 1
-    return {slug if number == 0 else f"{slug}-{number}" for slug, last in found.items() for number in range(last + 1)}
 
 
 def dead(page: Path, text: str) -> list[str]:

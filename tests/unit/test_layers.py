@@ -27,6 +27,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "kopf": frozenset({"operator", "commands"}),
     "click": frozenset({"commands", "cli"}),
     "rich": frozenset({"commands"}),
+    "opentelemetry": frozenset({"operator"}),
 }
 
 

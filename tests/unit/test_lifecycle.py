@@ -417,13 +417,13 @@ def test_plan_deleted_and_made_anew_by_hand_is_not_ours() -> None:
 def test_foreign_plan_that_vanishes_lets_the_refused_object_in() -> None:
     stalled = status(arn=None, conditions=(condition("Stalled", reason=Reason.NOT_OWNED),))
     refused = plan(status=stalled)
-    assert suspects([refused], {}) == {refused.key}
+    assert suspects([refused], {}) == {refused.key: Wake.DRIFT}
     assert isinstance(agenda(refused, frozenset({Wake.DRIFT}), NOON), Work)
 
 
 def test_foreign_plan_that_stays_costs_no_look() -> None:
     stalled = status(arn=None, conditions=(condition("Stalled", reason=Reason.NOT_OWNED),))
-    assert suspects([plan(status=stalled)], {NAME: PlanSummary(NAME, ARN, NOON)}) == frozenset()
+    assert suspects([plan(status=stalled)], {NAME: PlanSummary(NAME, ARN, NOON)}) == {}
 
 
 # -- Observe ----------------------------------------------------------------------------------------------------------

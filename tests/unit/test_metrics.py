@@ -65,6 +65,7 @@ class Operator:
     silent_for: timedelta = timedelta(seconds=7)
     term: tuple[Quotas, Sweeper] | None = None
     per_object: bool = False
+    rates: dict[Scope, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.index.scope)
@@ -78,6 +79,8 @@ class Operator:
             quotas=self.quotas,
             wake=lambda *_: None,
             cluster="cluster-1",
+            clock=lambda: NOON,
+            audits_per_minute=1000,
             interval=MINUTE,
             audit_interval=1_000_000 * MINUTE,
             metrics=self.metrics,
@@ -269,6 +272,8 @@ def test_one_that_stands_by_has_no_objects_to_tell_of() -> None:
 def exercised() -> Operator:
     """An operator that has a value of every metric."""
     operator = Operator(per_object=True)
+    operator.rates[SCOPE] = 8.0
+    operator.metrics.waited(SCOPE, 0.3)
     states = (state("a", "DEPLOYED", devices_succeeded=3),)
     known = operator.add(
         plan(status=status(conditions=(condition("Ready"),), stages=states, devices=Devices(succeeded=3)))
@@ -334,3 +339,12 @@ def test_dashboard_and_alerts_choose_by_labels_that_exist() -> None:
         known = set().union(*(labels[metric] for metric in metrics_in(query)))
         for grouped in re.findall(r"by \(([^)]*)\)", query):
             assert set(grouped.split(", ")) <= known, query
+
+
+def test_rate_and_waits_are_told_where_aws_throttles() -> None:
+    operator = Operator()
+    assert operator.value("aws_rate", **HERE) is None
+    operator.rates[SCOPE] = 8.0
+    operator.metrics.waited(SCOPE, 0.3)
+    assert operator.value("aws_rate", **HERE) == 8
+    assert operator.value("aws_throttle_wait_seconds_sum", **HERE) == 0.3

@@ -63,8 +63,10 @@ def test_call_that_works_amid_throttling_ends_nothing(told: Told) -> None:
         told.call(THROTTLED)
         told.call()
         told.now += 5
+    told.now += 60
+    told.call()
     assert [level for level, _ in told.lines] == ["WARNING"]
-    told.now += 10
+    told.now += 60
     told.call()
     assert [level for level, _ in told.lines] == ["WARNING", "INFO"]
 

@@ -135,6 +135,14 @@ def test_deadline_is_not_over_at_its_very_end() -> None:
         assert short(roll_out(want, held, given()))[0] == action
 
 
+def test_stage_is_looked_at_when_its_deadline_is_over_however_many_are_under_way() -> None:
+    want = desired("canary", rollout=rollout(progressDeadline="1h"))
+    held = observed().at("canary", "INPROGRESS", started=NOON - 50 * MINUTE)
+    found = roll_out(want, held, given(crowd=5000)).outcome
+    assert isinstance(found, Waiting)
+    assert found.after == 10 * MINUTE
+
+
 @pytest.mark.parametrize(
     ("succeeded", "failed", "percent", "minimum", "over"),
     [

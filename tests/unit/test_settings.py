@@ -31,10 +31,11 @@ def test_every_flag_is_read() -> None:
         *("--namespace", "retail", "--namespace", "stores-*", "--cluster-id", "blue", "--aws-region", "eu-west-1"),
         *("--aws-endpoint-url", "http://localhost:4577", "--aws-timeout", "5s", "--accounts-file", "accounts.yaml"),
         *("--concurrency", "8", "--sweep-interval", "30s", "--audit-interval", "2h", "--shutdown-patience", "1m"),
+        *("--audits-per-minute", "60"),
         *("--liveness", "http://0.0.0.0:8080/healthz", "--log-format", "json", "--verbose", "--settle", "2m"),
         *("--aws-regions", "eu-west-1, us-east-1", "--own-account-file", "own.yaml"),
         *("--aws-extra-regions", "eu-shop-1"),
-        *("--metrics-port", "8081", "--metrics-per-object"),
+        *("--metrics-port", "8081", "--metrics-per-object", "--tracing"),
         *("--lease", "edgeplan-system/edgeplan", "--watch-patience", "1m", "--audit-log", "-"),
     )
     expected = {
@@ -47,6 +48,7 @@ def test_every_flag_is_read() -> None:
         "concurrency": 8,
         "sweep_interval": timedelta(seconds=30),
         "audit_interval": timedelta(hours=2),
+        "audits_per_minute": 60,
         "shutdown_patience": timedelta(minutes=1),
         "liveness": "http://0.0.0.0:8080/healthz",
         "verbose": True,
@@ -59,6 +61,7 @@ def test_every_flag_is_read() -> None:
         "watch_patience": timedelta(minutes=1),
         "metrics_port": 8081,
         "metrics_per_object": True,
+        "tracing": True,
         "audit_log": "-",
     }
     assert asdict(chosen) == expected

@@ -87,13 +87,13 @@ def test_no_more_are_let_in_than_the_share_has_room_for_and_the_oldest_of_them(
 
 
 def test_object_over_the_share_waits_without_a_call_and_is_told_whose_limit_it_is() -> None:
-    talk = attempted(fresh(), HELD, rights=ONE, before_in_share=1)
+    talk = attempted(fresh(), HELD, rights=ONE, over_share=True)
     assert (talk.words, talk.reason) == (["hold"], Reason.SHARE_USED)
     said = reported(fresh(), talk).status.condition("ResourceLimitExceeded")
     assert said is not None
     assert (said.status, said.reason) == ("True", "ShareUsed")
     assert said.message == (
-        "namespace retail may have 1 plans in this account and region, and 1 come before this one: a share that whoever "
+        "namespace retail may have 1 plans in this account and region, and as many come before this one: a share that whoever "
         "runs the operator has set, not AWS's limit"
     )
     assert [each.type for each in reported(fresh(), talk).status.conditions or ()] == [
@@ -104,27 +104,27 @@ def test_object_over_the_share_waits_without_a_call_and_is_told_whose_limit_it_i
 
 
 def test_object_within_the_share_is_created() -> None:
-    talk = attempted(fresh(), HELD, MADE, rights=Rights(share=2), before_in_share=1)
+    talk = attempted(fresh(), HELD, MADE, rights=Rights(share=2))
     assert (talk.words[0], talk.outcome) == ("hold", IN_SYNC)
 
 
 def test_plan_is_not_deleted_for_one_that_could_not_be_created() -> None:
     """The administrator made the share smaller."""
     known = plan("canary", deviceFleetName="other", policy={"replacement": "Recreate"}, generation=2, status=status())
-    talk = attempted(known, observed("canary"), rights=ONE, before_in_share=1)
+    talk = attempted(known, observed("canary"), rights=ONE, over_share=True)
     assert (talk.words, talk.reason) == (["look at tags"], Reason.SHARE_USED)
-    talk = attempted(known, observed("canary"), ANNOUNCED, DID, ANNOUNCED, MADE, rights=ONE, before_in_share=0)
+    talk = attempted(known, observed("canary"), ANNOUNCED, DID, ANNOUNCED, MADE, rights=ONE)
     assert any(isinstance(request, DeletePlan) for request in talk.requests)
 
 
 def test_object_over_the_share_is_deleted_like_any_other() -> None:
     one = plan("canary", status=status(), deleting=True)
-    talk = attempted(one, False, observed("canary"), DID, rights=ONE, before_in_share=7)
+    talk = attempted(one, False, observed("canary"), DID, rights=ONE, over_share=True)
     assert talk.words[-1].startswith("DeletePlan")
 
 
 def test_wait_for_the_share_is_no_place_in_the_queue_for_awss_quota() -> None:
-    one = reported(fresh(), attempted(fresh(), HELD, rights=ONE, before_in_share=1))
+    one = reported(fresh(), attempted(fresh(), HELD, rights=ONE, over_share=True))
     assert one.status.is_true("ResourceLimitExceeded")
     assert remembered_refusal(one) is None
 
@@ -171,17 +171,17 @@ def test_neighbours_share_is_another_one() -> None:
 
 def test_older_object_that_comes_while_the_younger_is_created_waits() -> None:
     loop = sharing(YOUNGER)
-    seen: list[int] = []
+    seen: list[bool] = []
 
     def comes() -> None:
         loop.news.seen(OLDER)
         loop.index.set_scope(OLDER, SCOPE)
-        seen.append(loop.process._before_in_share(OLDER, SCOPE))
+        seen.append(loop.process._over_share(OLDER, SCOPE, 1))
 
     loop.meanwhile("CreatePlan", comes)
     loop.reconcile(YOUNGER.key)
-    assert seen == [1]
-    assert loop.process._before_in_share(OLDER, SCOPE) == 1  # by its ARN from now on
+    assert seen == [True]
+    assert loop.process._over_share(OLDER, SCOPE, 1)  # by its ARN from now on
 
 
 def test_object_that_waits_for_the_share_holds_nobody_in_the_queue_for_awss_quota() -> None:

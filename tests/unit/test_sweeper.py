@@ -12,10 +12,12 @@ from controller.domain.failures import FailureKind
 from controller.domain.outcomes import Queued
 from controller.domain.ownership import Owner
 from controller.domain.resource import Key, Resource, Scope
+from controller.domain.status import Devices, StageState
 from controller.engine.index import Index
 from controller.engine.ports import AwsError
 from controller.engine.quotas import Quotas
 from controller.engine.sweeper import Sweeper
+from tests.life.virtual import VirtualLoop
 from tests.unit.builders import MINUTE, NOON, OWNER, REFUSED_FOR_QUOTA, SCOPE, failure, plan, status
 from tests.unit.ports import MemoryAccounts, MemoryObjects, MemoryPlans, row, tags_of
 
@@ -38,6 +40,8 @@ class World:
             quotas=self.quotas,
             wake=self.wake,
             cluster=OWNER.cluster,
+            clock=lambda: NOON,
+            audits_per_minute=1000,
             interval=interval,
             audit_interval=audit,
         )
@@ -113,6 +117,93 @@ def test_failed_listing_wakes_nobody_and_the_next_one_comes() -> None:
         world.sweep()
     assert world.woken == []
     assert world.sweep() == []
+
+
+# -- what changed -----------------------------------------------------------------------------------------------------
+
+
+def sweep_changes(world: World) -> list[tuple[str, Wake]]:
+    world.woken.clear()
+    asyncio.run(world.sweeper.sweep(SCOPE, NOON))
+    return [(key.name, wake) for key, wake in world.woken]
+
+
+def test_sweep_of_changes_wakes_who_changed_and_nobody_who_is_not_listed() -> None:
+    world = World(10)
+    world.site.rows["plan-7"] = row("plan-7", modified=NOON + MINUTE)
+    del world.site.rows["plan-3"]
+    assert sweep_changes(world) == [("plan-7", Wake.DRIFT)]
+    assert world.site.calls == ["list changes"]
+    assert ("plan-3", Wake.DRIFT) in world.sweep()
+
+
+def test_sweep_of_changes_forgets_no_difference_that_it_does_not_list() -> None:
+    world = World(2)
+    del world.site.rows["plan-0"]
+    tellings = []
+    for number in range(8):
+        tellings += [number for name, _ in world.sweep() if name == "plan-0"]
+        assert sweep_changes(world) == []
+    assert tellings == [0, 1, 2, 4]  # full ones and others count alike: 0, 2, 6, 14 of all sweeps are later than these
+
+
+def test_sweep_of_changes_asks_for_nobodys_tags() -> None:
+    world = World(1)
+    left_behind(world, GONE)
+    assert sweep_changes(world) == []
+    assert "tags" not in world.site.calls
+
+
+class Listener(World):
+    """A world whose sweeps come by themselves, in seconds of a clock that is not waited for."""
+
+    def listings(self, seconds: float, *, moving: int = 0) -> list[str]:
+        """Calls of so many seconds."""
+        for number in range(moving):
+            stages = (StageState(stage_name="canary", status="INPROGRESS"),)
+            now = status(last_modified_time=NOON, stages=stages, devices=Devices())
+            self.add(plan(name=f"plan-{number}", uid=f"uid-{number}", version=2, status=now))
+
+        loop = VirtualLoop()
+        task = loop.create_task(self.sweeper.run())
+        loop.run_for(seconds)
+        task.cancel()
+        loop.run_ready()
+        loop.close()
+        return self.site.calls
+
+
+def test_small_account_is_listed_in_full_each_time() -> None:
+    calls = Listener(100).listings(620)
+    assert set(calls) == {"list"}
+    assert 8 <= len(calls) <= 11
+
+
+def test_large_account_is_listed_in_full_every_ten_minutes_and_in_between_what_changed() -> None:
+    world = Listener(10)
+    world.site.rows |= {f"of-others-{number}": row(f"of-others-{number}") for number in range(40_000)}
+    for name in world.site.rows:
+        world.site.owners[name] = {}
+    calls = [call for call in world.listings(1900) if call != "tags"]
+    assert 3 <= calls.count("list") <= 4
+    assert 22 <= calls.count("list changes") <= 30
+
+
+def test_full_listing_that_failed_comes_again_after_one_interval() -> None:
+    world = Listener(10)
+    world.site.rows |= {f"of-others-{number}": row(f"of-others-{number}") for number in range(40_000)}
+    world.site.failures["list"] = [failure(operation="ListEdgeDeploymentPlans")] * 3
+    assert [call for call in world.listings(270) if call != "tags"] == ["list"] * 4
+
+
+def test_crowd_of_rollouts_is_followed_by_listing_what_changed() -> None:
+    calls = Listener(100).listings(190, moving=50)
+    assert 2 <= calls.count("list") <= 4
+    assert 20 <= calls.count("list changes") <= 30  # not before the first full one
+
+
+def test_few_rollouts_are_followed_one_by_one() -> None:
+    assert set(Listener(100).listings(190, moving=5)) == {"list"}
 
 
 # -- told until both reads agree --------------------------------------------------------------------------------------

@@ -1,0 +1,28 @@
+"""What the garbage collector looks at."""
+
+import gc
+import weakref
+
+from controller.operator.garbage import survivors_left_alone
+
+
+class Node:
+    """Something that refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_full_collection_looks_at_what_came_since_the_last_one_and_at_nothing_else() -> None:
+    with survivors_left_alone():
+        kept = [[number] for number in range(10_000)]
+        gc.collect()
+        frozen = gc.get_freeze_count()
+        assert frozen > len(kept)
+        assert len(gc.get_objects()) < len(kept)
+        dying = Node()
+        reference = weakref.ref(dying)
+        del dying
+        gc.collect()
+        assert reference() is None
+    assert gc.get_freeze_count() == 0
