@@ -82,9 +82,21 @@ class Election:
         """Whether this one may act. True and false from any thread."""
         return time.monotonic() < self._until
 
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to renew."""
+        renewed = self._until - self._terms.lead.total_seconds()
+        return time.monotonic() >= renewed + self._terms.renew.total_seconds()
+
+    def holder(self, lease: client.V1Lease) -> str | None:
+        """Who holds the lease, as a list has just shown it; None where it may be taken."""
+        record: LeaderElectionRecord = self._lock.election_record(lease)
+        mine = record.holder_identity == self.identity
+        return record.holder_identity if mine or self._is_held(record, time.monotonic()) else None
+
     async def win(self) -> None:
         """Stand by until the lease is this one's."""
-        while not await self._try():  # noqa: ASYNC110 - the API server is asked; nobody here sets an event
+        while not await self.attempt():  # noqa: ASYNC110 - the API server is asked; nobody here sets an event
             await asyncio.sleep(self._terms.watch.total_seconds())
         logger.info("%s leads: it holds the lease %s", self.identity, self.name)
 
@@ -92,7 +104,7 @@ class Election:
         """Renew until the lease is lost."""
         while self.leads:
             await asyncio.sleep(self._terms.renew.total_seconds())
-            await self._try()
+            await self.attempt()
         logger.warning("%s does not lead any more", self.identity)
 
     async def release(self) -> None:
@@ -106,7 +118,7 @@ class Election:
         except ObjectError as error:
             logger.warning("%s; others wait until it ends", error)
 
-    async def _try(self) -> bool:
+    async def attempt(self) -> bool:
         """Take or renew the lease, if it is free or this one's; False if not, or if that could not be told."""
         begun = time.monotonic()
         try:
@@ -133,12 +145,16 @@ class Election:
         if record.holder_identity == self.identity:
             return await self._lock.update(self._lock.name, self._lock.namespace, self._record(record.acquire_time))
         self._until = 0.0
+        if self._is_held(record, now):
+            return False
+        return await self._lock.update(self._lock.name, self._lock.namespace, self._record(None))
+
+    def _is_held(self, record: LeaderElectionRecord, now: float) -> bool:
+        """Whether another one holds it: it was seen to change not long ago."""
         state = (record.holder_identity, record.renew_time)
         if state != self._seen[0]:
             self._seen = (state, now)
-        if record.holder_identity and now < self._seen[1] + self._terms.lease.total_seconds():
-            return False
-        return await self._lock.update(self._lock.name, self._lock.namespace, self._record(None))
+        return bool(record.holder_identity) and now < self._seen[1] + self._terms.lease.total_seconds()
 
     def _record(self, since: str | None) -> LeaderElectionRecord:
         now = str(datetime.now(UTC).replace(tzinfo=None))

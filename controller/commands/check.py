@@ -15,6 +15,7 @@ from controller.aws.accounts_file import OWN_ACCOUNT
 from controller.aws.tenancy import on_behalf_of
 from controller.cluster.access import Access, open_access
 from controller.cluster.connection import status_of
+from controller.cluster.shards import shard_leases
 from controller.commands.accounts import accounts_of, scopes_of
 from controller.commands.get import make_console
 from controller.commands.options import AwsFlags, ClusterFlags, aws_options, cluster_options
@@ -29,7 +30,7 @@ from controller.schema.crd import custom_resource_definition
 GOOD, BAD, TROUBLE = 0, 1, 2
 _FORBIDDEN = 403
 _LABEL = "app.kubernetes.io/name=edgeplan"
-_LEASE_FLAG = "--lease="
+_LEASE_FLAG, _SHARDS_FLAG = "--lease=", "--shards="
 _LEASES_UNTIL_OVER = 3
 _UNUSED_NAME = "edgeplan-check-no-plan-of-this-name"
 _WRITES = (
@@ -151,7 +152,7 @@ async def _operator(access: Access) -> AsyncIterator[Finding]:
         return
     deployments = body.get("items") or ()
     yield judge_operator(deployments)
-    for lease in sorted({lease for each in deployments if (lease := lease_of(each))}):
+    for lease in sorted({lease for each in deployments for lease in leases_of(each)}):
         yield await _leader(access, lease)
 
 
@@ -168,12 +169,15 @@ async def _leader(access: Access, lease: str) -> Finding:
     return judge_leader(lease, body["spec"], datetime.now(UTC))
 
 
-def lease_of(deployment: Mapping[str, Any]) -> str | None:
-    """The Lease that the operators of a Deployment lead by: namespace, slash, name."""
+def leases_of(deployment: Mapping[str, Any]) -> Sequence[str]:
+    """The Leases by which the operators of a Deployment act: each a namespace, a slash and a name; one for each shard."""
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     arguments = [*container.get("command", ()), *container.get("args", ())]
-    given = (argument.removeprefix(_LEASE_FLAG) for argument in arguments if argument.startswith(_LEASE_FLAG))
-    return next(given, None)
+    given = dict(argument.split("=", 1) for argument in arguments if argument.startswith((_LEASE_FLAG, _SHARDS_FLAG)))
+    lease, shards = given.get(_LEASE_FLAG.rstrip("=")), int(given.get(_SHARDS_FLAG.rstrip("="), 1))
+    if lease is None:
+        return ()
+    return shard_leases(lease, shards) if shards > 1 else (lease,)
 
 
 def judge_leader(lease: str, spec: Mapping[str, Any], now: datetime) -> Finding:

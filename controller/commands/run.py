@@ -124,6 +124,8 @@ def _check(chosen: Settings) -> None:
             asked for and not there.
 
     """
+    if chosen.shards > 1 and chosen.lease is None:
+        raise ValueError(f"--shards {chosen.shards} needs --lease: without it every operator would act for all of them")
     extra = chosen.aws_extra_regions
     read_accounts(chosen.accounts_file, extra)
     read_own_account(chosen.own_account_file, regions=chosen.aws_regions, region=chosen.aws_region, extra_regions=extra)

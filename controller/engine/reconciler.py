@@ -83,6 +83,8 @@ class Reconciler:
     dice: Dice
     attempted: Callable[[Resource, Result, float], None] = lambda *_: None
     """Told of each attempt that came to something: the object before it, what it came to, how many seconds it took."""
+    mine: Callable[[Resource], bool] = lambda _: True
+    """Whether the object is this reconciler's to work on: one that went may be another's than the one of its name."""
     _memories: dict[str, Memory] = field(default_factory=dict, init=False)
     _started: float | None = field(default=None, init=False)
 
@@ -93,7 +95,7 @@ class Reconciler:
             ObjectError: the Kubernetes API failed; nothing is lost, the caller tries again.
 
         """
-        waits = [await self._one(resource, wakes) for resource in self.index.at(key)]
+        waits = [await self._one(resource, wakes) for resource in self.index.at(key) if self.mine(resource)]
         return min((wait for wait in waits if wait is not None), default=None)
 
     async def _one(self, resource: Resource, wakes: frozenset[Wake]) -> timedelta | None:

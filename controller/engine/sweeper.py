@@ -36,7 +36,7 @@ Mark = tuple[datetime | None, int | None]
 
 
 @dataclass(frozen=True)
-class _Told:
+class Told:
     """An object that was woken for a difference: what it was, in which sweep first, and how often since."""
 
     mark: Mark | None
@@ -45,7 +45,7 @@ class _Told:
 
 
 @dataclass
-class _Course:
+class Course:
     """How far the sweeps of one account and region are. Moments are seconds of the event loop's clock."""
 
     sweeps: int = 0
@@ -58,7 +58,7 @@ class _Course:
     since: datetime | None = None
     """From which LastModifiedTime on a listing shows what changed after the last one; None before a full one."""
     known: frozenset[str] = frozenset()
-    told: dict[Key, _Told] = field(default_factory=dict)
+    told: dict[Key, Told] = field(default_factory=dict)
     judged: set[PlanSummary] = field(default_factory=set)
 
     def waits(self, now: float, interval: timedelta, since: float) -> bool:
@@ -83,7 +83,7 @@ class Sweeper:
     orphans: dict[Scope, dict[str, Owner]] = field(default_factory=dict, init=False)
     """Plans tagged by this cluster whose object is gone, by name."""
     _under_way: dict[Scope, asyncio.Task[None]] = field(default_factory=dict, init=False)
-    _courses: dict[Scope, _Course] = field(default_factory=dict, init=False)
+    _courses: dict[Scope, Course] = field(default_factory=dict, init=False)
 
     async def run(self) -> None:
         """Sweep for ever, each account and region at its own pace: one that does not answer holds up no other."""
@@ -92,7 +92,7 @@ class Sweeper:
             while True:
                 await asyncio.sleep(min(self.interval, CROWD_POLL).total_seconds() * _spread())
                 for scope in self.index.scopes() - self._under_way.keys():
-                    course = self._courses.setdefault(scope, _Course(full=begun, latest=begun))
+                    course = self._courses.setdefault(scope, Course(full=begun, latest=begun))
                     since = course.since
                     if not course.waits(_now(), full_sweep_interval(self.interval, course.rows), course.full):
                         since, course.full = None, _now()
@@ -136,7 +136,7 @@ class Sweeper:
         """
         if not self.index.used(scope):
             return
-        course = self._courses.setdefault(scope, _Course())
+        course = self._courses.setdefault(scope, Course())
         course.sweeps += 1
         rows = await self.accounts.plans(scope).list_plans(since)
         if since is not None:
@@ -163,8 +163,8 @@ class Sweeper:
         return min(interval / self.audit_interval, most / max(1, plans))
 
     async def _compare(
-        self, scope: Scope, keys: Iterable[Key], rows: Mapping[str, PlanSummary], course: _Course, *, audit: float = 0.0
-    ) -> dict[Key, _Told]:
+        self, scope: Scope, keys: Iterable[Key], rows: Mapping[str, PlanSummary], course: Course, *, audit: float = 0.0
+    ) -> dict[Key, Told]:
         """Wake the objects that differ from their rows, and that share of the others. Judged as they are by now."""
         told = {}
         async for some in _in_turns(keys):
@@ -179,20 +179,20 @@ class Sweeper:
                     self.wake(key, Wake.AUDIT)
         return told
 
-    def _tell(self, key: Key, how: Wake, row: PlanSummary | None, course: _Course) -> _Told:
+    def _tell(self, key: Key, how: Wake, row: PlanSummary | None, course: Course) -> Told:
         mark = (row.modified, row.failed) if row is not None else None
         told = course.told.get(key)
         if told is None or told.mark != mark:
             self.wake(key, how)
-            return _Told(mark, course.sweeps)
+            return Told(mark, course.sweeps)
         if not is_due_again(told.times, course.sweeps - told.sweep):
             return told
         self.wake(key, how)
-        return _Told(mark, told.sweep, told.times + 1)
+        return Told(mark, told.sweep, told.times + 1)
 
     async def _judge(self, scope: Scope, unnamed: Collection[PlanSummary]) -> None:
         """Find the plans that objects of this cluster left behind, a few at a time; each is looked at once."""
-        judged = self._courses.setdefault(scope, _Course()).judged
+        judged = self._courses.setdefault(scope, Course()).judged
         judged.intersection_update(unnamed)
         orphans = self.orphans.setdefault(scope, {})
         for name in orphans.keys() - {row.name for row in unnamed}:

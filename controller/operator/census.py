@@ -1,7 +1,7 @@
 """What there is, counted when a scrape asks: objects by condition, stages, devices, queues, ages.
 
-Nothing is kept up to date for it. It is counted in a thread, so that a scrape of many objects holds up no reconcile. Only
-the operator that acts tells of the objects: two that tell the same would be counted twice.
+Nothing is kept up to date for it. It is counted in a thread, so that a scrape of many objects holds up no reconcile. Of an
+object only the operator tells that works on it: two that tell the same would be counted twice.
 """
 
 from collections import Counter
@@ -42,6 +42,13 @@ class Subject(Protocol):
         """How long the API server has given no answer to the check of the watch."""
 
     @property
+    def shards(self) -> Mapping[int, bool]:
+        """All shards, and whether each is worked on here; none where one operator works on everything."""
+
+    def works_on(self, resource: Resource) -> bool:
+        """Whether the object is worked on here."""
+
+    @property
     def term(self) -> tuple[Quotas, Sweeper] | None:
         """What the operator has while it acts."""
 
@@ -63,7 +70,7 @@ class Census(Collector):
     def refresh(self) -> None:
         """Look at what only the event loop's own thread may look at, right before a scrape."""
         self._silent = self._subject.silent_for
-        self._ghosts = len(self._subject.index.ghosts())
+        self._ghosts = sum(map(self._subject.works_on, self._subject.index.ghosts()))
         self._rates = self._subject.rates
 
     def describe(self) -> list[Metric]:
@@ -74,6 +81,13 @@ class Census(Collector):
         """The gauges; those of the objects only while this operator acts."""
         subject = self._subject
         yield _one("edgeplan_leader", "Whether this operator acts (1) or stands by (0).", int(subject.serving))
+        if subject.shards:
+            yield _many(
+                "edgeplan_shard_held",
+                "Whether this operator works on the shard (1) or not (0); only with more than one shard.",
+                ["shard"],
+                {(str(shard),): int(held) for shard, held in subject.shards.items()},
+            )
         yield _one(
             "edgeplan_watch_age_seconds",
             "Time since the API server last answered the check of the watch.",
@@ -118,7 +132,7 @@ class Census(Collector):
 
     def _objects(self, quotas: Quotas, sweeper: Sweeper) -> Iterator[Metric]:
         index = self._subject.index
-        resources = list(index)
+        resources = [resource for resource in index if self._subject.works_on(resource)]
         yield _one("edgeplan_objects", "Objects that are there.", len(resources))
         yield _one("edgeplan_ghosts", "Objects that are gone, and of which something may be left in AWS.", self._ghosts)
         tally = Tally.of(resources)
@@ -147,7 +161,7 @@ class Census(Collector):
             "edgeplan_quota_waiting",
             "Plans that wait for quota.",
             _SCOPE,
-            {scope: len(quotas.queue(scope).waiting) for scope in scopes},
+            {scope: sum(ticket.key in present for ticket in quotas.queue(scope).waiting) for scope in scopes},
         )
         yield _many("edgeplan_quota_longest_wait_seconds", "Longest time that a plan waits for quota.", _SCOPE, longest)
         failing: dict[tuple[str, ...], float] = {(*scope, kind): 0 for scope in scopes for kind in FailureKind}

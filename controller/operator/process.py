@@ -5,6 +5,7 @@ import logging
 import random
 import socket
 import time
+from collections import Counter
 from collections.abc import Awaitable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,8 @@ from controller.cluster.connection import cluster_uid, configuration, connect
 from controller.cluster.lease import Election
 from controller.cluster.namespaces import Namespaces
 from controller.cluster.objects import KubernetesObjects
+from controller.cluster.shards import Shards
+from controller.cluster.shares import shard_of
 from controller.domain.agenda import Wake, patience
 from controller.domain.failures import Failure
 from controller.domain.reasons import Reason
@@ -54,10 +57,11 @@ _FAREWELL = timedelta(seconds=2)  # for events that wait to be published; for sp
 
 
 class Operator:
-    """Index, queue, reconciler and sweeper of one process.
+    """Index, queue, reconcilers and sweeper of one process.
 
     With a lease, whoever does not hold it stands by: the index follows the watch, and nothing else is done. A new term
-    begins with nothing remembered but the index, like a start.
+    begins with nothing remembered but the index, like a start. With shards there are several leases, and so much is done
+    as this process holds; all else of it is stand-by. One lease, or none, is one shard.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -83,6 +87,9 @@ class Operator:
         """Whether it acts; otherwise it stands by."""
         self.term: tuple[Quotas, Sweeper] | None = None
         """What it has while it acts."""
+        self._reconcilers: dict[int, Reconciler] = {}
+        """One a shard that is worked on here: what another process did there meanwhile, no memory of before tells."""
+        self._busy: Counter[int] = Counter()
         self._exposition: AppRunner | None = None
 
     async def start(self) -> None:
@@ -97,7 +104,12 @@ class Operator:
         self._cluster = settings.cluster_id or await cluster_uid(self._api)
         if settings.tracing:
             self.metrics.tracing = open_tracing(self._cluster)
-        self._election = Election(self._api, settings.lease, self._process) if settings.lease else None
+        self._election = self._shards = None
+        if settings.lease and settings.shards > 1:
+            parts = (self._api, settings.lease, self._process, settings.shards)
+            self._shards = Shards(*parts, idle=lambda shard: not self._busy[shard], changed=self._hold)
+        elif settings.lease:
+            self._election = Election(self._api, settings.lease, self._process)
         self._namespaces = Namespaces(self._api, _PATIENCE)
         if self.selects_namespaces:
             await self._namespaces.learn_all()
@@ -137,16 +149,20 @@ class Operator:
         """Let AWS calls under way finish and their results be written, then let go of everything."""
         self.restarts, begun = self.deaf.is_set(), time.monotonic()
         self.deaf.set()  # Kopf waits five seconds for whoever waits for it
+        if self._shards is not None:
+            self._shards.retire()
         if not await self.queue.drain(self.settings.shutdown_patience):
             logger.warning(
                 "AWS calls were still under way after %s; the next start takes them up", self.settings.shutdown_patience
             )
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)  # one may have a call under way
         if self._exposition is not None:
             await self._exposition.cleanup()
-        if self._election is not None:
-            await self._election.release()
+        for leases in (self._election, self._shards):
+            if leases is not None:
+                await leases.release()
         await self._objects.drain(_FAREWELL)
         self._accounts.close()
         if self._audit is not None:
@@ -171,32 +187,48 @@ class Operator:
 
     async def _lead(self) -> None:
         """Do the work whenever it is this process's to do."""
+        leases = self._election or self._shards
+        if leases is not None:
+            waits = (own_version(), self._cluster, leases.name)
+            logger.info("edgeplan %s, cluster %s: standing by for the lease %s", *waits)
+        if self._shards is not None:
+            return await self._shards.run()
         if self._election is None:
-            await self._serve(asyncio.Event().wait())
-            return
-        waits = (own_version(), self._cluster, self._election.name)
-        logger.info("edgeplan %s, cluster %s: standing by for the lease %s", *waits)
+            return await self._serve(asyncio.Event().wait())
         while True:
             await self._election.win()
             await self._serve(self._election.hold())
 
     async def _serve(self, term: Awaitable[object]) -> None:
-        """Work until the term ends: whatever else was done meanwhile, the index knows, and all is looked at again."""
-        settings, quotas = self.settings, Quotas(self._wake)
-        self.news.quotas = quotas
-        self._reconciler = Reconciler(
-            objects=self._objects,
-            accounts=self._accounts,
-            index=self.index,
-            news=self.news,
-            quotas=quotas,
-            cluster=self._cluster,
-            process=self._process,
-            settle=settings.settle,
-            clock=utc_now,
-            dice=random.random,
-            attempted=self.metrics.attempted,
-        )
+        """Work on everything until the term ends."""
+        self._hold(frozenset({0}))
+        try:
+            await term
+        finally:
+            self._hold(frozenset())
+
+    def _hold(self, shards: frozenset[int]) -> None:
+        """Work on these shards from now on: whatever else was done in new ones, the index knows, and all is looked at again."""
+        begins = bool(shards) and not self.serving
+        if begins:
+            self._begin()
+        gained = shards - self._reconcilers.keys()
+        for shard in self._reconcilers.keys() - shards:
+            del self._reconcilers[shard]
+        self._reconcilers |= {shard: self._reconciler(shard) for shard in gained}
+        for resource in self.index if gained else ():
+            if begins or self.shard(resource) in gained:  # who waits for quota in other shards counts as well
+                self.news.seen(resource)
+                self._ask_for_rights(resource)
+        for ghost in self.index.ghosts():
+            if self.shard(ghost) in gained:
+                self._wake(ghost.key)
+        if self.serving and not shards:
+            self._end()
+
+    def _begin(self) -> None:
+        settings = self.settings
+        self.news.quotas = quotas = Quotas(self._wake)
         sweeper = MeasuredSweeper(
             index=self.index,
             accounts=self._accounts,
@@ -209,25 +241,57 @@ class Operator:
             audits_per_minute=settings.audits_per_minute,
             clock=utc_now,
             metrics=self.metrics,
+            mine=self._holds if self._shards is not None else None,
+            judges=lambda: 0 in self._reconcilers,
         )
         self.term = (quotas, sweeper)
         self.serving = True
-        for resource in self.index:
-            self.news.seen(resource)
-            self._ask_for_rights(resource)
-        for ghost in self.index.ghosts():
-            self._wake(ghost.key)
-        sweeping = supervised(sweeper.run, "drift sweeper")
         introducing = asyncio.create_task(self._introduce(), name="introduction")
-        try:
-            await term
-        finally:
-            self.serving, self.term = False, None
-            sweeping.cancel()
-            introducing.cancel()
+        self._term_tasks = [supervised(sweeper.run, "drift sweeper"), introducing]
+
+    def _end(self) -> None:
+        self.serving, self.term = False, None
+        for task in self._term_tasks:
+            task.cancel()
+
+    def _reconciler(self, shard: int) -> Reconciler:
+        return Reconciler(
+            objects=self._objects,
+            accounts=self._accounts,
+            index=self.index,
+            news=self.news,
+            quotas=self.news.quotas,
+            cluster=self._cluster,
+            process=self._process,
+            settle=self.settings.settle,
+            clock=utc_now,
+            dice=random.random,
+            attempted=self.metrics.attempted,
+            mine=lambda resource: self.shard(resource) == shard,
+        )
+
+    def shard(self, resource: Resource) -> int:
+        """The shard of an object."""
+        return shard_of(resource.uid, self.settings.shards) if self._shards is not None else 0
+
+    @property
+    def shards(self) -> Mapping[int, bool]:
+        """All shards, and whether each is worked on here; none where one process works on everything."""
+        count = self.settings.shards if self._shards is not None else 0
+        return {shard: shard in self._reconcilers for shard in range(count)}
+
+    def works_on(self, resource: Resource) -> bool:
+        """Whether the object is worked on here."""
+        return self.shard(resource) in self._reconcilers
+
+    def _holds(self, key: Key) -> bool:
+        return self._shards is None or any(self.works_on(resource) for resource in self.index.at(key))
 
     def _leads(self) -> bool:
         """Whether this process may act. Asked before each AWS call, in whatever thread makes it."""
+        if self._shards is not None:
+            acting = ACTING.get()
+            return self._shards.leads(self.shard(acting.resource) if acting is not None else None)
         return self._election is None or self._election.leads
 
     async def _work(self, key: Key, wakes: frozenset[Wake]) -> timedelta | None:
@@ -237,13 +301,25 @@ class Operator:
             if self.selects_namespaces:
                 await self._namespaces.catch_up(key.namespace)
             with on_behalf_of(key.namespace), in_turn(patience(wakes)):
-                return await self._reconciler.reconcile(key, wakes)
+                return await self._reconcile(key, wakes)
         except NotLeading as error:
             logger.info("%s: %s", key, error)
             return None
 
+    async def _reconcile(self, key: Key, wakes: frozenset[Wake]) -> timedelta | None:
+        waits = []
+        for shard in sorted({self.shard(resource) for resource in self.index.at(key)}):
+            reconciler = self._reconcilers.get(shard)
+            if reconciler is not None:
+                self._busy[shard] += 1
+                try:
+                    waits.append(await reconciler.reconcile(key, wakes))
+                finally:
+                    self._busy[shard] -= 1
+        return min((wait for wait in waits if wait is not None), default=None)
+
     def _wake(self, key: Key, *wakes: Wake) -> None:
-        if self.serving:
+        if self.serving and self._holds(key):
             self.metrics.waits.woken(key, wakes)
             self.queue.wake(key, *wakes)
 
@@ -350,7 +426,10 @@ class Operator:
 
     def gone(self, resource: Resource) -> None:
         """The object is gone, by a watch event or for want of one."""
+        scope = self.index.scope(resource.key)
         self.news.gone(resource)
+        if scope is not None and not self.works_on(resource):
+            self.news.quotas.freed(scope)  # who took its plan away has told those of its own shards only
 
 
 def _at_rest(resource: Resource) -> bool:

@@ -99,6 +99,8 @@ class Settings:
         str | None, Setting(metavar="NAMESPACE/NAME", parse=valid_lease, default="none: one operator alone")
     ] = None
     """Lease by which several operators agree on who acts; the others stand by"""
+    shards: Annotated[int, Setting(parse=lambda text: _number(text, 1, 64))] = 1
+    """into how many shards the objects are cut, each with a Lease of its own: as many operators can act at the same time"""
     shutdown_patience: timedelta = timedelta(seconds=45)
     """how long AWS calls under way may take to finish at shutdown"""
     watch_patience: timedelta = timedelta(minutes=5)

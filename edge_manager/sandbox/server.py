@@ -41,13 +41,13 @@ def application(service: Service) -> web.Application:
         if fault and mode == "late":
             service.postpone(request, fault.seconds, time.time())
         if mode in ("drop_before", "hang", "late"):
-            service.record(request, 0, str(mode))
+            service.record(request, 0, str(mode), time.time())
             return _hang_up(http)
         reply = service.answer(request, fault, time.time())
         if mode == "drop_after":
-            service.record(request, 0, mode)
+            service.record(request, 0, mode, time.time())
             return _hang_up(http)
-        service.record(request, reply.status, reply.code)
+        service.record(request, reply.status, reply.code, time.time())
         headers = {"x-amzn-RequestId": request.id, "Content-Type": reply.content_type}
         return web.Response(status=reply.status, body=reply.body, headers=headers)
 

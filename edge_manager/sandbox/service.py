@@ -166,8 +166,8 @@ class Service:
         except ApiError as error:
             return refused(request.service, error, request.id)
 
-    def record(self, request: Request, status: int, code: str) -> None:
-        """Count a call and note it in the log."""
+    def record(self, request: Request, status: int, code: str, wall: float) -> None:
+        """Count a call that ends now, and note it in the log."""
         self.counts[request.operation][code] += 1
         session = (
             {"externalId": request.parameters.get("ExternalId"), "tags": sts.session_tags(request.parameters)}
@@ -178,6 +178,7 @@ class Service:
             {
                 "time": self.clock.now(request.arrived),
                 "wallTime": request.arrived,
+                "ended": wall,
                 "operation": request.operation,
                 "name": request.name,
                 "code": code,
@@ -186,6 +187,7 @@ class Service:
                 "account": request.caller.scope.account,
                 "region": request.caller.scope.region,
                 "caller": request.caller.arn,
+                "accessKey": request.caller.access_key,
                 **session,
             }
         )

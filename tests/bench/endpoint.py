@@ -124,7 +124,7 @@ async def _answer(http: web.Request, groups: Groups, operation: str) -> web.Resp
         except _Missing as error:
             status, code = 400, "ValidationException"
             answer = json.dumps({"__type": code, "message": str(error)}).encode()
-    service.record(request, status, code)
+    service.record(request, status, code, time.time())
     headers = {"x-amzn-RequestId": request.id, "Content-Type": _CONTENT_TYPE}
     return web.Response(status=status, body=answer, headers=headers)
 

@@ -44,12 +44,12 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGALRM, _too_long)
     signal.signal(signal.SIGTERM, _too_long)
     signal.alarm(chosen.deadline)
-    with tempfile.TemporaryDirectory(prefix="edgeplan-bench-") as folder, _stand(Path(folder), chosen) as stand:
+    with tempfile.TemporaryDirectory(prefix="edgeplan-bench-") as folder, stand_of(Path(folder), chosen) as stand:
         if chosen.profile:
             return _profile(stand, chosen.profile)
         lives = {way: _life(stand, way) for way in WAYS if way.name in chosen.ways}
         idle, quota = _extras(stand) if "ours" in chosen.ways else (None, None)
-    title = f"{chosen.plans} plans, AWS at {chosen.latency * 1000:.0f} ms a call; {_machine()}; in brackets: times ours"
+    title = f"{chosen.plans} plans, AWS at {chosen.latency * 1000:.0f} ms a call; {machine()}; in brackets: times ours"
     output.print(report.table(lives, title))
     if idle and quota:
         for line in report.ours(idle, quota, chosen.plans):
@@ -73,7 +73,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def _stand(folder: Path, chosen: argparse.Namespace) -> Iterator[Stand]:
+def stand_of(folder: Path, chosen: argparse.Namespace) -> Iterator[Stand]:
     sandbox = [sys.executable, "-m", "edge_manager", "sandbox", "--port", "0"]
     with LocalCluster(audit=True) as cluster:
         cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
@@ -127,7 +127,7 @@ def _result(
 ) -> dict[str, object]:
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": _machine(),
+        "machine": machine(),
         "plans": chosen.plans,
         "latency": chosen.latency,
         "ways": {way.name: dataclasses.asdict(life) for way, life in lives.items()},
@@ -136,7 +136,7 @@ def _result(
     }
 
 
-def _machine() -> str:
+def machine() -> str:
     load = ", ".join(f"{number:.1f}" for number in os.getloadavg())
     return f"Python {platform.python_version()}, {os.cpu_count()} cores, load {load}, {time.strftime('%Y-%m-%d')}"
 

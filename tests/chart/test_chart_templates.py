@@ -18,6 +18,7 @@ import yaml
 
 from charts import generate
 from controller.aws.accounts_file import read_accounts, read_own_account
+from controller.cluster.shards import member_leases, shard_leases
 from controller.commands.run import run
 from controller.domain.ownership import Reach, Rights
 from controller.domain.spec import duration
@@ -135,6 +136,7 @@ def test_versions_and_examples_are_the_projects_own() -> None:
 def test_defaults_are_the_operators_own() -> None:
     defaults = Settings()
     assert VALUES["concurrency"] == defaults.concurrency
+    assert VALUES["controller"]["shards"] == defaults.shards
     assert duration(VALUES["sweepInterval"]) == defaults.sweep_interval
     assert duration(VALUES["auditInterval"]) == defaults.audit_interval
     assert duration(VALUES["settle"]) == defaults.settle
@@ -157,6 +159,20 @@ def test_replicas_share_a_lease_and_one_stays_while_nodes_are_drained(offline: H
     assert budget["spec"]["selector"] == deployment["spec"]["selector"]
     # A budget of one for a single pod would keep its node from being drained at all.
     assert not of_kind(offline.template("--set=replicas=1"), "PodDisruptionBudget")
+
+
+def test_operator_may_write_the_leases_of_its_shards_and_no_others(offline: Helm) -> None:
+    def leases(*values: str) -> dict[str, set[str]]:
+        (role,) = (
+            each for each in of_kind(offline.template(*values), "Role") if each["metadata"]["name"].endswith("-lease")
+        )
+        return {",".join(rule["verbs"]): set(rule.get("resourceNames", ())) for rule in role["rules"]}
+
+    assert leases() == {"create": set(), "get,update": {"edgeplan"}}
+    expected = {"edgeplan", *shard_leases("edgeplan", 3), *member_leases("edgeplan", 3)}
+    assert leases("--set=controller.shards=3") == {"create": set(), "get,update": expected, "list": set()}
+    (deployment,) = of_kind(offline.template("--set=controller.shards=3"), "Deployment")
+    assert "--shards=3" in deployment["spec"]["template"]["spec"]["containers"][0]["args"]
 
 
 def test_metrics_have_one_port_that_all_agree_upon(offline: Helm) -> None:

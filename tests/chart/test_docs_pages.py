@@ -133,7 +133,7 @@ def laptop(cluster: Cluster, environment: dict[str, str], tmp_path: Path) -> Ite
 def test_tutorial_leads_to_its_end(laptop: Terminal) -> None:
     told = [laptop.run(block) for block in parts("tutorial.md", "run")[1:]]
     assert "RolloutComplete" in told[-2], laptop.log()
-    assert "StageFailed" in told[2], laptop.log()
+    assert "StageFailed" in told[3], laptop.log()
 
 
 def test_how_tos_do_what_they_say(laptop: Terminal) -> None:

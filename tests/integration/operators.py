@@ -76,6 +76,10 @@ class OperatorThread:
         """The names of the objects that the operator takes for living."""
         return sorted(resource.key.name for resource in self._operator.index)
 
+    def works_on(self) -> list[int]:
+        """The shards that the operator works on."""
+        return [shard for shard, held in self._operator.shards.items() if held]
+
     def _run(self) -> None:
         async def operate() -> None:
             self._loop = asyncio.get_running_loop()

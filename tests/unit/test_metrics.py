@@ -7,12 +7,14 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from controller.cluster.shares import shard_of
 from controller.domain.actions import AddTags, StartStage
 from controller.domain.agenda import Wake
 from controller.domain.conversation import Result
@@ -66,6 +68,10 @@ class Operator:
     term: tuple[Quotas, Sweeper] | None = None
     per_object: bool = False
     rates: dict[Scope, float] = field(default_factory=dict)
+    shards: dict[int, bool] = field(default_factory=dict)
+
+    def works_on(self, resource: Resource) -> bool:
+        return not self.shards or self.shards[shard_of(resource.uid, len(self.shards))]
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.index.scope)
@@ -266,12 +272,46 @@ def test_one_that_stands_by_has_no_objects_to_tell_of() -> None:
     assert (operator.value("leader"), operator.value("objects")) == (0, None)
 
 
+def test_one_of_several_tells_of_the_objects_of_its_shards_only() -> None:
+    operators = [Operator(shards={0: True, 1: False}), Operator(shards={0: False, 1: True})]
+    waiting = condition("ResourceLimitExceeded", reason=Reason.RESOURCE_LIMIT_EXCEEDED)
+    for number in range(20):
+        for operator in operators:
+            held_back = status(arn=None, conditions=(waiting,))
+            resource = plan(name=f"plan-{number}", uid=f"uid-{number}", status=held_back)
+            operator.quotas.resume(SCOPE, operator.add(resource))
+    for metric in ("objects", "quota_waiting"):
+        values = [operator.value(metric, **(HERE if metric == "quota_waiting" else {})) or 0 for operator in operators]
+        assert sum(values) == 20
+        assert all(values)
+    assert [operator.value("shard_held", shard="0") for operator in operators] == [1, 0]
+    assert [operator.value("leader") for operator in operators] == [1, 1]
+
+
+def _says(answer: object, *_: object) -> bool:
+    return bool(answer)
+
+
+def test_one_of_several_looks_for_drift_of_its_own_objects_and_one_judges_strangers() -> None:
+    woken: list[Key] = []
+    for mine, judges in ((True, True), (True, False), (False, False)):
+        woken.clear()
+        operator = Operator()
+        sweeper, resource = operator.sweeper, operator.add(plan(status=READY))
+        sweeper.mine, sweeper.judges = partial(_says, mine), partial(_says, judges)
+        sweeper.wake = lambda key, _: woken.append(key)
+        operator.plans.rows = {"stranger": row("stranger")}
+        asyncio.run(sweeper.sweep(SCOPE))
+        assert woken == [resource.key] * mine
+        assert ("tags" in operator.plans.calls) is judges
+
+
 # --- what the documentation and the chart say of them ---
 
 
 def exercised() -> Operator:
     """An operator that has a value of every metric."""
-    operator = Operator(per_object=True)
+    operator = Operator(per_object=True, shards={0: True})
     operator.rates[SCOPE] = 8.0
     operator.metrics.waited(SCOPE, 0.3)
     states = (state("a", "DEPLOYED", devices_succeeded=3),)

@@ -36,7 +36,7 @@ def test_every_flag_is_read() -> None:
         *("--aws-regions", "eu-west-1, us-east-1", "--own-account-file", "own.yaml"),
         *("--aws-extra-regions", "eu-shop-1"),
         *("--metrics-port", "8081", "--metrics-per-object", "--tracing"),
-        *("--lease", "edgeplan-system/edgeplan", "--watch-patience", "1m", "--audit-log", "-"),
+        *("--lease", "edgeplan-system/edgeplan", "--shards", "3", "--watch-patience", "1m", "--audit-log", "-"),
     )
     expected = {
         "namespaces": ("retail", "stores-*"),
@@ -58,6 +58,7 @@ def test_every_flag_is_read() -> None:
         "aws_extra_regions": ("eu-shop-1",),
         "own_account_file": Path("own.yaml"),
         "lease": "edgeplan-system/edgeplan",
+        "shards": 3,
         "watch_patience": timedelta(minutes=1),
         "metrics_port": 8081,
         "metrics_per_object": True,

@@ -156,3 +156,17 @@ Rules for the objects and their events, in all namespaces or in each watched one
   # patch: an event that repeats is counted, not written again.
   verbs: [create, patch]
 {{- end }}
+
+{{/*
+The Leases: one, and with several shards one for each of them and one for each operator that acts.
+*/}}
+{{- define "edgeplan.leases" -}}
+{{- $name := include "edgeplan.fullname" . }}
+{{- $leases := list $name }}
+{{- if gt (int .Values.controller.shards) 1 }}
+{{- range $shard := until (int .Values.controller.shards) }}
+{{- $leases = concat $leases (list (printf "%s-%d" $name $shard) (printf "%s-member-%d" $name $shard)) }}
+{{- end }}
+{{- end }}
+{{- join ", " $leases }}
+{{- end }}
