@@ -30,7 +30,7 @@ def dead(page: Path, text: str) -> list[str]:
         file, _, anchor = link.partition("#")
         target = (page.parent / file).resolve() if file else page
         there = target.exists() and target.is_relative_to(ROOT)
-        shown = text if target == page or not target.is_file() else target.read_text(encoding="utf-8")
+        shown = target.read_text(encoding="utf-8") if target != page and target.suffix == ".md" and there else text
         if not there or (anchor and anchor not in anchors(shown)):
             found.append(link)
     return found
