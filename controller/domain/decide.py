@@ -43,6 +43,9 @@ def decide(desired: Desired, observed: ObservedPlan | None, given: Circumstances
     return Decision(tags + rollout.actions, rollout.outcome)
 
 
+_ANOTHER_NAME = "delete this object and create one with another edgeDeploymentPlanName"
+
+
 def may_observe(desired: Desired, observed: ObservedPlan, given: Circumstances) -> Stalled | None:
     """Why an object must not read this plan into its status, or None when it may."""
     ours = relation(observed, desired.owner, given.status) in {Relation.OURS, Relation.OURS_TO_TAG}
@@ -51,14 +54,15 @@ def may_observe(desired: Desired, observed: ObservedPlan, given: Circumstances) 
     return Stalled(
         Reason.NOT_PERMITTED,
         f"spec.policy.management Observe: an AWS plan {observed.name} exists, which namespace "
-        f"{desired.owner.namespace} is not permitted to observe; choose another edgeDeploymentPlanName, or ask who runs "
+        f"{desired.owner.namespace} is not permitted to observe; {_ANOTHER_NAME}, or ask who runs "
         "the operator",
     )
 
 
 def name_conflict(desired: Desired, holder: Resource) -> Stalled:
     """Another object holds the AWS plan that this one names."""
-    return Stalled(Reason.NAME_CONFLICT, f"the AWS plan {desired.name} is held by the object {holder.key}")
+    text = f"the AWS plan {desired.name} is held by the object {holder.key}; {_ANOTHER_NAME}"
+    return Stalled(Reason.NAME_CONFLICT, text)
 
 
 def _refuse_foreign(desired: Desired, observed: ObservedPlan, given: Circumstances) -> Stalled | None:
@@ -95,7 +99,7 @@ def _refuse_foreign(desired: Desired, observed: ObservedPlan, given: Circumstanc
         return Stalled(Reason.OWNERSHIP_LOST, text)
     return Stalled(
         Reason.NOT_PERMITTED if desired.spec.adopts and not permitted else Reason.NOT_OWNED,
-        f"AWS already has a plan {observed.name}, {whose}; {way_out}, or choose another edgeDeploymentPlanName",
+        f"AWS already has a plan {observed.name}, {whose}; {way_out}, or {_ANOTHER_NAME}",
     )
 
 

@@ -115,7 +115,7 @@ _Said = tuple[Truth, str, str]
 
 
 def _say(
-    before: EdgeDeploymentPlanStatus, generation: int, outcome: Outcome, now: datetime
+    before: EdgeDeploymentPlanStatus, generation: int, outcome: Outcome, now: datetime, *, deleting: bool
 ) -> Mapping[ConditionType, _Said]:
     """What the outcome says of each condition; what it does not mention leaves the list."""
     match outcome:
@@ -130,10 +130,11 @@ def _say(
                 **(share if reason is Reason.SHARE_USED else {}),
             }
         case Retrying(failure, after, _):
-            text = f"{next_try(now + after)}: {explain(failure)}"
+            text = f"{next_try(now + after)}: {'the object is being deleted: ' if deleting else ''}{explain(failure)}"
             ready = before.condition("Ready")
             # No answer is no news: what was Ready for this very spec stays so while we ask again.
-            if ready is not None and ready.status == "True" and before.observed_generation == generation:
+            stays = ready is not None and ready.status == "True" and before.observed_generation == generation
+            if ready is not None and stays and not deleting:
                 said: _Said = ("True", ready.reason, ready.message)
             else:
                 said = ("False", failure.reason, text)
@@ -162,7 +163,7 @@ def _say(
 
 def _conditions(resource: Resource, found: Findings, outcome: Outcome, now: datetime) -> tuple[Condition, ...]:
     before = resource.status
-    said = dict(_say(before, resource.generation, outcome, now))
+    said = dict(_say(before, resource.generation, outcome, now, deleting=resource.deleting))
     standing = before.condition("ResourceLimitExceeded")
     if standing is not None:
         said.setdefault("ResourceLimitExceeded", _quota_said_before(standing, found, outcome))

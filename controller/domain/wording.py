@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.observed import ObservedStage
+from controller.domain.reasons import Reason
 
 
 def counts(succeeded: int, pending: int, failed: int) -> str:
@@ -34,7 +35,10 @@ def explain(failure: Failure) -> str:
     """The failure for people: what failed, AWS's own words, and what to do where we know."""
     match failure.kind:
         case FailureKind.CREDENTIALS:
-            return f"{failure}; check the controller's credentials and that its IAM policy allows {failure.iam_action}"
+            missing = f"its IAM policy allows {failure.iam_action}"
+            if failure.reason is Reason.NO_CREDENTIALS:
+                missing = "it has credentials that are valid"
+            return f"{failure}; ask whoever runs the operator whether {missing}"
         case FailureKind.THROTTLED:
             return f"AWS throttles this account: {failure}"
         case _:

@@ -67,7 +67,10 @@ def test_younger_object_of_one_name_makes_no_call_and_names_the_holder() -> None
     talk = attempted(fresh(), namesakes=(OLDER,))
     assert talk.words == []
     assert talk.reason is Reason.NAME_CONFLICT
-    assert talk.message == f"the AWS plan {NAME} is held by the object retail/older"
+    assert talk.message == (
+        f"the AWS plan {NAME} is held by the object retail/older; delete this object and create one with another "
+        "edgeDeploymentPlanName"
+    )
     assert talk.result.untouched
 
 

@@ -149,9 +149,16 @@ def test_stall_is_a_warning_once_per_reason() -> None:
 
 def test_ready_for_a_new_reason_is_told() -> None:
     first = after(Done(Reason.WAITING_FOR_PROMOTION, ""))
-    assert reasons(after(Stalled(Reason.NOT_OWNED, "")), first) == [("Normal", "WaitingForPromotion")]
+    assert reasons(status(), first) == [("Normal", "WaitingForPromotion")]
     assert reasons(first, after(Done(Reason.WAITING_FOR_PROMOTION, ""), first)) == []
     assert reasons(first, after(Suspended(), first)) == []
+
+
+def test_end_of_a_stall_is_told() -> None:
+    stalled = after(Stalled(Reason.NOT_OWNED, ""))
+    told = transitions(stalled, after(Done(Reason.IN_SYNC, "")), ())
+    assert (told[0].reason, told[0].note) == ("Recovered", "NotOwned has ended")
+    assert reasons(stalled, after(Stalled(Reason.NAME_CONFLICT, ""))) == [("Warning", "NameConflict")]
 
 
 def test_stages_that_end_are_told_with_their_numbers() -> None:

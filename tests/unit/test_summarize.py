@@ -298,3 +298,15 @@ def test_plan_that_is_gone_leaves_no_arn() -> None:
     after = summary(Stalled(Reason.NOT_OWNED, ""), plan(status=status()), Findings(looked=True))
     assert after.edge_deployment_plan_arn is None
     assert after.edge_deployment_plan_name is None
+
+
+def test_deletion_that_fails_says_that_it_is_one_and_the_plan_is_not_ready_any_more() -> None:
+    before = status(conditions=(condition("Ready"),))
+    denied = failure(FailureKind.CREDENTIALS, "ExpiredToken", operation="DeleteEdgeDeploymentPlan")
+    going = plan(deleting=True, status=before)
+    after = summarize(going, Retrying(denied, MINUTE, 1), Findings(), NOON)
+    ready = after.condition("Ready")
+    assert ready is not None
+    assert (ready.status, ready.reason) == ("False", "NoCredentials")
+    assert "the object is being deleted: " in ready.message
+    assert ready.message.endswith("ask whoever runs the operator whether it has credentials that are valid")
