@@ -53,6 +53,7 @@ def test_restart_costs_no_aws_call(world: World) -> None:
     world.create("idle", stages=[stage("fleet")])
     with world.operator():
         world.wait_for("idle", "Ready")
+        wait_until(lambda: "creationTime" in world.status("idle"))  # the early look at its stage has been taken
     before = world.calls()
     with world.operator():
         world.create("second")

@@ -76,7 +76,7 @@ def test_every_metric_of_dashboard_and_alerts_has_a_value_after_some_work(world:
         world.create("queued")
         world.wait_for("queued", "ResourceLimitExceeded", seconds=60)
         found = Scrape.of(port)
-    assert found.names >= asked_for()
+    assert found.names >= asked_for() - {"edgeplan_shard_held"}  # only with more than one shard
     assert found("leader") == 1
     assert found("drift_found_total", **HERE) == found("drift_corrected_total", **HERE) == 1
     assert found("objects") == 4
