@@ -7,9 +7,10 @@ two lines loses nothing, since the next attempt looks at what is there.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 from controller.domain.actions import Action, CreatePlan
 from controller.domain.agenda import Rest, Wake, agenda, next_look
@@ -96,7 +97,7 @@ class Reconciler:
 
         """
         waits = [await self._one(resource, wakes) for resource in self.index.at(key) if self.mine(resource)]
-        return min((wait for wait in waits if wait is not None), default=None)
+        return soonest(waits)
 
     async def _one(self, resource: Resource, wakes: frozenset[Wake]) -> timedelta | None:
         if len(self._memories) > 2 * len(self.index) + 1000:  # of objects that went without us
@@ -165,14 +166,13 @@ class Reconciler:
 
     def _over_share(self, resource: Resource, scope: Scope, share: int) -> bool:
         """Whether so many plans of the namespace come before this object's there."""
-        left = share
-        for other in self.index.neighbours(resource):
-            on_its_way = self._memories.get(other.uid, Memory()).on_its_way
-            if self.index.scope(other.key) == scope and goes_before(other, resource, on_its_way=on_its_way):
-                left -= 1
-            if left <= 0:
-                break
-        return left <= 0
+        before = (
+            other
+            for other in self.index.neighbours(resource)
+            if self.index.scope(other.key) == scope
+            and goes_before(other, resource, on_its_way=self._memories.get(other.uid, Memory()).on_its_way)
+        )
+        return len(tuple(islice(before, share))) == share
 
     def _scope(self, resource: Resource) -> tuple[Scope | None, str]:
         """Account and region of the object's plan, noted in the index; or why there is none."""
@@ -303,6 +303,11 @@ class Reconciler:
             self.index.put(remaining)
         else:
             self.index.let_go(resource)
+
+
+def soonest(waits: Iterable[timedelta | None]) -> timedelta | None:
+    """The shortest of the waits, None standing for ever."""
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 def _now() -> float:

@@ -32,25 +32,27 @@ _STRANGERS_PER_SWEEP = 10
 _AT_ONCE = 500  # objects that are compared before others have their turn: some milliseconds
 
 _T = TypeVar("_T")
-Mark = tuple[datetime | None, int | None]
+_Mark = tuple[datetime | None, int | None]
 
 
 @dataclass(frozen=True)
-class Told:
+class _Told:
     """An object that was woken for a difference: what it was, in which sweep first, and how often since."""
 
-    mark: Mark | None
+    mark: _Mark | None
     sweep: int
     times: int = 1
 
 
 @dataclass
-class Course:
+class _Course:
     """How far the sweeps of one account and region are. Moments are seconds of the event loop's clock."""
 
     sweeps: int = 0
     rows: int = 0
     full: float = 0.0
+    """When the last full one began that succeeded."""
+    tried: float = 0.0
     """When the last full one began."""
     latest: float = 0.0
     """When the last one began."""
@@ -58,7 +60,7 @@ class Course:
     since: datetime | None = None
     """From which LastModifiedTime on a listing shows what changed after the last one; None before a full one."""
     known: frozenset[str] = frozenset()
-    told: dict[Key, Told] = field(default_factory=dict)
+    told: dict[Key, _Told] = field(default_factory=dict)
     judged: set[PlanSummary] = field(default_factory=set)
 
     def waits(self, now: float, interval: timedelta, since: float) -> bool:
@@ -80,10 +82,14 @@ class Sweeper:
     interval: timedelta
     audit_interval: timedelta
     audits_per_minute: int
+    mine: Callable[[Key], bool] = lambda _: True
+    """Whether the object is looked after here."""
+    judges: Callable[[], bool] = lambda: True
+    """Whether it is found out here whose the plans are that no object names: of several sweepers one does."""
     orphans: dict[Scope, dict[str, Owner]] = field(default_factory=dict, init=False)
     """Plans tagged by this cluster whose object is gone, by name."""
     _under_way: dict[Scope, asyncio.Task[None]] = field(default_factory=dict, init=False)
-    _courses: dict[Scope, Course] = field(default_factory=dict, init=False)
+    _courses: dict[Scope, _Course] = field(default_factory=dict, init=False)
 
     async def run(self) -> None:
         """Sweep for ever, each account and region at its own pace: one that does not answer holds up no other."""
@@ -92,39 +98,30 @@ class Sweeper:
             while True:
                 await asyncio.sleep(min(self.interval, CROWD_POLL).total_seconds() * _spread())
                 for scope in self.index.scopes() - self._under_way.keys():
-                    course = self._courses.setdefault(scope, Course(full=begun, latest=begun))
-                    since = course.since
-                    if not course.waits(_now(), full_sweep_interval(self.interval, course.rows), course.full):
-                        since, course.full = None, _now()
+                    course = self._courses.setdefault(scope, _Course(full=begun, tried=begun, latest=begun))
+                    now, since, full = _now(), course.since, full_sweep_interval(self.interval, course.rows)
+                    # One that failed comes again after one interval, however seldom the others come.
+                    if not (course.waits(now, full, course.full) or course.waits(now, self.interval, course.tried)):
+                        since, course.tried = None, now
                     elif since is None or (
-                        self.index.crowd(scope) <= FEW and course.waits(_now(), self.interval, course.latest)
+                        self.index.crowd(scope) <= FEW and course.waits(now, self.interval, course.latest)
                     ):
                         continue
-                    course.latest, course.spread = _now(), _spread()
+                    course.latest, course.spread = now, _spread()
                     sweep = self._sweep(scope, since)
                     self._under_way[scope] = asyncio.create_task(sweep, name=f"drift sweep of {scope}")
         finally:
             for task in self._under_way.values():
                 task.cancel()
 
-    def changed_since(self, scope: Scope) -> datetime | None:
-        """From which LastModifiedTime on a listing shows what changed after the last one there; None before a full one."""
-        course = self._courses.get(scope)
-        return course.since if course is not None else None
-
     async def _sweep(self, scope: Scope, since: datetime | None) -> None:
-        course, worked = self._courses[scope], False
         try:
             await self.sweep(scope, since)
-            worked = True
         except EdgePlanError as error:
             logger.warning("drift sweep of %s in %s failed: %s", *scope, error)
         except Exception:
             logger.exception("drift sweep of %s in %s failed in an unknown way", *scope)
         finally:
-            if since is None and not worked:  # the next one is full as well
-                course.full -= full_sweep_interval(self.interval, course.rows).total_seconds() * course.spread
-                course.full += self.interval.total_seconds() * course.spread
             del self._under_way[scope]
 
     async def sweep(self, scope: Scope, since: datetime | None = None) -> None:
@@ -136,7 +133,7 @@ class Sweeper:
         """
         if not self.index.used(scope):
             return
-        course = self._courses.setdefault(scope, Course())
+        course = self._courses.setdefault(scope, _Course())
         course.sweeps += 1
         rows = await self.accounts.plans(scope).list_plans(since)
         if since is not None:
@@ -146,12 +143,12 @@ class Sweeper:
             course.since = max(since, changed_since(rows.values(), self.clock()) or since)
             return
         course.told = await self._compare(scope, self.index.keys(), rows, course, audit=self._share(len(rows)))
-        course.rows, course.since = len(rows), changed_since(rows.values(), self.clock())
+        course.full, course.rows, course.since = course.tried, len(rows), changed_since(rows.values(), self.clock())
         if course.known - rows.keys():
             self.quotas.freed(scope)
         course.known = frozenset(rows)
-        unnamed = []
-        async for names in _in_turns(rows):
+        unnamed: list[PlanSummary] = []
+        async for names in _in_turns(rows if self.judges() else ()):
             unnamed += [rows[name] for name in names if not self.index.namesakes(name, scope)]
         ghosts = {ghost.plan_name for ghost in self.index.ghosts()}
         await self._judge(scope, sorted((row for row in unnamed if row.name not in ghosts), key=lambda row: row.name))
@@ -163,12 +160,12 @@ class Sweeper:
         return min(interval / self.audit_interval, most / max(1, plans))
 
     async def _compare(
-        self, scope: Scope, keys: Iterable[Key], rows: Mapping[str, PlanSummary], course: Course, *, audit: float = 0.0
-    ) -> dict[Key, Told]:
+        self, scope: Scope, keys: Iterable[Key], rows: Mapping[str, PlanSummary], course: _Course, *, audit: float = 0.0
+    ) -> dict[Key, _Told]:
         """Wake the objects that differ from their rows, and that share of the others. Judged as they are by now."""
         told = {}
         async for some in _in_turns(keys):
-            there = (self.index.get(key) for key in some if self.index.scope(key) == scope)
+            there = (self.index.get(key) for key in some if self.index.scope(key) == scope and self.mine(key))
             objects = [resource for resource in there if resource is not None]
             found = suspects(objects, rows)
             for resource in objects:
@@ -179,20 +176,20 @@ class Sweeper:
                     self.wake(key, Wake.AUDIT)
         return told
 
-    def _tell(self, key: Key, how: Wake, row: PlanSummary | None, course: Course) -> Told:
+    def _tell(self, key: Key, how: Wake, row: PlanSummary | None, course: _Course) -> _Told:
         mark = (row.modified, row.failed) if row is not None else None
         told = course.told.get(key)
         if told is None or told.mark != mark:
             self.wake(key, how)
-            return Told(mark, course.sweeps)
+            return _Told(mark, course.sweeps)
         if not is_due_again(told.times, course.sweeps - told.sweep):
             return told
         self.wake(key, how)
-        return Told(mark, told.sweep, told.times + 1)
+        return _Told(mark, told.sweep, told.times + 1)
 
     async def _judge(self, scope: Scope, unnamed: Collection[PlanSummary]) -> None:
         """Find the plans that objects of this cluster left behind, a few at a time; each is looked at once."""
-        judged = self._courses.setdefault(scope, Course()).judged
+        judged = self._courses.setdefault(scope, _Course()).judged
         judged.intersection_update(unnamed)
         orphans = self.orphans.setdefault(scope, {})
         for name in orphans.keys() - {row.name for row in unnamed}:

@@ -6,7 +6,7 @@ regions and operations are closed sets, and of error codes, which somebody else 
 
 import platform
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,13 +23,12 @@ from prometheus_client import (
 from controller.domain.agenda import Wake
 from controller.domain.conversation import Result
 from controller.domain.failures import Failure, FailureKind
-from controller.domain.observed import PlanSummary
 from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Stalled, Suspended, Waiting
 from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource, Scope
 from controller.engine.ports import ObjectError
 from controller.engine.queue import Work
-from controller.engine.sweeper import Course, Sweeper, Told
+from controller.engine.sweeper import Sweeper
 from controller.operator.logs import own_version
 from controller.operator.measures import LoopWatch, Sweeps, Waits
 from controller.operator.tracing import Tracing
@@ -202,13 +201,9 @@ class Metrics:
 
 @dataclass(kw_only=True)
 class MeasuredSweeper(Sweeper):
-    """A sweeper whose sweeps are counted, and which may look after some of the objects only."""
+    """A sweeper whose sweeps are counted."""
 
     metrics: Metrics
-    mine: Callable[[Key], bool] | None = None
-    """Whether the object is this process's; None where all are."""
-    judges: Callable[[], bool] = lambda: True
-    """Whether this process finds out whose the plans are that no object names: one of all does."""
 
     async def sweep(self, scope: Scope, since: datetime | None = None) -> None:
         """As `Sweeper.sweep`."""
@@ -221,15 +216,3 @@ class MeasuredSweeper(Sweeper):
             good = True
         finally:
             self.metrics.sweeps.ended(scope, time.monotonic() - begun, good=good)
-
-    async def _compare(
-        self, scope: Scope, keys: Iterable[Key], rows: Mapping[str, PlanSummary], course: Course, *, audit: float = 0.0
-    ) -> dict[Key, Told]:
-        own = keys if self.mine is None else filter(self.mine, keys)
-        return await super()._compare(scope, own, rows, course, audit=audit)
-
-    async def _judge(self, scope: Scope, unnamed: Collection[PlanSummary]) -> None:
-        if self.judges():
-            await super()._judge(scope, unnamed)
-        else:
-            await super()._judge(scope, ())  # another one does, and tells of them

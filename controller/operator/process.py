@@ -35,7 +35,7 @@ from controller.engine.news import News
 from controller.engine.ports import EdgePlanError, ObjectError
 from controller.engine.queue import WorkQueue
 from controller.engine.quotas import Quotas
-from controller.engine.reconciler import Reconciler
+from controller.engine.reconciler import Reconciler, soonest
 from controller.engine.sweeper import Sweeper
 from controller.operator.audit import AuditLog
 from controller.operator.census import Census
@@ -241,7 +241,7 @@ class Operator:
             audits_per_minute=settings.audits_per_minute,
             clock=utc_now,
             metrics=self.metrics,
-            mine=self._holds if self._shards is not None else None,
+            mine=self._holds,
             judges=lambda: 0 in self._reconcilers,
         )
         self.term = (quotas, sweeper)
@@ -316,7 +316,7 @@ class Operator:
                     waits.append(await reconciler.reconcile(key, wakes))
                 finally:
                     self._busy[shard] -= 1
-        return min((wait for wait in waits if wait is not None), default=None)
+        return soonest(waits)
 
     def _wake(self, key: Key, *wakes: Wake) -> None:
         if self.serving and self._holds(key):

@@ -109,7 +109,8 @@ class Process:
             async def work(scope: Scope = scope) -> None:
                 with suppress(EdgePlanError):  # the next sweep comes all the same
                     sweeper = self.sweepers[audit]
-                    await sweeper.sweep(scope, None if full else sweeper.changed_since(scope))
+                    course = sweeper._courses.get(scope)
+                    await sweeper.sweep(scope, course.since if course is not None and not full else None)
 
             self._aws.loop.run_to_end(work(), self.context)
             self.check()
