@@ -7,13 +7,12 @@ again for the next one.
 """
 
 import asyncio
-import contextvars
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -323,7 +322,7 @@ class SageMakerPlans:
             client = await self._client(service)
             loop = asyncio.get_running_loop()
             begun = time.monotonic()
-            task = contextvars.copy_context()  # for whom the call is made matters where it is signed, in a thread
+            task = copy_context()  # for whom the call is made matters where it is signed, in a thread
             made = loop.run_in_executor(self._threads, task.run, self._make, client, operation, request, ticket)
             raw = await made
             request_id = _request_id(raw)

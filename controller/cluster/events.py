@@ -67,9 +67,8 @@ class EventRecorder:
 
     async def drain(self, patience: timedelta) -> None:
         """Let those that wait be published, for so long."""
-        if self._worker is None:
+        if (worker := self._worker) is None:
             return
-        worker = self._worker
         await asyncio.wait([worker], timeout=patience.total_seconds())
         if not worker.done():
             worker.cancel()

@@ -23,8 +23,6 @@ class Page:
 
     resource_version: int
     items: tuple[Item, ...]
-    more: str | None = None
-    """Where the next page begins, if there is one."""
     left: int | None = 0
     """How many objects come after this page; None where the API server does not say."""
 
@@ -38,12 +36,10 @@ class Page:
         """
         try:
             head = body["metadata"]
-            more = head.get("continue") or None
             return cls(
                 resource_version=int(head["resourceVersion"]),
                 items=tuple(_item(each["metadata"]) for each in body["items"] or ()),  # null where there is none
-                more=more,
-                left=head.get("remainingItemCount", None if more else 0),
+                left=head.get("remainingItemCount", None if head.get("continue") else 0),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ObjectError("no answer of the Kubernetes API, as it is no list") from error

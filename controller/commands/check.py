@@ -30,7 +30,7 @@ from controller.schema.crd import custom_resource_definition
 GOOD, BAD, TROUBLE = 0, 1, 2
 _FORBIDDEN = 403
 _LABEL = "app.kubernetes.io/name=edgeplan"
-_LEASE_FLAG, _SHARDS_FLAG = "--lease=", "--shards="
+_LEASE_FLAG, _SHARDS_FLAG = "--lease", "--shards"
 _LEASES_UNTIL_OVER = 3
 _UNUSED_NAME = "edgeplan-check-no-plan-of-this-name"
 _WRITES = (
@@ -173,8 +173,8 @@ def leases_of(deployment: Mapping[str, Any]) -> Sequence[str]:
     """The Leases by which the operators of a Deployment act: each a namespace, a slash and a name; one for each shard."""
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     arguments = [*container.get("command", ()), *container.get("args", ())]
-    given = dict(argument.split("=", 1) for argument in arguments if argument.startswith((_LEASE_FLAG, _SHARDS_FLAG)))
-    lease, shards = given.get(_LEASE_FLAG.rstrip("=")), int(given.get(_SHARDS_FLAG.rstrip("="), 1))
+    given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    lease, shards = given.get(_LEASE_FLAG), int(given.get(_SHARDS_FLAG, 1))
     if lease is None:
         return ()
     return shard_leases(lease, shards) if shards > 1 else (lease,)

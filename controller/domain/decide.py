@@ -21,6 +21,8 @@ from controller.domain.rollout import roll_out
 from controller.domain.schedule import STAGE_POLL
 from controller.domain.stage import MEANING
 
+_ANOTHER_NAME = "delete this object and create one with another edgeDeploymentPlanName"
+
 
 def decide(desired: Desired, observed: ObservedPlan | None, given: Circumstances) -> Decision:
     """The next step towards `desired` under Manage."""
@@ -41,9 +43,6 @@ def decide(desired: Desired, observed: ObservedPlan | None, given: Circumstances
         return Decision(tags + stages, Next(Reason.CHANGING_STAGES, "stages are brought in step with the spec"))
     rollout = roll_out(desired, observed, given)
     return Decision(tags + rollout.actions, rollout.outcome)
-
-
-_ANOTHER_NAME = "delete this object and create one with another edgeDeploymentPlanName"
 
 
 def may_observe(desired: Desired, observed: ObservedPlan, given: Circumstances) -> Stalled | None:

@@ -52,11 +52,12 @@ def transitions(
         if then is None or then.status != "True" or then.reason != now.reason:
             events.append(Event("Warning", now.reason, "Reconciling", now.message))
     goes_on = after.retry is None and not after.is_true("ResourceLimitExceeded") and not after.is_true("Stalled")
-    if before.retry is not None and goes_on:
-        events.append(Event("Normal", "Recovered", "Reconciling", f"{before.retry.last_error.code} has ended"))
     stalled = before.condition("Stalled")
-    if before.retry is None and stalled is not None and goes_on:
-        events.append(Event("Normal", "Recovered", "Reconciling", f"{stalled.reason} has ended"))
+    trouble = (
+        before.retry.last_error.code if before.retry is not None else stalled.reason if stalled is not None else None
+    )
+    if trouble is not None and goes_on:
+        events.append(Event("Normal", "Recovered", "Reconciling", f"{trouble} has ended"))
     ready, was = after.condition("Ready"), before.condition("Ready")
     if not done and ready is not None and ready.status == "True" and (was is None or was.reason != ready.reason):
         events.append(Event("Normal", ready.reason, "Reconciling", ready.message))

@@ -133,8 +133,8 @@ def _say(
             text = f"{next_try(now + after)}: {'the object is being deleted: ' if deleting else ''}{explain(failure)}"
             ready = before.condition("Ready")
             # No answer is no news: what was Ready for this very spec stays so while we ask again.
-            stays = ready is not None and ready.status == "True" and before.observed_generation == generation
-            if ready is not None and stays and not deleting:
+            stays = before.observed_generation == generation and not deleting
+            if ready is not None and ready.status == "True" and stays:
                 said: _Said = ("True", ready.reason, ready.message)
             else:
                 said = ("False", failure.reason, text)

@@ -84,6 +84,13 @@ class Throttled:
         refused = sum(moment >= since for moment in self.refused)
         return refused, refused / max(1, sum(moment >= since for moment in self.sent))
 
+    def settled(self, seconds: float, *, then: float) -> float:
+        """Run for so long, and on; the moment in between, from which on is measured."""
+        self.run(seconds)
+        since = self.now
+        self.run(then)
+        return since
+
 
 def throttled(rate: float, seconds_of_burst: float = 1.0) -> Throttled:
     return Throttled(rate, max(1.0, rate * seconds_of_burst))
@@ -93,9 +100,7 @@ def throttled(rate: float, seconds_of_burst: float = 1.0) -> Throttled:
 @given(rate=st.floats(1, 100), seconds_of_burst=st.floats(1, 5))
 def test_comes_to_the_rate_that_aws_takes_within_a_minute(rate: float, seconds_of_burst: float) -> None:
     aws = throttled(rate, seconds_of_burst)
-    aws.run(60)
-    since = aws.now
-    aws.run(120)
+    since = aws.settled(60, then=120)
     assert 0.85 * rate <= aws.taken(since) <= 1.05 * rate + 1
 
 
@@ -103,9 +108,7 @@ def test_comes_to_the_rate_that_aws_takes_within_a_minute(rate: float, seconds_o
 @given(rate=st.floats(8, 100))
 def test_less_than_two_in_a_hundred_calls_are_refused_once_the_rate_is_known(rate: float) -> None:
     aws = throttled(rate)
-    aws.run(20)
-    since = aws.now
-    aws.run(60)
+    since = aws.settled(20, then=60)
     assert aws.share(since)[1] < 0.02
 
 
@@ -113,9 +116,7 @@ def test_less_than_two_in_a_hundred_calls_are_refused_once_the_rate_is_known(rat
 @given(rate=st.floats(1, 100), burst=st.floats(1, 2))
 def test_bucket_that_holds_hardly_a_token_costs_speed_and_few_refusals(rate: float, burst: float) -> None:
     aws = Throttled(rate, burst)
-    aws.run(60)
-    since = aws.now
-    aws.run(120)
+    since = aws.settled(60, then=120)
     assert aws.taken(since) >= 0.5 * rate
     assert aws.share(since)[1] < 0.1
 
@@ -134,9 +135,7 @@ def test_follows_when_aws_takes_more_or_fewer_from_now_on(before: float, after: 
     aws = throttled(before)
     aws.run(60)
     aws.rate, aws.burst = after, max(1.0, after)
-    aws.run(90)
-    since = aws.now
-    aws.run(60)
+    since = aws.settled(90, then=60)
     assert 0.85 * after <= aws.taken(since) <= 1.05 * after + 1
 
 
