@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -107,8 +108,12 @@ def install(cluster: Cluster, kind: Kind, folder: Path) -> None:
         cluster.kubectl("apply", "--server-side", "-f", str(folder / "policy.json"))
     group = kind.api_version.partition("/")[0]
     cluster.kubectl("wait", "--for=create", f"crd/{kind.plural}.{group}", "--timeout=60s")
-    for _ in range(60):  # kubectl wait fails at once while a new definition has no conditions at all
-        wait = ("wait", "--for=condition=Established", f"crd/{kind.plural}.{group}", "--timeout=30s")
-        if cluster.kubectl(*wait, check=False).returncode == 0:
+    # "Established" comes earlier than the schema that a mutating policy needs: creations fail with 503 until then, and
+    # kubectl wait fails at once while a new definition has no conditions at all. So an object is tried.
+    (folder / "tried.json").write_text(json.dumps(kind.body("tried", 0)))
+    for _ in range(120):
+        tried = cluster.kubectl("create", "--dry-run=server", "-f", str(folder / "tried.json"), check=False)
+        if tried.returncode == 0:
             return
-    raise RuntimeError(f"{kind.plural} was not established")
+        time.sleep(0.5)
+    raise RuntimeError(f"{kind.plural} is not served: {tried.stderr}")
