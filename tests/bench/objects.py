@@ -48,8 +48,14 @@ class Api:
         if connection is None or time.monotonic() - self._local.used > _KEPT:  # the API server drops it after 90 s
             connection = self._local.connection = self.connection()
         self._local.used = time.monotonic()
-        connection.request(method, path, None if body is None else json.dumps(body), self.headers(content_type))
-        answer = connection.getresponse()
+        data, headers = None if body is None else json.dumps(body), self.headers(content_type)
+        try:
+            connection.request(method, path, data, headers)
+            answer = connection.getresponse()
+        except ConnectionError:  # dropped while it was idle, or under way: a deletion of thousands takes minutes
+            connection = self._local.connection = self.connection()
+            connection.request(method, path, data, headers)
+            answer = connection.getresponse()
         text = answer.read()
         if answer.status >= 300:
             raise TooSlowError(f"{method} {path}: {answer.status} {text.decode(errors='replace')[:500]}")
