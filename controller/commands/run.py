@@ -22,7 +22,7 @@ from controller.cluster.arrival import call_on_cluster
 from controller.engine.ports import ObjectError
 from controller.operator import settings
 from controller.operator.audit import AuditLog
-from controller.operator.garbage import survivors_left_alone
+from controller.operator.garbage import leave_all_alone, survivors_left_alone
 from controller.operator.handlers import WatchLost, register
 from controller.operator.logs import ContextFilter, own_version
 from controller.operator.process import Operator
@@ -75,6 +75,7 @@ def _run(**given: Any) -> int:
         with survivors_left_alone():
             restarts = _operate(chosen)
         if not restarts:
+            leave_all_alone()
             return DONE
 
 
