@@ -17,6 +17,7 @@ class Reason(StrEnum):
     ACCESS_DENIED = "AccessDenied"
     AWS_UNAVAILABLE = "AWSUnavailable"
     NO_CREDENTIALS = "NoCredentials"
+    REFERENCE_NOT_FOUND = "ReferenceNotFound"
     THROTTLED = "Throttled"
     # under way
     BAKING = "Baking"
