@@ -89,7 +89,7 @@ def stage_changes(desired: Desired, observed: ObservedPlan) -> tuple[Action, ...
         if want is not None and stage.status == "DEPLOYED":
             what = "its place in the order changed" if _same(want, stage) else "its settings changed"
             return Stalled(
-                Reason.STAGE_DEPLOYED,
+                Reason.DEPLOYED_STAGE_CHANGED,
                 f"stage {stage.name} is DEPLOYED and {what}; AWS can only delete and create it, which would deploy it "
                 "again. Put it back as it was, or give the new stage another stageName after the deployed ones",
             )

@@ -1,6 +1,6 @@
 """Events: what a person wants to read in `kubectl describe`, one per transition and never one per retry."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
@@ -16,7 +16,10 @@ from controller.domain.actions import (
     StopStage,
 )
 from controller.domain.api import OWNER_TAG
-from controller.domain.status import EdgeDeploymentPlanStatus
+from controller.domain.failures import Failure
+from controller.domain.reasons import Reason
+from controller.domain.status import EdgeDeploymentPlanStatus as Status
+from controller.domain.wording import counts, lasting
 
 
 @dataclass(frozen=True)
@@ -30,56 +33,71 @@ class Event:
 
 
 def transitions(
-    before: EdgeDeploymentPlanStatus, after: EdgeDeploymentPlanStatus, done: Sequence[Action]
+    before: Status, after: Status, done: Sequence[Action], failure: Failure | None = None, *, deleting: bool = False
 ) -> tuple[Event, ...]:
-    """The calls that were made, the stages that moved, and conditions that came up for a new reason, or ended."""
-    events = _told(before, after, done)
-    for stage in after.stages or ():
-        earlier = before.stage(stage.stage_name)
-        if earlier is None or earlier.status == stage.status or stage.status not in {"DEPLOYED", "FAILED", "STOPPED"}:
-            continue
-        counts = f"{stage.devices_succeeded} succeeded, {stage.devices_pending} pending, {stage.devices_failed} failed"
-        kind: Literal["Normal", "Warning"] = "Normal" if stage.status == "DEPLOYED" else "Warning"
-        note = f"stage {stage.stage_name} is {stage.status}: {counts}" + (f"; {stage.message}" if stage.message else "")
-        events.append(Event(kind, f"Stage{stage.status.capitalize()}", "RollingOut", note))
-    for name in ("Stalled", "ResourceLimitExceeded", "Reconciling"):
-        now = after.condition(name)
-        then = before.condition(name)
-        if now is None or now.status != "True" or (name == "Reconciling" and now.reason != "ProgressingWithRetry"):
-            continue
-        if name == "Reconciling" and after.is_true("ResourceLimitExceeded"):
-            continue  # said already
-        if then is None or then.status != "True" or then.reason != now.reason:
-            events.append(Event("Warning", now.reason, "Reconciling", now.message))
-    goes_on = after.retry is None and not after.is_true("ResourceLimitExceeded") and not after.is_true("Stalled")
-    stalled = before.condition("Stalled")
-    trouble = (
-        before.retry.last_error.code if before.retry is not None else stalled.reason if stalled is not None else None
-    )
-    if trouble is not None and goes_on:
-        events.append(Event("Normal", "Recovered", "Reconciling", f"{trouble} has ended"))
+    """The calls that were made, the stages that moved, and conditions that came up for a new reason, or ended.
+
+    `failure` is what the attempt ended with, if a call of it failed.
+    """
     ready, was = after.condition("Ready"), before.condition("Ready")
+    suspended, earlier = (each is not None and each.reason == Reason.SUSPENDED for each in (ready, was))
+    events = []
+    if suspended and not earlier:
+        events.append(Event("Normal", "Suspended", "Suspending", "nothing is reconciled while spec.suspend is true"))
+    elif earlier and not suspended and not deleting:
+        events.append(Event("Normal", "Resumed", "Resuming", "spec.suspend is gone: the plan is reconciled again"))
+    events += [*_told(before, after, done), *_stages(before, after), *_troubles(before, after, failure)]
+    stalled = before.condition("Stalled")
+    trouble = before.retry.last_error.code if before.retry else stalled.reason if stalled else None
+    in_trouble = after.retry is not None or after.is_true("ResourceLimitExceeded") or after.is_true("Stalled")
+    if trouble is not None and not in_trouble and not suspended:
+        events.append(Event("Normal", "Recovered", "Reconciling", f"{trouble} has ended"))
     if not done and ready is not None and ready.status == "True" and (was is None or was.reason != ready.reason):
         events.append(Event("Normal", ready.reason, "Reconciling", ready.message))
     return tuple(events)
 
 
-def _told(before: EdgeDeploymentPlanStatus, after: EdgeDeploymentPlanStatus, done: Sequence[Action]) -> list[Event]:
+def _stages(before: Status, after: Status) -> Iterator[Event]:
+    """The stages that ended."""
+    for stage in after.stages or ():
+        earlier = before.stage(stage.stage_name)
+        if earlier is None or earlier.status == stage.status or stage.status not in {"DEPLOYED", "FAILED", "STOPPED"}:
+            continue
+        tally = counts(stage.devices_succeeded, stage.devices_pending, stage.devices_failed)
+        note = f"stage {stage.stage_name} is {stage.status}: {tally}" + (f"; {stage.message}" if stage.message else "")
+        kind: Literal["Normal", "Warning"] = "Normal" if stage.status == "DEPLOYED" else "Warning"
+        yield Event(kind, f"Stage{stage.status.capitalize()}", "RollingOut", note)
+
+
+def _troubles(before: Status, after: Status, failure: Failure | None) -> Iterator[Event]:
+    """What stalls, waits for quota, or begins to fail, by the reason that Ready gives; once, however often it is tried."""
+    for now in after.conditions:
+        then = before.condition(now.type)
+        came = then is None or (then.status, then.reason) != (now.status, now.reason)
+        if now.type == "Reconciling" and failure is not None:
+            was = before.condition("Ready")
+            # What is Ready stays so while calls fail, and so does not tell why they did.
+            same = was is not None and (was.status == "True" or was.reason == failure.reason)
+            if came or not same:
+                yield Event("Warning", failure.reason, "Reconciling", lasting(now.message))
+        elif now.type in {"Stalled", "ResourceLimitExceeded"} and now.status == "True" and came:
+            yield Event("Warning", now.reason, "Reconciling", lasting(now.message))
+
+
+def _told(before: Status, after: Status, done: Sequence[Action]) -> Iterator[Event]:
     """The calls in words. Nobody but the operator has cause to change what was in sync: then it sets right others' work."""
     settled = before.is_true("Ready") and before.observed_generation == after.observed_generation
     replaced = any(isinstance(action, DeletePlan) for action in done)
-    events = []
     for action in done:
         reason, doing, note = _words(action)
         if isinstance(action, CreatePlan) and before.has_plan and not replaced:
             note = f"somebody deleted the plan {action.name} in AWS, it is not known who. {note}"
-            events.append(Event("Warning", "DriftCorrected", doing, note))
+            yield Event("Warning", "DriftCorrected", doing, note)
         elif settled and not replaced and not isinstance(action, CreatePlan | StartStage | StopStage):
             note = f"the plan was changed in AWS, it is not known by whom. {note}"
-            events.append(Event("Warning", "DriftCorrected", doing, note))
+            yield Event("Warning", "DriftCorrected", doing, note)
         else:
-            events.append(Event("Normal", reason, doing, note))
-    return events
+            yield Event("Normal", reason, doing, note)
 
 
 def _words(action: Action) -> tuple[str, str, str]:
@@ -87,11 +105,8 @@ def _words(action: Action) -> tuple[str, str, str]:
     match action:
         case CreatePlan(name, fleet, _, stages):
             names = ", ".join(stage.stage_name for stage in stages)
-            return (
-                "Created",
-                "Creating",
-                f"Created plan {name} on fleet {fleet}" + (f", stages: {names}" if names else ""),
-            )
+            note = f"Created plan {name} on fleet {fleet}" + (f", stages: {names}" if names else "")
+            return "Created", "Creating", note
         case DeletePlan(name):
             return "Deleted", "Deleting", f"Deleted plan {name}"
         case CreateStages(_, stages):

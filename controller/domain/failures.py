@@ -11,6 +11,8 @@ from controller.domain.reasons import Reason
 
 STS_OPERATIONS = frozenset({"AssumeRole", "GetCallerIdentity"})
 
+_MISSED = ("CreateEdgeDeploymentPlan", "ResourceNotFound")
+
 
 class FailureKind(StrEnum):
     """What kind of failure it is."""
@@ -53,6 +55,8 @@ class Failure:
                 return Reason.THROTTLED
             case FailureKind.TRANSIENT if self.code not in STATE_CODES:
                 return Reason.AWS_UNAVAILABLE
+            case FailureKind.TRANSIENT if (self.operation, self.code) == _MISSED:
+                return Reason.REFERENCE_NOT_FOUND  # what a new plan can miss is what it names: its fleet, its jobs
             case _:
                 return Reason.PROGRESSING_WITH_RETRY
 

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     ACCESS_DENIED = "AccessDenied"
     AWS_UNAVAILABLE = "AWSUnavailable"
     NO_CREDENTIALS = "NoCredentials"
+    REFERENCE_NOT_FOUND = "ReferenceNotFound"
     THROTTLED = "Throttled"
     # under way
     BAKING = "Baking"
@@ -30,6 +31,7 @@ class Reason(StrEnum):
     STOPPING_STAGE = "StoppingStage"
     STOPPING_STAGES = "StoppingStages"
     # stalled
+    DEPLOYED_STAGE_CHANGED = "DeployedStageChanged"
     IMMUTABLE_FIELD_CHANGED = "ImmutableFieldChanged"
     INVALID_SPEC = "InvalidSpec"
     NAME_CONFLICT = "NameConflict"
@@ -39,7 +41,6 @@ class Reason(StrEnum):
     PLAN_ELSEWHERE = "PlanElsewhere"
     REFUSED_BY_AWS = "RefusedByAWS"
     ROLLOUT_STOPPED = "RolloutStopped"
-    STAGE_DEPLOYED = "StageDeployed"
     STAGE_FAILED = "StageFailed"
     TARGET_REFUSED = "TargetRefused"
     # quota

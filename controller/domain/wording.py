@@ -31,6 +31,11 @@ def next_try(moment: datetime) -> str:
     return f"next try {moment.astimezone(UTC):%H:%M:%S} UTC"
 
 
+def lasting(message: str) -> str:
+    """A message without what each try has of its own, its time and request id: so that an event that repeats is one."""
+    return re.sub(r"^next try \S+ UTC: |, next try \S+ UTC| \(request id [^)]*\)", "", message)
+
+
 def explain(failure: Failure) -> str:
     """The failure for people: what failed, AWS's own words, and what to do where we know."""
     match failure.kind:
@@ -41,5 +46,7 @@ def explain(failure: Failure) -> str:
             return f"{failure}; ask whoever runs the operator whether {missing}"
         case FailureKind.THROTTLED:
             return f"AWS throttles this account: {failure}"
+        case _ if failure.reason is Reason.REFERENCE_NOT_FOUND:
+            return f"AWS does not have what the spec names: {failure}"
         case _:
             return f"{failure.operation} failed: {failure}"

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 
 from controller.domain.actions import Action, CreatePlan
@@ -270,10 +271,12 @@ class Reconciler:
             return _next(outcome, current, now)
         if status.wire() != current.status.wire():
             current = await self._written(current, status)
-        for event in transitions(before.status, status, ()):  # calls were logged when they were made
+        failure = outcome.failure if isinstance(outcome, Retrying) else None
+        tell = partial(transitions, before.status, status, failure=failure, deleting=current.deleting)
+        for event in tell(()):  # calls were logged when they were made
             level = logging.WARNING if event.type == "Warning" else logging.INFO
             logger.log(level, "%s: %s: %s", current.key, event.reason, event.note)
-        for event in transitions(before.status, status, result.found.done):
+        for event in tell(result.found.done):
             self.objects.publish(current, event)
         return _next(outcome, current, now)
 

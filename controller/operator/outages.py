@@ -20,6 +20,7 @@ _CALM = timedelta(seconds=10)
 _CALM_OF_THROTTLE = timedelta(minutes=2)
 _BREATH = timedelta(minutes=1)  # between two times that all who wait are woken: what works for one may fail for others
 _ASSUME_ROLE = "AssumeRole"  # comes before any other call: whatever works shows that it does
+_OF_ONE_OBJECT = frozenset({Reason.PROGRESSING_WITH_RETRY, Reason.REFERENCE_NOT_FOUND})
 _TELLING = frozenset({FailureKind.CREDENTIALS, FailureKind.THROTTLED, FailureKind.TRANSIENT})
 
 
@@ -56,7 +57,7 @@ class Outages:
         """A call was made, or could not be."""
         if failure is None:
             self._worked(scope, operation)
-        elif failure.kind in _TELLING and failure.reason is not Reason.PROGRESSING_WITH_RETRY:
+        elif failure.kind in _TELLING and failure.reason not in _OF_ONE_OBJECT:
             self._failed(scope, operation, failure)
 
     def _failed(self, scope: Scope, operation: str, failure: Failure) -> None:

@@ -164,6 +164,7 @@ def test_a_plan_waits_for_what_it_refers_to(objects: Objects, shop: Shop) -> Non
         objects.create("tills", **SPEC | {"modelConfigs": models})
         said = objects.wait_for("tills", "Reconciling", reason="ProgressingWithRetry", seconds=60)
         assert "Edge packaging job detector does not exist." in said["message"]
+        assert objects.condition("tills", "Ready")["reason"] == "ReferenceNotFound"
         shop.package("detector")
         objects.ask("tills", "now")
         objects.wait_for("tills", "Ready", seconds=60)

@@ -167,7 +167,7 @@ class Verdict:
                 return aws is not None and tag not in {None, owner_of(plan)}
             case "ImmutableFieldChanged":
                 return aws is not None and not spec.recreates and not same_immutables(spec, aws)
-            case "StageDeployed":
+            case "DeployedStageChanged":
                 return aws is not None and "DEPLOYED" in stages.values() and not same_stages(spec, aws)
             case "StageFailed":
                 return spec.rollout is not None and "FAILED" in stages.values()

@@ -186,8 +186,8 @@ def test_tag_that_is_ours_is_changed_without_another_note() -> None:
 def test_tags_are_put_on_before_the_outcome_that_stalls() -> None:
     want = plan(stage("canary", 20), tags={"team": "retail"}, generation=2, status=status(conditions=READY))
     talk = attempted(want, observed().at("canary", "DEPLOYED"), ANNOUNCED, DID)
-    assert talk.words == ["look at tags", "announce StageDeployed", "AddTags(team=retail)"]
-    assert talk.reason is Reason.STAGE_DEPLOYED
+    assert talk.words == ["look at tags", "announce DeployedStageChanged", "AddTags(team=retail)"]
+    assert talk.reason is Reason.DEPLOYED_STAGE_CHANGED
 
 
 def test_adopted_plan_is_not_ours_before_its_tag_is_on() -> None:

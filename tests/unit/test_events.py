@@ -1,5 +1,8 @@
 """Events: one per transition, never one per retry."""
 
+from dataclasses import replace
+from datetime import datetime
+
 import pytest
 
 from controller.domain.actions import (
@@ -15,8 +18,9 @@ from controller.domain.actions import (
 )
 from controller.domain.api import OWNER_TAG
 from controller.domain.events import Event, transitions
+from controller.domain.failures import Failure, FailureKind
 from controller.domain.findings import Findings
-from controller.domain.outcomes import Done, Outcome, Queued, Retrying, Stalled, Suspended
+from controller.domain.outcomes import Done, Outcome, Queued, Retrying, Stalled, Suspended, Waiting
 from controller.domain.reasons import Reason
 from controller.domain.status import EdgeDeploymentPlanStatus
 from controller.domain.summarize import summarize
@@ -128,10 +132,68 @@ def test_end_of_a_failure_is_told_once() -> None:
     assert reasons(first, after(Stalled(Reason.NOT_OWNED, ""), first)) == [("Warning", "NotOwned")]
 
 
-def test_first_failure_is_a_warning_and_the_next_ones_are_not_told() -> None:
-    first = after(RETRYING)
-    assert reasons(EdgeDeploymentPlanStatus(), first) == [("Warning", "ProgressingWithRetry")]
-    assert reasons(first, after(Retrying(failure(), MINUTE, 2), first)) == []
+def fails(before: EdgeDeploymentPlanStatus, failed: Failure, at: datetime = NOON) -> list[Event]:
+    """What is told of an attempt that ends with a failed call."""
+    now = summarize(plan(status=before), Retrying(failed, MINUTE, 1), Findings(), at)
+    return list(transitions(before, now, (), failed))
+
+
+THROTTLED = failure(FailureKind.THROTTLED, "ThrottlingException")
+MISSING = failure(
+    code="ResourceNotFound", operation="CreateEdgeDeploymentPlan", message="Device fleet x does not exist."
+)
+
+
+@pytest.mark.parametrize(
+    ("failed", "reason", "words"),
+    [
+        (failure(), "AWSUnavailable", "DescribeEdgeDeploymentPlan failed: InternalFailure: it broke"),
+        (THROTTLED, "Throttled", "AWS throttles this account: ThrottlingException: it broke"),
+        (MISSING, "ReferenceNotFound", "AWS does not have what the spec names: ResourceNotFound: Device fleet x does not exist."),
+        (failure(code="ResourceInUse"), "ProgressingWithRetry", "DescribeEdgeDeploymentPlan failed: ResourceInUse: it broke"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("before", [EdgeDeploymentPlanStatus(), READY], ids=["new", "ready"])
+def test_first_failure_is_a_warning_by_its_name_and_the_next_ones_are_not_told(
+    before: EdgeDeploymentPlanStatus, failed: Failure, reason: str, words: str
+) -> None:
+    assert fails(before, failed) == [Event("Warning", reason, "Reconciling", words)]
+    assert fails(after(Retrying(failed, MINUTE, 1), before), failed) == []
+
+
+def test_failure_that_comes_again_later_is_the_same_event_and_so_counted() -> None:
+    later = replace(failure(), request_id="request-2")
+    assert fails(EdgeDeploymentPlanStatus(), failure()) == fails(EdgeDeploymentPlanStatus(), later, NOON + MINUTE)
+
+
+def test_another_kind_of_failure_is_told_where_ready_gives_its_reason() -> None:
+    throttled = after(Retrying(THROTTLED, MINUTE, 1))
+    assert [event.reason for event in fails(throttled, MISSING)] == ["ReferenceNotFound"]
+    queued = after(Queued(0, MINUTE, 1, REFUSED_FOR_QUOTA))
+    assert [event.reason for event in fails(queued, THROTTLED)] == ["Throttled"]
+
+
+def test_note_of_a_wait_for_quota_holds_no_time_and_no_request_id() -> None:
+    now = after(Queued(0, MINUTE, 1, replace(REFUSED_FOR_QUOTA, request_id="request-7")))
+    (event,) = transitions(EdgeDeploymentPlanStatus(), now, ())
+    assert event.note == f"1st of 1 waiting for quota (limit 3): {REFUSED_FOR_QUOTA.code}: {REFUSED_FOR_QUOTA.message}"
+
+
+def test_suspending_and_resuming_are_told_once_each() -> None:
+    suspended = after(Suspended(), READY)
+    assert reasons(READY, suspended) == [("Normal", "Suspended")]
+    assert reasons(suspended, after(Suspended(), suspended)) == []
+    resumed = after(Done(Reason.IN_SYNC, ""), suspended)
+    assert reasons(suspended, resumed) == [("Normal", "Resumed"), ("Normal", "InSync")]
+    assert reasons(resumed, after(Done(Reason.IN_SYNC, ""), resumed)) == []
+
+
+def test_suspending_is_no_end_of_a_trouble_and_a_deletion_does_not_resume() -> None:
+    for trouble in (after(RETRYING), after(Stalled(Reason.NOT_OWNED, ""))):
+        assert reasons(trouble, after(Suspended(), trouble)) == [("Normal", "Suspended")]
+    suspended = after(Suspended(), READY)
+    going = after(Waiting(MINUTE, Reason.STOPPING_STAGES, ""), suspended)
+    assert transitions(suspended, going, (), deleting=True) == ()
 
 
 def test_wait_for_quota_is_told_once_and_not_as_a_retry_too() -> None:
@@ -151,7 +213,6 @@ def test_ready_for_a_new_reason_is_told() -> None:
     first = after(Done(Reason.WAITING_FOR_PROMOTION, ""))
     assert reasons(status(), first) == [("Normal", "WaitingForPromotion")]
     assert reasons(first, after(Done(Reason.WAITING_FOR_PROMOTION, ""), first)) == []
-    assert reasons(first, after(Suspended(), first)) == []
 
 
 def test_end_of_a_stall_is_told() -> None:

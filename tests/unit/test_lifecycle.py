@@ -110,7 +110,7 @@ def test_stage_added_before_an_active_one_waits(stage_status: StageStatus) -> No
 
 def test_stage_added_before_a_deployed_one_stalls() -> None:
     decision = decide(desired("canary", "fleet"), observed().at("fleet", "DEPLOYED"), given())
-    assert (decision.actions, reason(decision)) == ((), "StageDeployed")
+    assert (decision.actions, reason(decision)) == ((), "DeployedStageChanged")
 
 
 @pytest.mark.parametrize("stage_status", INACTIVE)
@@ -142,7 +142,7 @@ def test_stages_reordered_are_recreated_from_the_first_that_moved(stage_status: 
 
 def test_stages_reordered_around_a_deployed_one_stalls() -> None:
     held = observed().at("canary", "DEPLOYED").at("fleet", "DEPLOYED")
-    assert reason(decide(desired("fleet", "canary"), held, given())) == "StageDeployed"
+    assert reason(decide(desired("fleet", "canary"), held, given())) == "DeployedStageChanged"
 
 
 @pytest.mark.parametrize("stage_status", NOT_DEPLOYED)
@@ -169,7 +169,7 @@ def test_stage_changed_while_active_waits(stage_status: StageStatus) -> None:
 def test_stage_changed_after_deployment_stalls() -> None:
     decision = decide(desired(stage("canary", 20)), observed().at("canary", "DEPLOYED"), given())
     assert isinstance(decision.outcome, Stalled)
-    assert decision.outcome.reason == "StageDeployed"
+    assert decision.outcome.reason == "DeployedStageChanged"
     assert "its settings changed" in decision.outcome.message
 
 
@@ -251,7 +251,7 @@ def test_tags_are_changed_while_the_stages_stall() -> None:
     held = observed().at("canary", "DEPLOYED")
     decision = decide(desired(stage("canary", 20), tags={"team": "retail"}), held, given())
     assert decision.actions == (AddTags(ARN, {"team": "retail"}),)
-    assert reason(decision) == "StageDeployed"
+    assert reason(decision) == "DeployedStageChanged"
 
 
 # -- what AWS cannot change -------------------------------------------------------------------------------------------

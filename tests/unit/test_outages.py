@@ -71,6 +71,12 @@ def test_call_that_works_amid_throttling_ends_nothing(told: Told) -> None:
     assert [level for level, _ in told.lines] == ["WARNING", "INFO"]
 
 
+def test_what_concerns_one_object_is_no_outage(told: Told) -> None:
+    told.call(failure(code="ResourceInUse"))
+    told.call(failure(code="ResourceNotFound", operation="CreateEdgeDeploymentPlan"))
+    assert told.lines == []
+
+
 def test_call_of_another_account_ends_nothing(told: Told) -> None:
     told.call(EXPIRED)
     told.call(scope=ELSEWHERE)

@@ -211,6 +211,18 @@ def test_ready_tells_outages_apart_and_every_message_when_the_next_try_is(
     assert {each.message.partition(": ")[0] for each in after.conditions} == {"next try 12:01:00 UTC"}
 
 
+def test_what_a_new_plan_names_and_aws_does_not_have_is_told_apart_from_a_plan_that_is_gone() -> None:
+    missing = failure(
+        code="ResourceNotFound", operation="CreateEdgeDeploymentPlan", message="Device fleet x is unknown"
+    )
+    ready = summary(Retrying(missing, MINUTE, 1)).condition("Ready")
+    assert ready is not None
+    assert ready.reason == "ReferenceNotFound"
+    assert ": AWS does not have what the spec names: ResourceNotFound: Device fleet x is unknown" in ready.message
+    gone = replace(missing, operation="StartEdgeDeploymentStage")
+    assert said(summary(Retrying(gone, MINUTE, 1)))["Ready"] == ("False", "ProgressingWithRetry")
+
+
 QUOTA = (condition("ResourceLimitExceeded", reason="WaitingForQuota"),)
 
 
