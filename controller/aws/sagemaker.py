@@ -347,7 +347,7 @@ class SageMakerPlans:
     def _make(self, client: Any, operation: str, request: Mapping[str, Any], ticket: Ticket) -> Any:
         """Make the call, in a thread, if it is still this process's to make: it may have waited for its turn."""
         if not self._may_call():
-            raise NotLeading(f"{operation} was not called: another operator leads")
+            raise NotLeading(f"{operation} was not called: this operator does not hold the lease at this moment")
         _TICKET.set(ticket)
         try:
             return client._make_api_call(operation, request)  # noqa: SLF001 - the method behind every client method

@@ -20,6 +20,7 @@ from itertools import count
 from controller.domain.agenda import Wake, patience
 from controller.domain.resource import Key
 from controller.domain.schedule import OWN_ACCORD, backoff
+from controller.engine.ports import EdgePlanError
 
 logger = logging.getLogger(__name__)
 
@@ -182,7 +183,8 @@ class WorkQueue:
             after = await self._work(key, wakes)
         except Exception as error:
             attempts, delay = self._line.fail(key, loop.time(), wakes, random.random())  # noqa: S311 - jitter
-            logger.warning("%s: %s; again in %.1f s", key, error, delay.total_seconds(), exc_info=attempts == 1)
+            trace = attempts == 1 and not isinstance(error, EdgePlanError)
+            logger.warning("%s: %s; again in %.1f s", key, error, delay.total_seconds(), exc_info=trace)
         else:
             self._line.finish(key, loop.time(), after)
         self._start()

@@ -304,6 +304,8 @@ class Operator:
             with on_behalf_of(key.namespace), in_turn(patience(wakes)):
                 return await self._reconcile(key, wakes)
         except NotLeading as error:
+            if self.serving and self._holds(key):
+                raise  # the lease was renewed late, and may be this process's all the same: nobody else looks at it then
             logger.info("%s: %s", key, error)
             return None
 

@@ -44,6 +44,7 @@ class Caller(Protocol):
 
     mortality: Mortality
     index: Index
+    leads: bool
 
 
 @dataclass

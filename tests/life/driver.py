@@ -66,6 +66,9 @@ class Process:
             dice=dice.random,
         )
         self.operator._reconcilers[0] = self.reconciler
+        self.operator.serving = True
+        self.leads = True
+        """Whether its lease is renewed in time."""
         self.queue = WorkQueue(self._reconcile, concurrency=self.operator.settings.concurrency, lane=self.index.scope)
         self.operator.queue = self.queue
         self.sweepers = [
@@ -134,9 +137,9 @@ class Process:
         self.queue.wake(key, *wakes)
 
     async def _reconcile(self, key: Key, wakes: frozenset[Wake]) -> timedelta | None:
-        """The reconciler's work; whatever is no error of the ports is a bug, which the queue would only log."""
+        """The operator's work; whatever is no error of the ports is a bug, which the queue would only log."""
         try:
-            return await self.reconciler.reconcile(key, wakes)
+            return await self.operator._work(key, wakes)
         except EdgePlanError:
             raise
         except Exception as error:

@@ -170,6 +170,15 @@ class Hostility(World):
         self.count("watch is late")
         self.process(which).watch.lag = lag
 
+    @precondition(lambda _: troubled(Trouble.LATE_LEASE))
+    @rule(which=WHICH, seconds=st.sampled_from([0.0, 1.0, 30.0]))
+    def lease_is_renewed_late(self, which: int, seconds: float) -> None:
+        self.count("lease is renewed late")
+        process = self.process(which)
+        process.leads = False
+        self.run(seconds)
+        process.leads = True
+
     # -- processes --------------------------------------------------------------------------------------------------
 
     @rule(which=WHICH)

@@ -435,6 +435,16 @@ def test_plan_that_appears_is_shown_under_observe(story: Story) -> None:
     assert not story.changes
 
 
+def test_object_whose_call_met_a_late_lease_is_taken_up_again_once_it_is_held(story: Story) -> None:
+    story.process.leads = False
+    story.create(A)
+    story.work()
+    assert not story.changes
+    story.process.leads = True
+    story.pass_time()
+    assert story.plan()["Tags"]
+
+
 def test_plan_replaced_by_hand_before_the_first_look_is_never_deleted(story: Story) -> None:
     story.create(A)
     story.work()

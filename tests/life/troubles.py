@@ -33,6 +33,8 @@ class Trouble(Enum):
     """Two act at once, each with a watch of its own."""
     LATE_WATCH = auto()
     """News of objects come up to 5 s late."""
+    LATE_LEASE = auto()
+    """The lease is renewed too late, and held again: in between no call to AWS is made."""
     CLOCK_JUMPS = auto()
     """The wall clock of an operator's node goes wrong by hours."""
 

@@ -58,8 +58,8 @@ class Wire(Executor):
 class LocalPlans(SageMakerPlans):
     """The real adapter over a wire."""
 
-    def __init__(self, scope: Scope, make_client: Callable[[], Any], wire: Wire) -> None:
-        super().__init__(scope, make_client, threads=1)
+    def __init__(self, scope: Scope, make_client: Callable[[], Any], wire: Wire, caller: Caller) -> None:
+        super().__init__(scope, make_client, threads=1, may_call=lambda: caller.leads)
         assert self._threads is None
         self._threads = wire  # type: ignore[assignment]
         self._clients["sagemaker"] = make_client()
@@ -76,6 +76,7 @@ class LocalAccounts(Accounts):
         super().__init__(region=REGIONS[0], accounts={}, threads=1, timeout=PATIENCE)
         self._aws = aws
         self._wire = Wire(aws, caller)
+        self._caller = caller
         self._local: dict[Scope, LocalPlans] = {}
 
     def rights(self, namespace: str, scope: Scope) -> Rights:
@@ -86,5 +87,5 @@ class LocalAccounts(Accounts):
         """The plans there."""
         if scope not in self._local:
             client = self._aws.operators_client(scope.region)
-            self._local[scope] = LocalPlans(scope, lambda: client, self._wire)
+            self._local[scope] = LocalPlans(scope, lambda: client, self._wire, self._caller)
         return self._local[scope]
