@@ -109,14 +109,15 @@ def _lives_here(desired: Desired, other: Owner | None, given: Circumstances) -> 
 
 def _replace(desired: Desired, observed: ObservedPlan, changes: tuple[str, ...], given: Circumstances) -> Decision:
     """What to do about changed fields that AWS cannot change."""
-    differences = "; ".join(changes)
+    differences, rollout = "; ".join(changes), desired.spec.rollout
+    gate = f"; its rollout starts over, through {rollout.through_stage or 'all stages'}" if rollout else ""
     if not desired.spec.recreates:
         return Decision(
             (),
             Stalled(
                 Reason.IMMUTABLE_FIELD_CHANGED,
                 f"AWS cannot change {differences}. Put it back, or set policy.replacement to Recreate to have the plan "
-                "deleted and created again",
+                f"deleted and created again{gate}",
             ),
         )
     if not given.rights.recreate:
@@ -134,7 +135,7 @@ def _replace(desired: Desired, observed: ObservedPlan, changes: tuple[str, ...],
         return Decision(adoption + stopping.actions, stopping.outcome)
     return Decision(
         (*adoption, DeletePlan(observed.name)),
-        Next(Reason.RECREATING, f"the plan is deleted and created again for {differences}"),
+        Next(Reason.RECREATING, f"the plan is deleted and created again for {differences}{gate}"),
     )
 
 
