@@ -17,7 +17,7 @@ from controller.domain.outcomes import IN_SYNC, Decision, Gone, Next, Stalled, W
 from controller.domain.ownership import Owner, Relation, reach_needed, relation, tagged_owner
 from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
-from controller.domain.rollout import roll_out
+from controller.domain.rollout import roll_out, starts_over
 from controller.domain.schedule import STAGE_POLL
 from controller.domain.stage import MEANING
 
@@ -109,8 +109,7 @@ def _lives_here(desired: Desired, other: Owner | None, given: Circumstances) -> 
 
 def _replace(desired: Desired, observed: ObservedPlan, changes: tuple[str, ...], given: Circumstances) -> Decision:
     """What to do about changed fields that AWS cannot change."""
-    differences, rollout = "; ".join(changes), desired.spec.rollout
-    gate = f"; its rollout starts over, through {rollout.through_stage or 'all stages'}" if rollout else ""
+    differences, gate = "; ".join(changes), starts_over(desired)
     if not desired.spec.recreates:
         return Decision(
             (),

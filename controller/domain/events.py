@@ -77,8 +77,7 @@ def _troubles(before: Status, after: Status, failure: Failure | None) -> Iterato
         if now.type == "Reconciling" and failure is not None:
             was = before.condition("Ready")
             # What is Ready stays so while calls fail, and so does not tell why they did.
-            same = was is not None and (was.status == "True" or was.reason == failure.reason)
-            if came or not same:
+            if came or was is None or (was.status != "True" and was.reason != failure.reason):
                 yield Event("Warning", failure.reason, "Reconciling", lasting(now.message))
         elif now.type in {"Stalled", "ResourceLimitExceeded"} and now.status == "True" and came:
             yield Event("Warning", now.reason, "Reconciling", lasting(now.message))
