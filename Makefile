@@ -16,7 +16,10 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@echo "Installing the locked dependencies into $(VENV) (about a minute) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@{ $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock \
+			|| echo FAILED; } \
+		| awk '/^Collecting/ && ++n % 25 == 0 { print "  " n " packages ..."; fflush() } \
+			/^Installing/ { print "  unpacking them ..."; fflush() } /^FAILED/ { exit 1 }'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 

@@ -7,6 +7,7 @@ from controller.domain.resource import Resource
 
 SITE_VARIABLE = "EDGEPLAN_DOCS_URL"
 _PAGE = "troubleshooting"
+_NOBODY_LOOKED = "no-reason-at-all"
 
 
 def troubleshooting(resource: Resource) -> str | None:
@@ -16,10 +17,11 @@ def troubleshooting(resource: Resource) -> str | None:
     """
     reason = _trouble(resource)
     known = Reason.of(reason) if reason is not None else None
-    if known is None:
+    if known is None and resource.status.condition("Ready") is not None:
         return None
+    section = known.lower() if known is not None else _NOBODY_LOOKED
     site = os.environ.get(SITE_VARIABLE, "").rstrip("/")
-    return f"{site}/{_PAGE}.html#{known.lower()}" if site else f"docs/{_PAGE}.md#{known.lower()}"
+    return f"{site}/{_PAGE}.html#{section}" if site else f"docs/{_PAGE}.md#{section}"
 
 
 def _trouble(resource: Resource) -> str | None:

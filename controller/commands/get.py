@@ -1,11 +1,12 @@
 """`edgeplan get [NAME]`: how plans are, once or live (`-w`), from the objects alone."""
 
 import asyncio
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any, cast
 
 import click
 from rich.console import Console, Group, RenderableType
@@ -65,7 +66,20 @@ def get(name: str | None, *, watch: bool, all_namespaces: bool, output: str | No
 
 def make_console() -> Console:
     """The terminal; rich keeps to NO_COLOR and COLUMNS, and to plain text where there is no terminal."""
-    return Console(file=sys.stdout, highlight=False)
+    return Console(file=sys.stdout if sys.stdout.isatty() else cast("IO[str]", _Trimmed(sys.stdout)), highlight=False)
+
+
+class _Trimmed:
+    """A file that gets no blanks at the ends of lines: rich fills tables up to the width of the terminal."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        return self._file.write(re.sub(r" +(?=\n|$)", "", text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def _overview(bodies: Sequence[Mapping[str, Any]], width: int, *, everywhere: bool) -> RenderableType:

@@ -22,9 +22,9 @@ from controller.cluster.arrival import call_on_cluster
 from controller.engine.ports import ObjectError
 from controller.operator import settings
 from controller.operator.audit import AuditLog
-from controller.operator.garbage import survivors_left_alone
+from controller.operator.garbage import leave_all_alone, survivors_left_alone
 from controller.operator.handlers import WatchLost, register
-from controller.operator.logs import ContextFilter
+from controller.operator.logs import ContextFilter, own_version
 from controller.operator.process import Operator
 from controller.operator.settings import Settings
 from controller.operator.tracing import check_tracing
@@ -65,6 +65,7 @@ def _run(**given: Any) -> int:
         _check(chosen)
     except ValueError as error:
         return _refused(error)
+    logger.info("edgeplan %s starts; it works as soon as it says for which cluster it acts", own_version())
     while True:
         try:
             if not asyncio.run(_await_cluster(chosen)):
@@ -74,6 +75,7 @@ def _run(**given: Any) -> int:
         with survivors_left_alone():
             restarts = _operate(chosen)
         if not restarts:
+            leave_all_alone()
             return DONE
 
 

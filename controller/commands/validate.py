@@ -34,10 +34,17 @@ def validate(files: Sequence[Path], *, allow_empty: bool, output: str | None) ->
     if output is None:
         for problem in problems:
             click.echo(problem)
-        click.echo(f"{checked} checked, {len(problems)} {'problem' if len(problems) == 1 else 'problems'}", err=True)
+        click.echo(_summary(problems, checked), err=True)
     else:
         click.echo(json.dumps(as_sarif(problems) if output == "sarif" else as_json(problems, checked), indent=2))
     return WRONG if problems else OK
+
+
+def _summary(problems: Sequence[Problem], checked: int) -> str:
+    unread = len({each.file for each in problems if each.rule == "unreadable"})
+    parts = [f"{checked} checked"]
+    parts += [f"{unread} {'file' if unread == 1 else 'files'} not read to the end"] if unread else []
+    return ", ".join([*parts, f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'}"])
 
 
 def as_json(problems: Sequence[Problem], checked: int) -> dict[str, Any]:

@@ -61,11 +61,11 @@ def wait(name: str, *, goal: str, timeout: timedelta, cluster: ClusterFlags) -> 
 
 async def wait_for(access: Access, name: str, goal: str, timeout: timedelta) -> int:  # noqa: ASYNC109 - it says what for
     """Wait, and print how it ended; the exit code."""
-    if goal != "delete":
-        await resource_of(access, name)
     last: Resource | None = None
     try:
         async with asyncio.timeout(timeout.total_seconds()):
+            if goal != "delete":
+                await resource_of(access, name)
             async for bodies in access.follow(name):
                 resource = _only(bodies)
                 ended = verdict(resource, goal)

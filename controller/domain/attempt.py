@@ -17,8 +17,9 @@ from controller.domain.desired import Desired
 from controller.domain.findings import Findings
 from controller.domain.forecast import pending
 from controller.domain.outcomes import Gone, Next, Outcome, Stalled, Suspended, Waiting
-from controller.domain.ownership import Owner, Relation, relation
+from controller.domain.ownership import Owner
 from controller.domain.reasons import Reason
+from controller.domain.relation import Relation, relation
 from controller.domain.resource import InvalidSpec, Resource
 from controller.domain.schedule import STAGE_POLL
 from controller.domain.steps import Refused, apply, final, observe, other_owner_lives, owes, result, scope_refused
@@ -102,7 +103,7 @@ def keep(resource: Resource, given: Circumstances) -> Talk:
         if isinstance(step, Result):
             return step
         found = step
-        if found.observed is None or relation(found.observed, desired.owner, resource.status) is not Relation.OURS:
+        if found.observed is None or relation(found.observed, desired, resource.status) is not Relation.OURS:
             return Result(name_conflict(desired, holder))
     return (yield from _converge(resource, desired, given, found))
 

@@ -14,8 +14,9 @@ from controller.domain.circumstances import Circumstances
 from controller.domain.desired import Desired
 from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import IN_SYNC, Decision, Gone, Next, Stalled, Waiting
-from controller.domain.ownership import Owner, Relation, reach_needed, relation, tagged_owner
+from controller.domain.ownership import Owner, reach_needed, tagged_owner
 from controller.domain.reasons import Reason
+from controller.domain.relation import Relation, relation
 from controller.domain.resource import Resource
 from controller.domain.rollout import roll_out, starts_over
 from controller.domain.schedule import STAGE_POLL
@@ -47,7 +48,7 @@ def decide(desired: Desired, observed: ObservedPlan | None, given: Circumstances
 
 def may_observe(desired: Desired, observed: ObservedPlan, given: Circumstances) -> Stalled | None:
     """Why an object must not read this plan into its status, or None when it may."""
-    ours = relation(observed, desired.owner, given.status) in {Relation.OURS, Relation.OURS_TO_TAG}
+    ours = relation(observed, desired, given.status) in {Relation.OURS, Relation.OURS_TO_TAG}
     if ours or given.rights.observe.covers(reach_needed(observed, desired.owner)):
         return None
     return Stalled(
@@ -66,7 +67,7 @@ def name_conflict(desired: Desired, holder: Resource) -> Stalled:
 
 def _refuse_foreign(desired: Desired, observed: ObservedPlan, given: Circumstances) -> Stalled | None:
     """Why this plan must not be touched, or None when it is ours or may be taken over."""
-    related = relation(observed, desired.owner, given.status)
+    related = relation(observed, desired, given.status)
     if given.adopting or related in {Relation.OURS, Relation.OURS_TO_TAG}:
         return None
     other = tagged_owner(observed)
@@ -127,7 +128,7 @@ def _replace(desired: Desired, observed: ObservedPlan, changes: tuple[str, ...],
         return Decision((), Stalled(Reason.NOT_PERMITTED, text))
     # The tag first: were we to stop between adoption and deletion, the plan must be known as ours.
     adoption: tuple[Action, ...] = ()
-    if observed.tags is not None and relation(observed, desired.owner, given.status) is not Relation.OURS:
+    if observed.tags is not None and relation(observed, desired, given.status) is not Relation.OURS:
         adoption = (AddTags(observed.arn, {OWNER_TAG: desired.owner.tag_value}),)
     stopping = _stop_stages(observed)
     if stopping is not None:
@@ -154,7 +155,7 @@ def decide_deletion(desired: Desired, observed: ObservedPlan | None, given: Circ
     """The next step towards nothing: the object is being deleted and its plan goes with it."""
     if observed is None:
         return Decision((), Gone(Reason.DELETED, f"no plan {desired.name} is left in AWS"))
-    if relation(observed, desired.owner, given.status) not in {Relation.OURS, Relation.OURS_TO_TAG}:
+    if relation(observed, desired, given.status) not in {Relation.OURS, Relation.OURS_TO_TAG}:
         return Decision((), Gone(Reason.KEPT, f"the AWS plan {desired.name} is not this object's and stays"))
     stopping = _stop_stages(observed)
     if stopping is not None:

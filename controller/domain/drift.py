@@ -48,7 +48,7 @@ def is_due_again(times: int, sweeps: int) -> bool:
 def _suspect(resource: Resource, row: PlanSummary | None) -> bool:
     status = resource.status
     if status.has_plan:
-        return row is None or not _as_it_was_seen(status, row)
+        return row is None or not (_as_it_was_made(status, row) or _as_it_was_seen(status, row))
     stalled = status.condition("Stalled")
     reason = Reason.of(stalled.reason) if stalled is not None else None
     if row is None:
@@ -63,6 +63,13 @@ def _suspect(resource: Resource, row: PlanSummary | None) -> bool:
     )
 
 
+def _as_it_was_made(status: EdgeDeploymentPlanStatus, row: PlanSummary) -> bool:
+    """Whether our create made this plan and nothing changed it since: then a look would tell no more. Stages move on."""
+    never_seen = status.last_modified_time is None and not status.stages
+    untouched = row.arn == status.edge_deployment_plan_arn and row.modified is not None and row.modified == row.created
+    return never_seen and untouched and status.knows_by(row.created)
+
+
 def _as_it_was_seen(status: EdgeDeploymentPlanStatus, row: PlanSummary) -> bool:
     """Whether the plan is as the status has it. Devices that fail may stop a stage, and may not count as a change of it."""
     counted = status.devices.failed if status.devices is not None and status.moving else row.failed
@@ -71,4 +78,4 @@ def _as_it_was_seen(status: EdgeDeploymentPlanStatus, row: PlanSummary) -> bool:
 
 def _only_moved(status: EdgeDeploymentPlanStatus, row: PlanSummary | None) -> bool:
     """Whether a stage under way is all that need have changed: then whose the plan is was seen before."""
-    return status.moving and row is not None and row.created is not None and row.created == status.creation_time
+    return status.moving and row is not None and status.knows_by(row.created)

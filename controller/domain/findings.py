@@ -10,7 +10,7 @@ from controller.domain.changes import stage_changes
 from controller.domain.circumstances import Circumstances
 from controller.domain.desired import Desired
 from controller.domain.observed import Created, ObservedPlan
-from controller.domain.ownership import Relation, relation
+from controller.domain.relation import Relation, relation
 from controller.domain.status import EdgeDeploymentPlanStatus, Settling
 
 _AWS_TAGS = "aws:"
@@ -51,7 +51,7 @@ class Findings:
         """After a look that is believed."""
         if observed is None:
             return replace(self, looked=True, observed=None, arn=None, applied_tag_keys=frozenset())
-        related = relation(observed, desired.owner, status)
+        related = relation(observed, desired, status)
         applied = self.applied_tag_keys
         if related in {Relation.OURS, Relation.OURS_TO_TAG} and desired.spec.manages and observed.tags is not None:
             # The ownership tag counts once it is ours: by it a later look tells whether somebody took the plan.

@@ -1,14 +1,13 @@
-"""Whose an AWS plan is: the ownership tag, and how a plan found in AWS relates to our object."""
+"""Whose an AWS plan is: the ownership tag, and how far an object may reach for a plan that is not its own."""
 
 from dataclasses import dataclass
-from enum import Enum, StrEnum, auto
+from enum import StrEnum
 from hashlib import sha256
 from typing import Self
 
 from controller.domain.api import OWNER_TAG
 from controller.domain.observed import ObservedPlan
 from controller.domain.resource import Key, Resource
-from controller.domain.status import EdgeDeploymentPlanStatus
 
 _LONGEST_NAME = 80  # cluster id (63), namespace (63), uid (36) and three slashes leave 91 of a tag value's 256
 
@@ -66,38 +65,6 @@ class Owner:
 def tagged_owner(observed: ObservedPlan | None) -> Owner | None:
     """The owner that the plan's tag names, if there is a plan, its tags are known and one names an owner."""
     return Owner.parse((observed.tags or {}).get(OWNER_TAG, "")) if observed is not None else None
-
-
-class Relation(Enum):
-    """How a plan found in AWS relates to our object."""
-
-    OURS = auto()
-    OURS_TO_TAG = auto()  # ours, but the tag is gone or names a former life of the object
-    UNOWNED = auto()  # nobody's: made by hand, say
-    FOREIGN = auto()  # another object's, or that of a later life of this one
-
-
-def relation(observed: ObservedPlan, owner: Owner, status: EdgeDeploymentPlanStatus) -> Relation:
-    """Whose the observed plan is. Tags that were not fetched raise no doubt.
-
-    A plan without the tag is ours only if we tagged that ARN before and certainly saw this very plan: somebody may have
-    deleted ours and made another of its name. Of two lives of one object the later one owns the plan, in a rebuilt
-    cluster say: a tag that took the place of ours is a later life's, any other a former one's.
-    """
-    if observed.tags is None:
-        return Relation.OURS
-    value = observed.tags.get(OWNER_TAG)
-    tagged_before = OWNER_TAG in (status.applied_tag_keys or ())  # not so for what was only observed
-    known = status.edge_deployment_plan_arn == observed.arn and tagged_before
-    if value is None:
-        same = status.creation_time is not None and status.creation_time == observed.created
-        return Relation.OURS_TO_TAG if known and same else Relation.UNOWNED
-    other = Owner.parse(value)
-    if other is None or not owner.same_object(other):
-        return Relation.FOREIGN
-    if other.uid == owner.uid:
-        return Relation.OURS
-    return Relation.FOREIGN if known else Relation.OURS_TO_TAG
 
 
 class Reach(StrEnum):

@@ -3,7 +3,7 @@
 Only `summarize.py` makes these; everything else reads.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, PlainSerializer
@@ -14,6 +14,10 @@ from controller.domain.stage import MEANING, StageStatus
 ConditionType = Literal["Ready", "Reconciling", "Stalled", "ResourceLimitExceeded"]
 Truth = Literal["True", "False", "Unknown"]
 OwedWork = tuple[Literal["Edit", "Request"], ...]
+
+_MADE_WITHIN = timedelta(
+    seconds=4
+)  # AWS's Date header has whole seconds, two are taken off it, and the call took a while
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -184,6 +188,13 @@ class EdgeDeploymentPlanStatus(Model):
     def has_plan(self) -> bool:
         """Whether the object has an AWS plan, as far as is known."""
         return self.edge_deployment_plan_arn is not None
+
+    def knows_by(self, created: datetime | None) -> bool:
+        """Whether a plan of that ARN and CreationTime is the one that the object had: none else was seen or made then."""
+        if created is None or self.creation_time is not None:
+            return created is not None and created == self.creation_time
+        made_after = self.settling.created_after if self.settling is not None else None
+        return made_after is not None and timedelta(0) < created - made_after <= _MADE_WITHIN
 
     def is_true(self, kind: ConditionType) -> bool:
         """Whether that condition is there and True."""

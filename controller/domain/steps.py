@@ -11,9 +11,10 @@ from controller.domain.failures import Failure, FailureKind
 from controller.domain.findings import Findings
 from controller.domain.observed import Created, ObservedPlan
 from controller.domain.outcomes import Done, Next, Outcome, Queued, Retrying, Stalled, Waiting
-from controller.domain.ownership import Relation, relation, tagged_owner
+from controller.domain.ownership import tagged_owner
 from controller.domain.quota import Ticket
 from controller.domain.reasons import Reason
+from controller.domain.relation import Relation, relation
 from controller.domain.resource import Resource, account_of, region_of
 from controller.domain.schedule import BACKOFF_CAP, STAGE_POLL, queue_recheck, retry_after
 from controller.domain.status import Claim, OwedWork, Settling
@@ -61,7 +62,8 @@ def _is_lag_of_tags(observed: ObservedPlan | None, desired: Desired, given: Circ
     """Whether a plan that we have just made is shown with other tags than ours: it is a former one of that name."""
     if observed is None or found.arn is None or found.settling is None or given.now >= found.settling.until:
         return False
-    return relation(observed, desired.owner, given.status) in {Relation.UNOWNED, Relation.FOREIGN}
+    seen = given.status.model_copy(update={"settling": None})  # when it was made says nothing of tags that come later
+    return relation(observed, desired, seen) in {Relation.UNOWNED, Relation.FOREIGN}
 
 
 def other_owner_lives(desired: Desired, found: Findings, given: Circumstances) -> Generator[Request, Answer, bool]:

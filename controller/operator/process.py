@@ -90,6 +90,8 @@ class Operator:
         self._reconcilers: dict[int, Reconciler] = {}
         """One a shard that is worked on here: what another process did there meanwhile, no memory of before tells."""
         self._busy: Counter[int] = Counter()
+        self._election: Election | None = None
+        self._shards: Shards | None = None
         self._exposition: AppRunner | None = None
 
     async def start(self) -> None:
@@ -104,7 +106,6 @@ class Operator:
         self._cluster = settings.cluster_id or await cluster_uid(self._api)
         if settings.tracing:
             self.metrics.tracing = open_tracing(self._cluster)
-        self._election = self._shards = None
         if settings.lease and settings.shards > 1:
             parts = (self._api, settings.lease, self._process, settings.shards)
             self._shards = Shards(*parts, idle=lambda shard: not self._busy[shard], changed=self._hold)

@@ -66,9 +66,9 @@ def _yaml_documents(text: str, line: int) -> Iterator[Document | Unparsed]:
             node = _first_node(piece)
             value = None if node is None else value_of(node)
         except yaml.MarkedYAMLError as error:
-            line_of_it = error.problem_mark.line if error.problem_mark else 0
+            at, plainly = _plainly(error)
             last = piece.count("\n") - 1  # the end of the text counts as a line behind it
-            yield Unparsed(first_line + min(line_of_it, last) + 1, f"not YAML: {error.problem}")
+            yield Unparsed(first_line + min(at.line if at else 0, last) + 1, f"not YAML: {plainly}")
             return
         except (yaml.YAMLError, RecursionError) as error:
             yield Unparsed(first_line + 1, f"not YAML: {str(error).splitlines()[0]}")
@@ -78,6 +78,36 @@ def _yaml_documents(text: str, line: int) -> Iterator[Document | Unparsed]:
             return
         if node is not None and value is not None:
             yield Document(value, node, first_line)
+
+
+# By words of the parser: what a reader should look for, and whether it is where the parser began, not where it gave up.
+_PLAINLY = (
+    (
+        "cannot start any token",
+        "this character cannot stand here; YAML is indented with blanks, never with tabs",
+        False,
+    ),
+    ("could not find expected ':'", "a colon is missing behind a key", True),
+    (
+        "mapping values are not allowed",
+        "a second key in one line: quote a value that holds a colon, or indent as above",
+        False,
+    ),
+    ("expected <block end>", "indented otherwise than the lines that it belongs to", False),
+    ("unexpected end of stream", "a quote is opened and not closed", True),
+    ("expected ',' or", "a bracket is not closed, or a comma is missing", False),
+)
+
+
+def _plainly(error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | None, str]:
+    """Where, and what is wrong in plain words before the parser's own."""
+    told = str(error.problem)
+    for words, plainly, where_it_began in _PLAINLY:
+        if words in told:
+            at = error.context_mark if where_it_began and error.context_mark else error.problem_mark
+            column = f"column {at.column + 1}: " if at else ""
+            return at, f"{column}{plainly} ({told})"
+    return error.problem_mark, told
 
 
 def _first_node(piece: str) -> yaml.Node | None:

@@ -1,5 +1,6 @@
 """Manifests on disk: read as kubectl reads them, with their line numbers, and checked by the API server's rules."""
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,12 +18,23 @@ from controller.domain.spec import ENTITY_NAME_PATTERN, EdgeDeploymentPlanSpec
 from controller.domain.status import EdgeDeploymentPlanStatus
 from controller.schema.documents import Document, decode, documents
 from controller.schema.metadata import check_metadata
-from controller.schema.wording import REQUIRED, did_you_mean, field_name, refused, unknown_field, unsupported, wrong
+from controller.schema.wording import (
+    REQUIRED,
+    all_wrong,
+    did_you_mean,
+    field_name,
+    refused,
+    unknown_field,
+    unsupported,
+    wrong,
+)
 
 STDIN = "-"
 _SUFFIXES = {".yaml", ".yml", ".json"}
 _FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
 _LISTS = ("List", f"{KIND}List")
+_AMONG_STAGES = "throughStage must be the stageName of one of the stages"
+_UNIQUE = re.compile(r"Invalid value: (\w+) must be unique among the \w+$")
 _CLOSE = 0.8  # share of letters that a misspelt name has in common with ours
 
 RuleId = Literal["unreadable", "no-such-kind", "invalid", "empty"]
@@ -238,22 +250,42 @@ def check_one(manifest: Manifest) -> list[Problem]:
     for key, value in body.items():
         if key not in _FIELDS and value is not None:
             add([key], unknown_field(key, _FIELDS))
+    named = True
     for below, text in check_metadata(body.get("metadata")):
         add(["metadata", *below], text)
+        named = named and list(below) != ["name"]
     _check_status(body.get("status"), add)
     spec = body.get("spec")
     if not isinstance(spec, dict):
         add(["spec"], REQUIRED if spec is None else refused(spec, "must be a mapping"))
         return problems
     name = _mapping(body.get("metadata")).get("name")
-    if spec.get("edgeDeploymentPlanName") is None and name and not re.match(ENTITY_NAME_PATTERN, str(name)):
+    if spec.get("edgeDeploymentPlanName") is None and name and named and not re.match(ENTITY_NAME_PATTERN, str(name)):
         add(["spec"], f"Invalid value: {NAME_NEEDED}")
     try:
         _ = manifest.spec
     except ValidationError as error:
-        for detail in error.errors():
-            add(["spec", *detail["loc"]], wrong(detail, EdgeDeploymentPlanSpec))
+        for loc, text in all_wrong(error.errors(), EdgeDeploymentPlanSpec):
+            add(["spec", *loc], _in_detail(loc, text, spec))
     return problems
+
+
+def _in_detail(loc: Sequence[str | int], text: str, spec: Mapping[str, Any]) -> str:
+    """The text with what the API server's rule over several values does not say: which they are."""
+    if text.endswith(_AMONG_STAGES):
+        names = [stage["stageName"] for stage in spec["stages"]]
+        value = spec["rollout"]["throughStage"]
+        return f"{text}: {json.dumps(value)} is none of {', '.join(names) or '(none)'}{did_you_mean(value, names)}"
+    if not (unique := _UNIQUE.search(text)):
+        return text
+    seen: dict[str, int] = {}
+    twice = []
+    for number, item in enumerate(spec[str(loc[-1])]):
+        value = item[unique[1]]
+        if value in seen:
+            twice.append(f"{json.dumps(value)} is that of {loc[-1]}[{seen[value]}] and {loc[-1]}[{number}]")
+        seen.setdefault(value, number)
+    return f"{text}: {', '.join(twice)}"
 
 
 def _check_status(status: Any, add: Callable[[Sequence[str | int], str], None]) -> None:

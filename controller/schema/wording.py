@@ -1,7 +1,8 @@
 """What is wrong with a value, worded as the API server words it, with what to write instead of a raw pattern."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -9,6 +10,7 @@ from controller.domain.base import Model
 from controller.domain.spec import DURATION_PATTERN, ENTITY_NAME_PATTERN, TAG_PATTERN
 
 REQUIRED = "Required value"
+_MEANT = re.compile(r": did you mean (\w+)\?$")
 
 _INSTEAD: Mapping[str, str] = {
     ENTITY_NAME_PATTERN: "letters, digits and inner hyphens, such as store-cameras-7",
@@ -63,6 +65,25 @@ def did_you_mean(name: Any, known: Iterable[str]) -> str:
     by_letters = {_letters(each): each for each in known}
     close = get_close_matches(_letters(str(name)), by_letters, n=1, cutoff=0.75)
     return f": did you mean {by_letters[close[0]]}?" if close and by_letters[close[0]] != name else ""
+
+
+def all_wrong(details: Sequence[Any], model: type[Model]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """All of pydantic's errors about the fields of a model: where, and in those words.
+
+    A misspelt field is one thing wrong, not two: the one that is missing is told of by the one that is unknown.
+    """
+    told = [(detail, wrong(detail, model)) for detail in details]
+    missing = {detail["loc"] for detail in details if detail["type"] == "missing"}
+    meant = {
+        (*detail["loc"][:-1], match[1])
+        for detail, text in told
+        if detail["type"] == "extra_forbidden" and (match := _MEANT.search(text))
+    }
+    for detail, text in told:
+        if detail["loc"] in missing & meant:
+            continue
+        both = (match := _MEANT.search(text)) and (*detail["loc"][:-1], match[1]) in missing
+        yield detail["loc"], f"{text.removesuffix('?')}, which is required?" if both else text
 
 
 def wrong(detail: Any, model: type[Model]) -> str:

@@ -101,7 +101,8 @@ class PlainProgress:
         now = time.monotonic()
         if now - self._said >= _PLAIN_INTERVAL:
             self._said = now
-            self.say(f"{self._text}: {_counted(done, total)}, {now - self._began:.0f} s")
+            counted = _counted(done, total)
+            self.say(f"{self._text}: {counted + ', ' if counted else ''}{now - self._began:.0f} s")
 
     def say(self, text: str) -> None:
         """Leave a line that stays."""

@@ -48,8 +48,12 @@ class Api:
         if connection is None or time.monotonic() - self._local.used > _KEPT:  # the API server drops it after 90 s
             connection = self._local.connection = self.connection()
         self._local.used = time.monotonic()
-        connection.request(method, path, None if body is None else json.dumps(body), self.headers(content_type))
-        answer = connection.getresponse()
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), self.headers(content_type))
+            answer = connection.getresponse()
+        except ConnectionError:
+            self._local.connection = None
+            raise
         text = answer.read()
         if answer.status >= 300:
             raise TooSlowError(f"{method} {path}: {answer.status} {text.decode(errors='replace')[:500]}")
@@ -121,9 +125,16 @@ class Objects:
         return dict(self.api.request("GET", f"{self._path}/{name}"))
 
     def delete(self) -> None:
-        """Delete all at once."""
-        self._count("DELETE")
-        self.api.request("DELETE", self._path)
+        """Delete all at once. The API server gives up a request after a minute: then again, for those that are left."""
+        while True:
+            self._count("DELETE")
+            try:
+                self.api.request("DELETE", self._path)
+            except (TooSlowError, ConnectionError) as error:
+                if isinstance(error, TooSlowError) and ": 504 " not in str(error):
+                    raise
+            else:
+                return
 
     def delete_one(self, name: str) -> None:
         self._count("DELETE")

@@ -47,8 +47,8 @@ PLAN = PARTS["<plan>"]
 @pytest.mark.parametrize(
     ("change", "line", "field", "words"),
     [
-        (("deviceFleetName", "deviceFleet"), 9, "spec.deviceFleet", "unknown field: did you mean deviceFleetName?"),
-        (("modelHandle", "ModelHandle"), 7, "spec.modelConfigs[0].ModelHandle", "did you mean modelHandle?"),
+        (("deviceFleetName", "deviceFleet"), 9, "spec.deviceFleet", "unknown field: did you mean deviceFleetName, which is required?"),
+        (("modelHandle", "ModelHandle"), 7, "spec.modelConfigs[0].ModelHandle", "did you mean modelHandle, which is required?"),
         (("name: store", "Name: store"), 4, "metadata.Name", "did you mean name?"),
         (("kind: E", "Kind: E"), 1, "kind", "Required value: did you mean kind by Kind?"),
         (("Plan\n", "plan\n"), 2, "kind", "did you mean EdgeDeploymentPlan?"),

@@ -281,6 +281,13 @@ def test_what_is_wrong_leads_to_its_section(
     assert troubleshooting(OBJECTS[name]) == (f"{page}#{reason}" if reason else None)
 
 
+def test_what_nobody_has_looked_at_leads_to_a_section_of_its_own() -> None:
+    link = troubleshooting(resource())
+    assert link == "docs/troubleshooting.md#no-reason-at-all"
+    page = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
+    assert link.partition("#")[2] in anchors(page.read_text(encoding="utf-8"))
+
+
 def test_every_link_leads_to_a_heading_of_the_page() -> None:
     page = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
     headings = anchors(page.read_text(encoding="utf-8"))

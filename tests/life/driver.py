@@ -65,6 +65,7 @@ class Process:
             clock=self.now,
             dice=dice.random,
         )
+        self.operator._reconcilers[0] = self.reconciler
         self.queue = WorkQueue(self._reconcile, concurrency=self.operator.settings.concurrency, lane=self.index.scope)
         self.operator.queue = self.queue
         self.sweepers = [

@@ -15,6 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.life.hostility import Hostility
 from tests.life.machine import AWS
 from tests.life.users import Users
+from tests.life.virtual import VirtualLoop
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,3 +39,11 @@ def test_every_life_converges_and_every_status_is_true(capsys: pytest.CaptureFix
             )
         sys.stdout.write("\n")
     assert total >= (100_000 if settings().max_examples > 1000 else 2_000)
+
+
+def test_a_callback_that_fails_is_not_overheard() -> None:
+    loop = VirtualLoop()
+    loop.call_soon(dict[str, str]().pop, "news")
+    loop.run_ready()
+    loop.close()
+    assert [type(error) for error in loop.failed] == [KeyError]

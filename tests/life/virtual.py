@@ -37,11 +37,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.now = 0.0
         self.halted = False
         self.failed: list[BaseException] = []
-        """What ended a task that nobody would have heard of."""
+        """What ended a task or a callback that nobody would have heard of."""
         self._tasks_of: dict[object | None, dict[asyncio.Task[Any], None]] = {}  # in order: a set would go by address
         super().__init__(_Nothing())
         self._clock_resolution = 1e-6
         self.set_task_factory(self._make_task)
+        self.set_exception_handler(self._failed)
 
     # -- without files ----------------------------------------------------------------------------------------------
 
@@ -148,6 +149,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, Crash | EdgePlanError):
             self.failed.append(error)
+            self.halt()
+
+    def _failed(self, _loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+        if isinstance(told.get("handle"), asyncio.Handle):  # of tasks, `_done` tells
+            self.failed.append(told["exception"])
             self.halt()
 
     def _due(self) -> bool:

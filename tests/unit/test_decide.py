@@ -14,7 +14,8 @@ from controller.domain.desired import Desired
 from controller.domain.forecast import pending
 from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import Done, Gone, Next, Pending, Stalled, Waiting
-from controller.domain.ownership import Owner, Relation, relation
+from controller.domain.ownership import Owner
+from controller.domain.relation import Relation, relation
 from controller.domain.stage import StageStatus
 from tests.unit.builders import MINUTE, NOON, OWNER, desired, given, observed, observed_stage, rollout, stage, status
 
@@ -93,7 +94,7 @@ def test_plan_that_is_not_ours_is_tagged_first_or_left_alone(
     want: Desired, held: ObservedPlan, circumstances: Circumstances
 ) -> None:
     decision = decide(want, held, circumstances)
-    if relation(held, want.owner, circumstances.status) is Relation.OURS or not decision.actions:
+    if relation(held, want, circumstances.status) is Relation.OURS or not decision.actions:
         return
     first = decision.actions[0]
     assert isinstance(first, AddTags)
@@ -135,7 +136,7 @@ def test_deletion_ends_and_touches_only_what_is_ours(
     assert isinstance(decision.outcome, Gone | Waiting)
     if decision.actions:
         assert held is not None
-        assert relation(held, want.owner, circumstances.status) in {Relation.OURS, Relation.OURS_TO_TAG}
+        assert relation(held, want, circumstances.status) in {Relation.OURS, Relation.OURS_TO_TAG}
     if isinstance(decision.outcome, Waiting):
         assert held is not None
         assert any(each.active for each in held.stages)

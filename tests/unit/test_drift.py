@@ -11,7 +11,7 @@ from controller.domain.observed import PlanSummary
 from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
 from controller.domain.status import Devices, EdgeDeploymentPlanStatus, StageState
-from tests.unit.builders import ARN, MINUTE, NAME, NOON, condition, plan, retry, status
+from tests.unit.builders import ARN, MINUTE, NAME, NOON, condition, plan, retry, settling, status
 
 ROW = {NAME: PlanSummary(NAME, ARN, NOON)}
 SEEN = status(last_modified_time=NOON)
@@ -96,6 +96,21 @@ def test_a_thousand_idle_plans_are_none() -> None:
 def test_create_that_is_tried_again_is_told_that_its_plan_is_there() -> None:
     waiting = plan(status=status(arn=None, retry=retry(3, NOON)))
     assert suspects([waiting], {NAME: PlanSummary(NAME, ARN, NOON)}) == {waiting.key: Wake.DRIFT}
+
+
+@pytest.mark.parametrize(
+    ("row", "looks"),
+    [
+        (PlanSummary(NAME, ARN, NOON, created=NOON), False),
+        (PlanSummary(NAME, ARN, NOON + SECOND, created=NOON), True),
+        (PlanSummary(NAME, ARN, NOON + MINUTE, created=NOON + MINUTE), True),
+        (PlanSummary(NAME, ARN + "-2", NOON, created=NOON), True),
+    ],
+)
+def test_plan_as_its_create_made_it_needs_no_look(row: PlanSummary, looks: bool) -> None:
+    unseen = status(last_modified_time=None, creation_time=None, settling=settling(created_after=NOON - 2 * SECOND))
+    made = plan(status=unseen)
+    assert suspects([made], {NAME: row}) == ({made.key: Wake.DRIFT} if looks else {})
 
 
 # -- stages under way --------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import gc
 import weakref
 
-from controller.operator.garbage import survivors_left_alone
+from controller.operator.garbage import leave_all_alone, survivors_left_alone
 
 
 class Node:
@@ -26,3 +26,12 @@ def test_full_collection_looks_at_what_came_since_the_last_one_and_at_nothing_el
         gc.collect()
         assert reference() is None
     assert gc.get_freeze_count() == 0
+
+
+def test_at_the_end_nothing_is_looked_at_any_more() -> None:
+    leave_all_alone()
+    try:
+        assert gc.get_freeze_count() > 0
+        assert not gc.get_objects()
+    finally:
+        gc.unfreeze()

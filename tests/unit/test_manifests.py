@@ -152,6 +152,12 @@ def test_other_kinds_are_skipped(tmp_path: Path) -> None:
     ("text", "line", "field", "words"),
     [
         ("a: [", 1, "", "not YAML"),
+        ("a: b\n\tc: d\n", 2, "", "not YAML: column 1: this character cannot stand here; YAML is indented with blanks"),
+        ("a: 1\nkind X\nb: 2\n", 2, "", "not YAML: column 1: a colon is missing behind a key"),
+        ("a:\n  b: 1\n c: 2\n", 3, "", "not YAML: column 2: indented otherwise than the lines that it belongs to"),
+        ("a: b: c\n", 1, "", "not YAML: column 5: a second key in one line"),
+        ('a: 1\nb: "c\nd: e\n', 2, "", "not YAML: column 4: a quote is opened and not closed"),
+        ("a: [b, c\nd: e\n", 2, "", "not YAML: column 2: a bracket is not closed, or a comma is missing"),
         ("- a\n- b\n", 1, "", "not a Kubernetes object"),
         (PLAIN.replace("v1alpha1", "v1"), 1, "apiVersion", 'Unsupported value: "edgeplan.dev/v1"'),
         (PLAIN.replace("  name: store-cameras", "  labels: {}"), 3, "metadata.name", "Required value"),
@@ -183,6 +189,41 @@ def test_a_folder_is_searched_for_yaml_and_json(tmp_path: Path) -> None:
     found, checked = check([tmp_path])
     assert checked == 2
     assert {Path(each.file).name for each in found} == {"a.yml", "b.json"}
+
+
+@pytest.mark.parametrize(
+    ("id_of", "words"),
+    [
+        ("through_stage_unknown", '"all" is none of canary, named, fleet'),
+        ("stage_names_twice", '"canary" is that of stages[0] and stages[1]'),
+        ("tag_keys_twice", '"a" is that of tags[0] and tags[1]'),
+    ],
+)
+def test_a_rule_over_several_values_is_told_with_the_values(id_of: str, words: str, tmp_path: Path) -> None:
+    (found,) = problems(next(bad.text for bad in BAD if bad.id == id_of), tmp_path)
+    assert found.text.endswith(f": {words}")
+
+
+def test_a_stage_that_is_nearly_there_is_named(tmp_path: Path) -> None:
+    text = next(bad.text for bad in BAD if bad.id == "through_stage_unknown").replace(
+        "throughStage: all", "throughStage: canry"
+    )
+    (found,) = problems(text, tmp_path)
+    assert found.text.endswith(": did you mean canary?")
+
+
+def test_one_mistake_is_told_once(tmp_path: Path) -> None:
+    (found,) = problems(PLAIN.replace("deviceFleetName: a b", "deviceFleetNam: a"), tmp_path)
+    assert found.text == "unknown field: did you mean deviceFleetName, which is required?"
+    (found,) = problems(PLAIN.replace("a b", "a").replace("store-cameras", "Store_Cameras"), tmp_path)
+    assert found.field == "metadata.name"
+
+
+def test_files_that_cannot_be_read_are_counted_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, text in (("a.yaml", PLAIN), ("b.yaml", "a: ["), ("c.yaml", "- a\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert main(["validate", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "1 checked, 2 files not read to the end, 3 problems\n"
 
 
 def test_validate_prints_problems_and_says_so_with_its_exit_code(
