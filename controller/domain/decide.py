@@ -18,7 +18,7 @@ from controller.domain.ownership import Owner, reach_needed, tagged_owner
 from controller.domain.reasons import Reason
 from controller.domain.relation import Relation, relation
 from controller.domain.resource import Resource
-from controller.domain.rollout import roll_out, starts_over
+from controller.domain.rollout import roll_out
 from controller.domain.schedule import STAGE_POLL
 from controller.domain.stage import MEANING
 
@@ -110,7 +110,8 @@ def _lives_here(desired: Desired, other: Owner | None, given: Circumstances) -> 
 
 def _replace(desired: Desired, observed: ObservedPlan, changes: tuple[str, ...], given: Circumstances) -> Decision:
     """What to do about changed fields that AWS cannot change."""
-    differences, gate = "; ".join(changes), starts_over(desired)
+    differences = "; ".join(changes)
+    gate = "; its rollout starts over, through rollout.throughStage as it stands" if desired.spec.rollout else ""
     if not desired.spec.recreates:
         return Decision(
             (),
@@ -121,10 +122,8 @@ def _replace(desired: Desired, observed: ObservedPlan, changes: tuple[str, ...],
             ),
         )
     if not given.rights.recreate:
-        text = (
-            f"spec.policy.replacement Recreate is not permitted to namespace {desired.owner.namespace}, and AWS cannot "
-        )
-        text += f"change {differences}. Put it back, or ask who runs the operator"
+        text = f"spec.policy.replacement Recreate is not permitted to namespace {desired.owner.namespace}, and AWS "
+        text += f"cannot change {differences}. Put it back, or ask who runs the operator"
         return Decision((), Stalled(Reason.NOT_PERMITTED, text))
     # The tag first: were we to stop between adoption and deletion, the plan must be known as ours.
     adoption: tuple[Action, ...] = ()

@@ -40,12 +40,6 @@ def roll_out(desired: Desired, observed: ObservedPlan, given: Circumstances) -> 
     return Decision((), Done(Reason.ROLLOUT_COMPLETE, f"all {len(order)} stages are DEPLOYED"))
 
 
-def starts_over(desired: Desired) -> str:
-    """What a replaced plan's rollout does, to be added to what replaces it: the gate stays where it is."""
-    rollout = desired.spec.rollout
-    return f"; its rollout starts over, through {rollout.through_stage or 'all stages'}" if rollout else ""
-
-
 def _stage_step(
     stage: ObservedStage, rollout: Rollout, given: Circumstances, *, plan: str, last: bool
 ) -> Decision | None:

@@ -206,9 +206,9 @@ def test_failed_stage_says_once_what_its_device_said(message: str, words: str) -
 
 
 @pytest.mark.parametrize("recreates", [False, True])
-def test_replacing_a_plan_tells_through_which_stage_its_rollout_goes_again(*, recreates: bool) -> None:
+def test_replacing_a_plan_tells_that_its_gate_stays(*, recreates: bool) -> None:
     policy = {"policy": {"replacement": "Recreate"}} if recreates else {}
     want = desired("canary", "fleet", rollout=rollout(throughStage="canary"), **policy)
     decision = decide(want, replace(observed("canary", "fleet"), fleet="other"), given())
     assert isinstance(decision.outcome, Next if recreates else Stalled)
-    assert decision.outcome.message.endswith("; its rollout starts over, through canary")
+    assert decision.outcome.message.endswith("; its rollout starts over, through rollout.throughStage as it stands")
