@@ -111,20 +111,19 @@ def _lives_here(desired: Desired, other: Owner | None, given: Circumstances) -> 
 def _replace(desired: Desired, observed: ObservedPlan, changes: tuple[str, ...], given: Circumstances) -> Decision:
     """What to do about changed fields that AWS cannot change."""
     differences = "; ".join(changes)
+    gate = "; its rollout starts over, through rollout.throughStage as it stands" if desired.spec.rollout else ""
     if not desired.spec.recreates:
         return Decision(
             (),
             Stalled(
                 Reason.IMMUTABLE_FIELD_CHANGED,
                 f"AWS cannot change {differences}. Put it back, or set policy.replacement to Recreate to have the plan "
-                "deleted and created again",
+                f"deleted and created again{gate}",
             ),
         )
     if not given.rights.recreate:
-        text = (
-            f"spec.policy.replacement Recreate is not permitted to namespace {desired.owner.namespace}, and AWS cannot "
-        )
-        text += f"change {differences}. Put it back, or ask who runs the operator"
+        text = f"spec.policy.replacement Recreate is not permitted to namespace {desired.owner.namespace}, and AWS "
+        text += f"cannot change {differences}. Put it back, or ask who runs the operator"
         return Decision((), Stalled(Reason.NOT_PERMITTED, text))
     # The tag first: were we to stop between adoption and deletion, the plan must be known as ours.
     adoption: tuple[Action, ...] = ()
@@ -135,7 +134,7 @@ def _replace(desired: Desired, observed: ObservedPlan, changes: tuple[str, ...],
         return Decision(adoption + stopping.actions, stopping.outcome)
     return Decision(
         (*adoption, DeletePlan(observed.name)),
-        Next(Reason.RECREATING, f"the plan is deleted and created again for {differences}"),
+        Next(Reason.RECREATING, f"the plan is deleted and created again for {differences}{gate}"),
     )
 
 

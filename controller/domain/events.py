@@ -49,8 +49,8 @@ def transitions(
     events += [*_told(before, after, done), *_stages(before, after), *_troubles(before, after, failure)]
     stalled = before.condition("Stalled")
     trouble = before.retry.last_error.code if before.retry else stalled.reason if stalled else None
-    in_trouble = after.retry is not None or after.is_true("ResourceLimitExceeded") or after.is_true("Stalled")
-    if trouble is not None and not in_trouble and not suspended:
+    over = not (suspended or after.retry or after.is_true("ResourceLimitExceeded") or after.is_true("Stalled"))
+    if trouble is not None and over:
         events.append(Event("Normal", "Recovered", "Reconciling", f"{trouble} has ended"))
     if not done and ready is not None and ready.status == "True" and (was is None or was.reason != ready.reason):
         events.append(Event("Normal", ready.reason, "Reconciling", ready.message))
@@ -77,8 +77,7 @@ def _troubles(before: Status, after: Status, failure: Failure | None) -> Iterato
         if now.type == "Reconciling" and failure is not None:
             was = before.condition("Ready")
             # What is Ready stays so while calls fail, and so does not tell why they did.
-            same = was is not None and (was.status == "True" or was.reason == failure.reason)
-            if came or not same:
+            if came or was is None or (was.status != "True" and was.reason != failure.reason):
                 yield Event("Warning", failure.reason, "Reconciling", lasting(now.message))
         elif now.type in {"Stalled", "ResourceLimitExceeded"} and now.status == "True" and came:
             yield Event("Warning", now.reason, "Reconciling", lasting(now.message))

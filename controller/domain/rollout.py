@@ -86,7 +86,8 @@ def _ended(stage: ObservedStage, given: Circumstances, start: StartStage, breach
     if given.asked or (stopped and given.edited and breach is None):
         return _act(start, Reason.ROLLOUT_PROGRESSING, f"starting stage {stage.name} again")
     tally = counts(stage.succeeded, stage.pending, stage.failed)
-    why = ((breach or _BY_HAND) if stopped else (breach or stage.message or tally)) + a_failed_device(stage)
+    why = breach or (_BY_HAND if stopped else stage.message or tally)
+    why += a_failed_device(stage, why)
     reason = Reason.ROLLOUT_STOPPED if stopped else Reason.STAGE_FAILED
     return Decision((), Stalled(reason, f"stage {stage.name} is {stage.status}: {why}; {RETRY_HINT}"))
 

@@ -13,9 +13,12 @@ def counts(succeeded: int, pending: int, failed: int) -> str:
     return f"{succeeded} succeeded, {pending} pending, {failed} failed"
 
 
-def a_failed_device(stage: ObservedStage) -> str:
-    """One device that failed, with AWS's reason, to be added to why a stage failed."""
-    return "".join(f"; device {one.device_name}: {one.message or 'FAILED'}" for one in stage.failed_devices[:1])
+def a_failed_device(stage: ObservedStage, why: str = "") -> str:
+    """One device that failed, to be added to why a stage failed; with AWS's reason unless that is said already."""
+    for one in stage.failed_devices[:1]:
+        words = one.message or "FAILED"
+        return f"; device {one.device_name}" + ("" if words in why else f": {words}")
+    return ""
 
 
 def place_in_queue(place: int, waiting: int, refusal: str) -> str:

@@ -300,6 +300,25 @@ def test_event_that_repeats_is_counted_and_not_written_again(world: World) -> No
         wait_until(lambda: _count(world, "ImmutableFieldChanged") == [3])
 
 
+def test_failure_that_comes_again_is_one_event_by_its_name_and_suspending_and_resuming_are_told(world: World) -> None:
+    with world.operator():
+        world.create("plan")
+        world.wait_for("plan", "Ready")
+        for number in range(2):
+            world.sandbox.fault("DescribeEdgeDeploymentPlan", error="AccessDeniedException")
+            world.ask("plan", f"fails-{number}")
+            world.wait_for("plan", "Reconciling", reason="ProgressingWithRetry", seconds=60)
+            world.sandbox.clear_faults()
+            world.ask("plan", f"works-{number}")
+            wait_until(lambda: world.condition("plan", "Reconciling") == {}, seconds=60)
+        wait_until(lambda: _count(world, "AccessDenied") == [2], seconds=60)
+        world.edit("plan", suspend=True)
+        wait_until(lambda: world.condition("plan", "Ready")["reason"] == "Suspended", seconds=60)
+        world.edit("plan", suspend=False)
+        world.wait_for("plan", "Ready", seconds=60)
+        wait_until(lambda: {"Suspended", "Resumed"} <= {event["reason"] for event in world.events("plan")}, seconds=60)
+
+
 def _count(world: World, reason: str) -> list[int]:
     return [
         event["series"]["count"] for event in world.events("plan") if event["reason"] == reason and "series" in event

@@ -1,6 +1,7 @@
 """Every stage status in every situation of a rollout: what is called, and what the user reads."""
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 from typing import get_args
 
@@ -9,11 +10,12 @@ from hypothesis import given as generate
 from hypothesis import strategies as st
 
 from controller.domain.actions import StartStage, StopStage
-from controller.domain.outcomes import Decision, Done, Stalled, Waiting
+from controller.domain.decide import decide
+from controller.domain.outcomes import Decision, Done, Next, Stalled, Waiting
 from controller.domain.rollout import roll_out
 from controller.domain.spec import duration
 from controller.domain.stage import StageStatus
-from controller.domain.status import EdgeDeploymentPlanStatus
+from controller.domain.status import EdgeDeploymentPlanStatus, FailedDevice
 from tests.unit.builders import MINUTE, NAME, NOON, desired, given, observed, rollout, state, status
 
 STATUSES: tuple[StageStatus, ...] = get_args(StageStatus)
@@ -186,3 +188,27 @@ def test_a_duration_over_a_year_is_refused_and_never_overflows(text: str) -> Non
 
 def test_a_year_is_the_longest_duration() -> None:
     assert duration("8760h") == duration("31536000s") == timedelta(days=365)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("1 of 20 devices failed the deployment: disk full", "deployment: disk full; device till-7; "),
+        ("1 of 20 devices failed", "1 of 20 devices failed; device till-7: disk full; "),
+    ],
+)
+def test_failed_stage_says_once_what_its_device_said(message: str, words: str) -> None:
+    devices = (FailedDevice(device_name="till-7", message="disk full"),)
+    held = observed().at("canary", "FAILED", message=message, failed_devices=devices)
+    decision = decide(desired("canary", rollout=rollout()), held, given())
+    assert isinstance(decision.outcome, Stalled)
+    assert words in decision.outcome.message
+
+
+@pytest.mark.parametrize("recreates", [False, True])
+def test_replacing_a_plan_tells_that_its_gate_stays(*, recreates: bool) -> None:
+    policy = {"policy": {"replacement": "Recreate"}} if recreates else {}
+    want = desired("canary", "fleet", rollout=rollout(throughStage="canary"), **policy)
+    decision = decide(want, replace(observed("canary", "fleet"), fleet="other"), given())
+    assert isinstance(decision.outcome, Next if recreates else Stalled)
+    assert decision.outcome.message.endswith("; its rollout starts over, through rollout.throughStage as it stands")
