@@ -124,6 +124,11 @@ class Objects:
     def read(self, name: str) -> dict[str, Any]:
         return dict(self.api.request("GET", f"{self._path}/{name}"))
 
+    def ask(self, name: str) -> None:
+        """Have the operator look at one now."""
+        annotations = {"edgeplan.dev/reconcile-requested-at": "now"}
+        self.api.request("PATCH", f"{self._path}/{name}", {"metadata": {"annotations": annotations}}, _MERGE)
+
     def delete(self) -> None:
         """Delete all at once. The API server gives up a request after a minute: then again, for those that are left."""
         while True:

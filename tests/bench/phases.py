@@ -351,6 +351,8 @@ def _premade(stand: Stand, names: list[str]) -> None:
     stand.run("--sweep-interval", "2s", "--settle", "1s")
     first, *others = names
     stand.objects.create([first])
+    stand.objects.all_ready(1, 60)
+    stand.objects.ask(first)  # what a create answers does not tell all that the status has one day
     _until(lambda: "lastModifiedTime" in stand.objects.read(first).get("status", {}), 60)
     stand.rest()
     model, plan = stand.objects.read(first), stand.sandbox.plan(first)
