@@ -9,6 +9,7 @@ from controller.domain.agenda import Wake
 from controller.domain.observed import PlanSummary
 from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource
+from controller.domain.schedule import CROWD_POLL
 from controller.domain.status import EdgeDeploymentPlanStatus
 
 _LONGEST_FULL = timedelta(minutes=10)
@@ -29,6 +30,11 @@ def suspects(resources: Iterable[Resource], rows: Mapping[str, PlanSummary]) -> 
 def full_sweep_interval(interval: timedelta, rows: int) -> timedelta:
     """How long from one full listing to the next: a page every two seconds on average, and at least one in ten minutes."""
     return max(interval, min(_LONGEST_FULL, timedelta(seconds=rows / _PAGE * _SECONDS_A_PAGE)))
+
+
+def following_interval(rows: int) -> timedelta:
+    """How long from a listing of so many changed plans to the next, while many stages are under way: the same pace."""
+    return max(CROWD_POLL, timedelta(seconds=rows / _PAGE * _SECONDS_A_PAGE))
 
 
 def changed_since(rows: Iterable[PlanSummary], now: datetime) -> datetime | None:

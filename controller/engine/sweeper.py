@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from controller.domain.agenda import Wake
 from controller.domain.api import OWNER_TAG
-from controller.domain.drift import changed_since, full_sweep_interval, is_due_again, suspects
+from controller.domain.drift import changed_since, following_interval, full_sweep_interval, is_due_again, suspects
 from controller.domain.observed import PlanSummary
 from controller.domain.ownership import Owner
 from controller.domain.resource import Key, Scope
@@ -50,6 +50,8 @@ class _Course:
 
     sweeps: int = 0
     rows: int = 0
+    changed: int = 0
+    """How many rows the last listing of what changed had."""
     full: float = 0.0
     """When the last full one began that succeeded."""
     tried: float = 0.0
@@ -103,9 +105,7 @@ class Sweeper:
                     # One that failed comes again after one interval, however seldom the others come.
                     if not (course.waits(now, full, course.full) or course.waits(now, self.interval, course.tried)):
                         since, course.tried = None, now
-                    elif since is None or (
-                        self.index.crowd(scope) <= FEW and course.waits(now, self.interval, course.latest)
-                    ):
+                    elif since is None or course.waits(now, self._pace(scope, course), course.latest):
                         continue
                     course.latest, course.spread = now, _spread()
                     sweep = self._sweep(scope, since)
@@ -113,6 +113,11 @@ class Sweeper:
         finally:
             for task in self._under_way.values():
                 task.cancel()
+
+    def _pace(self, scope: Scope, course: _Course) -> timedelta:
+        """How long from one listing of what changed to the next. Rounds come as often as the shortest of these."""
+        few = self.index.crowd(scope) <= FEW
+        return self.interval if few else following_interval(course.changed) - CROWD_POLL / 2
 
     async def _sweep(self, scope: Scope, since: datetime | None) -> None:
         try:
@@ -137,6 +142,7 @@ class Sweeper:
         course.sweeps += 1
         rows = await self.accounts.plans(scope).list_plans(since)
         if since is not None:
+            course.changed = len(rows)
             named = {key for name in rows for key in self.index.namesakes(name, scope)}
             told = {key: told for key, told in course.told.items() if key not in named}
             course.told = told | await self._compare(scope, named, rows, course)
