@@ -7,7 +7,7 @@ from controller.domain.api import FINALIZER
 from controller.domain.resource import Key, Resource, Scope
 from controller.domain.status import EdgeDeploymentPlanStatus
 
-_DEAD = 4096
+_DEAD = 2048
 
 
 class Index:
@@ -20,7 +20,7 @@ class Index:
     def __init__(self) -> None:
         self._objects: dict[Key, Resource] = {}
         self._ghosts: dict[Key, dict[str, Resource]] = {}  # by key, then by uid
-        self._dead: dict[str, int] = {}  # the latest that went: by uid, the resourceVersion of the news
+        self._dead: dict[str, Resource] = {}  # the latest that went, by uid: as it was last, without its status
         self._scopes: dict[Key, Scope] = {}
         self.releasing: set[str] = set()
         """Those, by uid, whose finalizer we are taking off: nothing is left of them, whoever tells first that they went."""
@@ -55,7 +55,8 @@ class Index:
         A watch may replay what our own write returned, and the answer to a write may come after the news that the object
         is gone.
         """
-        if resource.version <= self._dead.get(resource.uid, -1):
+        dead = self._dead.get(resource.uid)
+        if dead is not None and resource.version <= dead.version:
             return False
         known = self._objects.get(resource.key)
         if known is not None and known.uid == resource.uid and known.version > resource.version:
@@ -83,7 +84,8 @@ class Index:
         del self._objects[key]
         self._moving.pop(key, None)
         self._local[key.namespace].pop(key)
-        self._dead[known.uid] = max(known.version, int(version))
+        latest = str(max(known.version, int(version)))
+        self._dead[known.uid] = replace(known, resource_version=latest, status=EdgeDeploymentPlanStatus())
         if len(self._dead) > _DEAD:
             del self._dead[next(iter(self._dead))]
         self._forget_scope(key)
@@ -95,10 +97,12 @@ class Index:
         """The object is gone, and we did not let it go; its ghost, if there may be something of it in AWS."""
         scope = self._scopes.get(resource.key)
         known = self.remove(resource.key, resource.uid, resource.resource_version)
-        last = resource if known is None or resource.status != known.status else known
+        # What a call came to is known of the version that it was made for, and what is asked for by the last one.
+        last = replace(known or self._dead.get(resource.uid, resource), status=resource.status)
         status = last.status
         # The finalizer comes before the first call, and whoever has none may have had one under an earlier policy.
-        touched = last.has_finalizer or status.has_plan or status.settling is not None
+        held = last.has_finalizer or resource.has_finalizer
+        touched = held or status.has_plan or status.settling is not None
         if not last.readable_spec.deletes or not touched or resource.uid in self.releasing:
             return None
         if scope is not None:

@@ -1,5 +1,7 @@
 """The newest version of each object, and who holds which AWS plan."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -171,6 +173,16 @@ def test_ghost_of_what_the_last_status_says_not_of_what_was_known_before() -> No
 def test_ghost_of_an_object_that_was_never_known_is_kept_all_the_same() -> None:
     known = Index()
     assert known.lost(plan(status=status())) is not None
+
+
+def test_ghost_asks_for_what_the_object_asked_for_last_whatever_version_a_call_was_made_for() -> None:
+    kept = plan(version=2, has_finalizer=False, policy={"deletion": "Retain"})
+    known = index(kept)
+    known.put(plan(version=5, generation=2, has_finalizer=False))
+    assert known.lost(plan(version=5, generation=2, has_finalizer=False)) is None
+    ghost = known.lost(replace(kept, status=status()))
+    assert ghost is not None
+    assert (ghost.generation, ghost.readable_spec.deletes, ghost.status.has_plan) == (2, True, True)
 
 
 def test_object_that_is_told_gone_while_we_take_its_finalizer_off_leaves_no_ghost() -> None:
