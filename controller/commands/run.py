@@ -65,13 +65,13 @@ def _run(**given: Any) -> int:
         _check(chosen)
     except ValueError as error:
         return _refused(error)
-    logger.info("edgeplan %s starts; it works as soon as it says for which cluster it acts", own_version())
     while True:
         try:
             if not asyncio.run(_await_cluster(chosen)):
                 return DONE
         except ObjectError as error:
             return _refused(error)
+        logger.info("edgeplan %s starts; it works as soon as it says for which cluster it acts", own_version())
         with survivors_left_alone():
             restarts = _operate(chosen)
         if not restarts:
