@@ -101,7 +101,7 @@ class Index:
         last = replace(known or self._dead.get(resource.uid, resource), status=resource.status)
         status = last.status
         # The finalizer comes before the first call, and whoever has none may have had one under an earlier policy.
-        held = last.has_finalizer or resource.has_finalizer
+        held = resource.has_finalizer or (known is not None and known.has_finalizer)
         touched = held or status.has_plan or status.settling is not None
         if not last.readable_spec.deletes or not touched or resource.uid in self.releasing:
             return None
