@@ -170,7 +170,7 @@ def by_hand(terminal: Terminal) -> None:
 def test_commands_of_troubleshooting_work(laptop: Terminal, cluster: Cluster) -> None:
     cluster.kubectl("apply", f"--filename={ROOT / 'examples' / 'minimal.yaml'}")
     cluster.kubectl("wait", "--for=condition=Ready", "edp/store-cameras", "--timeout=60s")
-    show, ask, devices = parts("troubleshooting.md", "run")
+    show, ask, pending, devices = parts("troubleshooting.md", "run")
     assert "Ready=True InSync" in laptop.run(show)
     laptop.run(ask)
     handled = "--for=jsonpath={.status.lastHandledReconcileAt}"
@@ -178,10 +178,12 @@ def test_commands_of_troubleshooting_work(laptop: Terminal, cluster: Cluster) ->
     cluster.kubectl("patch", "edp/store-cameras", "--type=merge", "--patch", '{"spec": {"suspend": true}}')
     suspended = '--for=jsonpath={.status.conditions[?(@.type=="Ready")].reason}=Suspended'
     cluster.kubectl("wait", "edp/store-cameras", suspended, "--timeout=60s")  # what is in the status stays so
-    failed = {"stageName": "canary", "status": "FAILED", "failedDevices": [{"deviceName": "till-7", "message": "full"}]}
+    till = {"deviceName": "till-7", "message": "full"}
+    failed = {"stageName": "canary", "status": "FAILED", "devicesPending": 3, "failedDevices": [till]}
     patch = json.dumps({"status": {"stages": [failed]}})
     cluster.kubectl("patch", "edp/store-cameras", "--subresource=status", "--type=merge", "--patch", patch)
     assert "till-7: full" in laptop.run(devices)
+    assert "canary FAILED: 3 pending" in laptop.run(pending)
     cluster.kubectl("delete", "edp/store-cameras", "--timeout=60s")
 
 
