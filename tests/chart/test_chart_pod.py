@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from controller.domain.api import FINALIZER
 from tests.chart.conftest import clean
 from tests.chart.helm import CHART, ROOT, Helm
 from tests.chart.pod import Pod, namespaces
@@ -163,8 +164,10 @@ def played(
 def until_served(cluster: Cluster) -> None:
     """A node takes longer to start a pod than the API server to serve a new kind, to its admission too; we do not."""
     deadline = time.monotonic() + 60
-    trial = ("create", "--dry-run=server", f"--filename={ROOT / 'examples' / 'minimal.yaml'}")
-    while cluster.kubectl(*trial, check=False).returncode:
+    trial = ("create", "--dry-run=server", "--output=json", f"--filename={ROOT / 'examples' / 'minimal.yaml'}")
+    # A policy is known a moment later than the kind, and what it needs of the kind later still: 503 in between.
+    policy = cluster.kubectl("get", "mutatingadmissionpolicybindings", "--output=name").stdout.strip()
+    while (tried := cluster.kubectl(*trial, check=False)).returncode or (policy and FINALIZER not in tried.stdout):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,9 +49,13 @@ def test_fresh_user_gets_from_two_values_to_ready_and_back(
 
     def type_in(command: str) -> str:
         environment = {**os.environ, **helm.environment, "PATH": path, "HOME": str(tmp_path)}
-        done = subprocess.run(
-            ["sh", "-c", command], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
-        )
+        for _ in range(60):
+            done = subprocess.run(
+                ["sh", "-c", command], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+            )
+            if "There can be a delay between" not in done.stderr:
+                break
+            time.sleep(1)  # as the page says: the schema that the policy needs comes later, then apply again
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout
 
