@@ -13,7 +13,7 @@ help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(STAMP): requirements-dev.lock pyproject.toml
-	@echo "Installing the locked dependencies into $(VENV) (about a minute) ..."
+	@echo "Installing the locked dependencies into $(VENV) (1 to 5 minutes) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
 	@$(PYTHON) -m venv $(VENV)
 	@{ $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock \
