@@ -22,8 +22,6 @@ class Index:
         self._ghosts: dict[Key, dict[str, Resource]] = {}  # by key, then by uid
         self._dead: dict[str, Resource] = {}  # the latest that went, by uid: as it was last, without its status
         self._scopes: dict[Key, Scope] = {}
-        self.releasing: set[str] = set()
-        """Those, by uid, whose finalizer we are taking off: nothing is left of them, whoever tells first that they went."""
         self._local: dict[str, dict[Key, None]] = {}  # by namespace, in order of arrival
         self._moving: dict[Key, None] = {}  # those with a stage under way
         self._named: dict[str, dict[Key, None]] = {}  # by name of the AWS plan, in whatever scope; in order of arrival
@@ -94,7 +92,7 @@ class Index:
     # -- ghosts -----------------------------------------------------------------------------------------------------
 
     def lost(self, resource: Resource) -> Resource | None:
-        """The object is gone, and we did not let it go; its ghost, if there may be something of it in AWS."""
+        """The object is gone; its ghost, if there may be something of it in AWS and nobody took its finalizer off."""
         scope = self._scopes.get(resource.key)
         known = self.remove(resource.key, resource.uid, resource.resource_version)
         # What a call came to is known of the version that it was made for, and what is asked for by the last one.
@@ -103,7 +101,7 @@ class Index:
         # The finalizer comes before the first call, and whoever has none may have had one under an earlier policy.
         held = resource.has_finalizer or (known is not None and known.has_finalizer)
         touched = held or status.has_plan or status.settling is not None
-        if not last.readable_spec.deletes or not touched or resource.uid in self.releasing:
+        if not last.readable_spec.deletes or not touched or (last.deleting and last.has_finalizer):
             return None
         if scope is not None:
             self._scopes[resource.key] = scope

@@ -32,20 +32,27 @@ class News:
             scope = self.accounts.scope(resource.key.namespace, resource.readable_spec.target)
             self.index.set_scope(resource, scope)
             self.quotas.resume(scope, resource)
-            if not resource.holds_its_name and resource.edited:
+            if (not resource.holds_its_name and resource.edited) or _lost_its_plan(known, resource):
                 self._offer(resource, scope)
         self.wake(resource.key)
+
+    def wrote(self, before: Resource, written: Resource) -> None:
+        """We wrote this version over that one."""
+        self.index.put(written)
+        if _lost_its_plan(before, written):
+            self._offer(written, self.index.scope(written.key))
 
     def gone(self, resource: Resource) -> None:
         """The object is not there any more, says the watch or a fresh list.
 
-        An object that we did not let go, and that may have a plan, leaves a ghost; not so one whose finalizer somebody
-        took off while it was being deleted: whoever does that wants the plan left alone.
+        An object that may have a plan leaves a ghost; not so one that was being deleted. It waited for its finalizers,
+        so the last was taken off: by the operator that acts, whoever that is, or by somebody who wants the plan left
+        alone. DELETED does not show that: it tells of the object as it was before (kube-apiserver 1.37).
         """
         known = self.index.get(resource.key)
         if known is None or known.uid != resource.uid:
             return
-        if known.deleting and resource.deleting and not resource.has_finalizer:
+        if resource.deleting:
             scope = self.index.scope(resource.key)
             self.index.remove(resource.key, resource.uid, resource.resource_version)
             self._free(resource, scope)
@@ -66,10 +73,14 @@ class News:
         for key in self.index.namesakes(resource.plan_name, scope):
             self.wake(key, Wake.NAME)
 
-    def _offer(self, resource: Resource, scope: Scope) -> None:
-        """Wake those that this object kept from their plan: it only observes from now on."""
+    def _offer(self, resource: Resource, scope: Scope | None) -> None:
+        """Wake those that this object kept from their plan: it does not go before them any more, or only observes."""
         for key in self.index.namesakes(resource.plan_name, scope):
             other = self.index.get(key)
             stalled = other.status.condition("Stalled") if other else None
             if stalled is not None and stalled.reason == Reason.NAME_CONFLICT:
                 self.wake(key, Wake.NAME)
+
+
+def _lost_its_plan(before: Resource | None, after: Resource) -> bool:
+    return before is not None and before.status.has_plan and not after.status.has_plan

@@ -287,7 +287,7 @@ class Reconciler:
             # What was made meanwhile goes with the object, if that is what it asks for.
             self.news.lost(replace(resource, status=status))
             raise
-        self.index.put(written)
+        self.news.wrote(resource, written)
         return written
 
     async def _let_go(self, resource: Resource, outcome: Gone) -> None:
@@ -297,11 +297,7 @@ class Reconciler:
             self.index.exorcise(resource)
             return
         self.objects.publish(resource, Event("Normal", outcome.reason, "Deleting", outcome.message))
-        self.index.releasing.add(resource.uid)
-        try:
-            remaining = await self.objects.release(resource)
-        finally:
-            self.index.releasing.discard(resource.uid)
+        remaining = await self.objects.release(resource)
         if remaining is not None:
             self.index.put(remaining)
         else:

@@ -77,6 +77,10 @@ class OperatorThread:
         """The names of the objects that the operator takes for living."""
         return sorted(resource.key.name for resource in self._operator.index)
 
+    def ghosts(self) -> list[str]:
+        """The names of those that are gone, and whose deletion it carries out all the same."""
+        return [resource.key.name for resource in self._operator.index.ghosts()]
+
     def works_on(self) -> list[int]:
         """The shards that the operator works on."""
         return [shard for shard, held in self._operator.shards.items() if held]

@@ -289,6 +289,21 @@ def test_finalizer_that_a_replace_stripped_is_put_back(world: World) -> None:
     assert world.sandbox.plans() == []
 
 
+def test_finalizer_that_somebody_takes_off_a_deleted_object_leaves_the_plan_alone(world: World) -> None:
+    with world.operator() as operator:
+        world.create("plan")
+        world.wait_for("plan", "Ready")
+        world.sandbox.fault("DeleteEdgeDeploymentPlan", error="AccessDeniedException")
+        world.delete("plan")
+        wait_until(lambda: world.sandbox.counts().get("DeleteEdgeDeploymentPlan"))
+        world._patch("plan", {"metadata": {"finalizers": []}})
+        world.wait_gone("plan")
+        world.sandbox.clear_faults()
+        wait_until(lambda: not operator.knows())
+        assert operator.ghosts() == []
+    assert world.sandbox.plans() == ["plan"]
+
+
 def test_event_that_repeats_is_counted_and_not_written_again(world: World) -> None:
     with world.operator():
         world.create("plan")

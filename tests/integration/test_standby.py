@@ -48,6 +48,25 @@ def test_one_acts_and_the_other_takes_over_at_once_when_it_stops(world: World) -
     assert world.sandbox.plans() == ["second"]
 
 
+def test_who_takes_over_looks_for_nothing_that_the_other_let_go(world: World) -> None:
+    lease = f"{world.namespace}/{LEASE}"
+    with world.operator(lease=lease) as first:
+        before = held(world)
+        with world.operator(lease=lease) as second:
+            for number in range(PLANS):
+                world.create(f"plan-{number:02}")
+            wait_until(lambda: all_ready(world) and len(second.knows()) == PLANS, seconds=60)
+            for number in range(PLANS):
+                world.delete(f"plan-{number:02}")
+            wait_until(lambda: not world.all() and not second.knows(), seconds=60)
+            world.sandbox.reset_counts()
+            first.__exit__()
+            held(world, but=before)
+            world.create("last")
+            world.wait_for("last", "Ready", seconds=60)
+            assert not {"DescribeEdgeDeploymentPlan", "ListTags"} & set(world.sandbox.counts())
+
+
 def test_operator_that_was_frozen_makes_no_call_once_another_leads(world: World, tmp_path: Path) -> None:
     flags = ("--lease", f"{world.namespace}/{LEASE}", "--concurrency", "1", "--settle", "2s")
     world.sandbox.settings(latency=0.3)

@@ -39,6 +39,8 @@ class Cluster:
         """Whether the API server puts the finalizer on new objects, by the chart's policy."""
         self.departed: dict[str, Resource] = {}
         """Each object that went, as it was then, by uid."""
+        self.stripped: set[str] = set()
+        """Those, by uid, whose plans are left alone: somebody took the finalizer off while they were being deleted."""
         self.written: Callable[[Resource, EdgeDeploymentPlanStatus], None] = lambda _resource, _status: None
         self.released: Callable[[Resource], None] = lambda _resource: None
         self.events: list[tuple[Key, Event]] = []
@@ -107,6 +109,14 @@ class Cluster:
         metadata["generation"] += 1
         self._changed(key, "MODIFIED")
 
+    def strip(self, key: Key) -> None:
+        """`kubectl patch` that takes our finalizer off."""
+        metadata = self._stored[key]["metadata"]
+        if FINALIZER in metadata.get("finalizers", ()):
+            if "deletionTimestamp" in metadata:
+                self.stripped.add(metadata["uid"])
+            self._take_off(key)
+
     def replace_by_force(self, key: Key, spec: Body) -> bool:
         """`kubectl replace --force`: another object of that name, at once; False where a finalizer makes it wait."""
         self.delete(key)
@@ -172,12 +182,17 @@ class Cluster:
             return self.plan(resource.key)
         if "deletionTimestamp" in metadata:
             self.released(resource)
-        finalizers.remove(FINALIZER)
-        if not finalizers and "deletionTimestamp" in metadata:
-            self._remove(resource.key)
-            return None
-        self._changed(resource.key, "MODIFIED")
-        return self.plan(resource.key)
+        return self.plan(resource.key) if self._take_off(resource.key) else None
+
+    def _take_off(self, key: Key) -> bool:
+        """Take our finalizer off; whether the object is there still. One that goes is told as it was before."""
+        metadata = self._stored[key]["metadata"]
+        if "deletionTimestamp" in metadata and metadata["finalizers"] == [FINALIZER]:
+            self._remove(key)
+            return False
+        metadata["finalizers"].remove(FINALIZER)
+        self._changed(key, "MODIFIED")
+        return True
 
     # -- the inside -------------------------------------------------------------------------------------------------
 

@@ -182,7 +182,15 @@ class World(RuleBasedStateMachine):
             for condition in plan.status.conditions:
                 self.endings[f"{condition.type} {condition.reason}"] += condition.status == "True"
         told = {uid for process in self.processes for uid in process.watch.told}
-        Verdict(self.aws, self.cluster, self.people.tags, told=told, forgetful=self.forgetful, swept=swept).judge()
+        Verdict(
+            self.aws,
+            self.cluster,
+            self.people.tags,
+            made_for=self.witness.made_for,
+            told=told,
+            forgetful=self.forgetful,
+            swept=swept,
+        ).judge()
         if checked(Check.NO_WRITES_AT_REST):
             self.rest()
 

@@ -21,6 +21,8 @@ class Trouble(Enum):
     """Watches drop and list again; objects vanish meanwhile."""
     FINALIZER_RACES = auto()
     """An object goes although its finalizer was accepted."""
+    STRIPPED_FINALIZERS = auto()
+    """Somebody takes the finalizer off, while the object is being deleted or before."""
     FORCED_REPLACEMENTS = auto()
     """`kubectl replace --force`: another uid of the same name, at once."""
     NAMESAKES = auto()

@@ -77,6 +77,14 @@ class Users(World):
             self.count("deleted")
             self.cluster.delete(key)
 
+    @precondition(lambda _: troubled(Trouble.STRIPPED_FINALIZERS))
+    @rule(key=KEYS, seconds=st.sampled_from([0.0, 0.1, 1.0]))
+    def user_takes_the_finalizer_off(self, key: Key, seconds: float) -> None:
+        if self.there(key):
+            self.count("stripped of the finalizer")
+            self.cluster.strip(key)
+            self.run(seconds)
+
     @precondition(lambda _: troubled(Trouble.FORCED_REPLACEMENTS))
     @rule(key=KEYS, spec=SPECS, seconds=st.sampled_from([0.0, 0.1, 1.0]))
     def user_replaces_by_force(self, key: Key, spec: dict[str, Any] | None, seconds: float) -> None:

@@ -30,11 +30,14 @@ class Verdict:
         cluster: Cluster,
         foreign_tags: set[tuple[str, str, str]],
         *,
+        made_for: Mapping[tuple[str, str, float], str],
         told: AbstractSet[str],
         forgetful: bool,
         swept: bool,
     ) -> None:
         self._aws, self._cluster = aws, cluster
+        self.made_for = made_for
+        """For whom each plan was made: by its name, region and CreationTime."""
         self.told = told
         """Objects, by uid, of whose end an operator has heard that is still alive."""
         self.foreign_tags = foreign_tags
@@ -69,6 +72,7 @@ class Verdict:
                 continue
             gone = self._cluster.departed[owner.uid]
             known = gone.has_finalizer or gone.deleting or gone.uid in self.told
+            known = known and gone.uid not in self._cluster.stripped
             assert not (spec_of(gone).deletes and known), f"{name} in {region} is left of {gone.key}, which is gone"
 
     def _owned(self) -> list[tuple[str, str, str]]:
@@ -116,8 +120,9 @@ class Verdict:
         assert wanted.items() <= aws["Tags"].items(), context
         # Keys that the spec had and has no more are gone; what people put on stays.
         others = {key for name, region, key in self.foreign_tags if (name, region) == (plan.plan_name, region_of(plan))}
-        # What a former life of the object put on a plan that this one took over is told by no status.
-        inherited = aws["CreationTime"] < plan.created.timestamp()
+        # What another object, or a former life, put on a plan that this one took over is told by no status.
+        made = (plan.plan_name, region_of(plan), aws["CreationTime"])
+        inherited = self.made_for.get(made, owner_of(plan)) != owner_of(plan)
         forgotten = inherited or (self.forgetful and not checked(Check.NO_OLD_TAGS))
         assert forgotten or aws["Tags"].keys() <= wanted.keys() | others, context
         assert status.edge_deployment_plan_arn == aws["EdgeDeploymentPlanArn"], context

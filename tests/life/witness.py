@@ -37,6 +37,8 @@ class Witness:
         self._aws, self._cluster = aws, cluster
         self.writes: list[Request] = []
         """Calls that were to change something."""
+        self.made_for: dict[tuple[str, str, float], str] = {}
+        """For which owner an operator made a plan: by its name, region and CreationTime."""
         self._wrong: list[AssertionError] = []
         aws.calling = lambda request, known: self._judge(lambda: self._calling(request, known))
         aws.called = lambda request: self._judge(lambda: self._called(request))
@@ -133,6 +135,10 @@ class Witness:
         """After a call of the operator succeeded: is what it did consistent?"""
         if request.operation != "CreateEdgeDeploymentPlan":
             return
+        name, region = request.name, request.caller.scope.region
+        made = self._aws.plan(name, region)
+        if made is not None:
+            self.made_for[name, region, made["CreationTime"]] = made["Tags"][OWNER_TAG]
         owners = [
             plan.tags[OWNER_TAG]
             for region in REGIONS

@@ -185,11 +185,10 @@ def test_ghost_asks_for_what_the_object_asked_for_last_whatever_version_a_call_w
     assert (ghost.generation, ghost.readable_spec.deletes, ghost.status.has_plan) == (2, True, True)
 
 
-def test_object_that_is_told_gone_while_we_take_its_finalizer_off_leaves_no_ghost() -> None:
+def test_object_whose_last_finalizer_was_taken_off_leaves_no_ghost() -> None:
     known = Index()
     last = plan(status=status(), deleting=True)
     known.put(last)
-    known.releasing.add(last.uid)
     assert known.lost(last) is None
     assert known.ghosts() == []
 

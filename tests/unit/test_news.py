@@ -1,5 +1,7 @@
 """What the watch tells, and what a fresh list does not show: who is woken, and what is left of who went."""
 
+import pytest
+
 from controller.domain.agenda import Wake
 from controller.domain.outcomes import Queued
 from controller.domain.reasons import Reason
@@ -90,6 +92,15 @@ def test_holder_that_only_observes_from_now_on_wakes_those_that_it_kept_out() ->
     ]
 
 
+def test_holder_whose_status_knows_no_plan_any_more_wakes_those_that_it_kept_out() -> None:
+    """Another operator wrote that status."""
+    ears = Ears(namesake("holder", status=status()), namesake("kept-out", status=status(arn=None, conditions=CONFLICT)))
+    assert ears.seen(namesake("holder", version=2, status=status(arn=None))) == [
+        ("kept-out", (Wake.NAME,)),
+        ("holder", ()),
+    ]
+
+
 def test_successor_of_one_key_is_news_of_both() -> None:
     """Replaced by force while the watch was away: no DELETED came."""
     ears = Ears(plan(status=status(), edgeDeploymentPlanName="former"))
@@ -133,10 +144,20 @@ def test_name_of_a_retained_plans_object_is_free_too() -> None:
     assert ears.gone(namesake("holder")) == [("next", (Wake.NAME,))]
 
 
-def test_finalizer_that_somebody_took_off_a_deleted_object_leaves_the_plan_alone() -> None:
+@pytest.mark.parametrize("last", [True, False], ids=["the last one", "before those of others"])
+def test_finalizer_that_somebody_took_off_a_deleted_object_leaves_the_plan_alone(last: bool) -> None:
+    """DELETED tells of the object as it was before: with the finalizer, if that was the last."""
     ears = Ears(plan(deleting=True, status=status()))
-    assert ears.gone(plan(deleting=True, has_finalizer=False, status=status())) == []
+    assert ears.gone(plan(deleting=True, has_finalizer=last, status=status())) == []
     assert ears.index.at(KEY) == ()
+    assert ears.index.lost(plan(deleting=True, status=status())) is None  # an attempt that was under way
+
+
+def test_object_that_another_operator_let_go_leaves_no_ghost_to_the_one_that_stands_by() -> None:
+    ears = Ears(plan(status=status()))
+    ears.news.seen(plan(version=2, deleting=True, status=status()))
+    assert ears.gone(plan(version=3, deleting=True, status=status())) == []
+    assert ears.index.ghosts() == []
 
 
 def test_finalizer_that_was_taken_off_before_the_deletion_does_not() -> None:

@@ -646,6 +646,19 @@ def test_object_that_goes_while_it_is_reconciled_frees_its_name() -> None:
     assert (behind.key, Wake.NAME) in loop.woken
 
 
+def test_object_whose_plan_went_and_that_quota_keeps_out_lets_its_namesake_look() -> None:
+    """One made the plan, the other only observed it before; each knows it, and each says that the other goes first."""
+    conflict = (condition("Ready", "False"), condition("Stalled", reason=Reason.NAME_CONFLICT))
+    older = known(status=status(conditions=()))
+    younger = known(name="younger", uid="uid-2", edgeDeploymentPlanName=NAME, status=status(conditions=conflict))
+    loop = Loop(older, younger)
+    for one in (older, younger):
+        loop.index.set_scope(one, SCOPE)
+    loop.aws.failures["CreatePlan"] = [REFUSED_FOR_QUOTA]
+    loop.reconcile(wakes=DRIFT)
+    assert (younger.key, Wake.NAME) in loop.woken
+
+
 def test_object_that_is_let_in_while_somebody_labels_it_does_not_stand_in_the_queue_again() -> None:
     loop = Loop(fresh())
     loop.aws.failures["CreatePlan"] = [REFUSED_FOR_QUOTA]
