@@ -5,24 +5,39 @@ An attempt is a generator. It yields a request, is sent the answer (a `Failure` 
 calls is here and in `steps.py`.
 """
 
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
 from controller.domain.actions import DeletePlan
 from controller.domain.agenda import Wake
+from controller.domain.api import OWNER_TAG
 from controller.domain.circumstances import Circumstances
-from controller.domain.conversation import Ask, Finalizer, Result, Talk
-from controller.domain.decide import decide, decide_deletion, may_observe, name_conflict
+from controller.domain.conversation import Answer, Ask, Finalizer, Request, Result, TagsOf, Talk
+from controller.domain.decide import decide, decide_deletion, deleted, may_observe, name_conflict
 from controller.domain.desired import Desired
+from controller.domain.failures import Failure
 from controller.domain.findings import Findings
 from controller.domain.forecast import pending
 from controller.domain.outcomes import Gone, Next, Outcome, Stalled, Suspended, Waiting
 from controller.domain.ownership import Owner
 from controller.domain.reasons import Reason
 from controller.domain.relation import Relation, relation
-from controller.domain.resource import InvalidSpec, Resource
+from controller.domain.resource import InvalidSpec, Resource, account_of
 from controller.domain.schedule import STAGE_POLL
-from controller.domain.steps import Refused, apply, final, observe, other_owner_lives, owes, result, scope_refused
+from controller.domain.stage import MEANING
+from controller.domain.steps import (
+    Refused,
+    apply,
+    failed,
+    final,
+    is_refusal,
+    observe,
+    other_owner_lives,
+    owes,
+    result,
+    scope_refused,
+)
 
 # An attempt that still finds something to do after so many looks lets others have their turn.
 _MOST_LOOKS = 6
@@ -61,6 +76,8 @@ def take_away(resource: Resource, given: Circumstances) -> Talk:
     if (refusal := scope_refused(resource, given)) is not None:
         return Result(refusal)
     desired = Desired(name, spec, Owner.of(resource, given.cluster))
+    if (done := (yield from _delete_what_is_tagged(resource, desired, given))) is not None:
+        return done
     found = yield from observe(resource, desired, given, Findings.of(given), tags=True)
     if isinstance(found, Result):
         return found
@@ -72,6 +89,25 @@ def take_away(resource: Resource, given: Circumstances) -> Talk:
     acted = yield from apply(decision.actions, decision.outcome, resource, given, found)
     assert not isinstance(acted, Refused)  # noqa: S101 - a deletion looks again in its next attempt, not in this one
     return acted if isinstance(acted, Result) else Result(final(decision.outcome), acted)
+
+
+def _delete_what_is_tagged(
+    resource: Resource, desired: Desired, given: Circumstances
+) -> Generator[Request, Answer, Result | None]:
+    """Delete a plan that is tagged as the object's own: a call less than to look. None where it must be looked at.
+
+    AWS itself deletes no plan with active stages; here it is only asked where none is known.
+    """
+    status, found, action = resource.status, Findings.of(given), DeletePlan(desired.name)
+    active = any(MEANING[each.status].active for each in status.stages or ())
+    if found.arn is None or active or status.retry is not None or (yield Ask.ACCOUNT) != account_of(found.arn):
+        return None
+    answer = yield TagsOf(found.arn)
+    own = isinstance(answer, Mapping) and answer.get(OWNER_TAG) == desired.owner.tag_value
+    answer = (yield action) if own else answer
+    if isinstance(answer, Failure):
+        return None if is_refusal(answer) else failed(answer, resource, given, found, action if own else None)
+    return Result(deleted(desired.name), found.after(action, None, given.now, given.settle)) if own else None
 
 
 def _doubted_until(resource: Resource, given: Circumstances, found: Findings) -> timedelta:

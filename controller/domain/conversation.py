@@ -3,7 +3,7 @@
 Questions change nothing; changes are made to the object, actions to AWS. A call that failed is answered with a `Failure`.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -22,6 +22,13 @@ class Look:
     """What AWS holds under the plan's name. Answer: the plan, None, or a Failure."""
 
     with_tags: bool
+
+
+@dataclass(frozen=True)
+class TagsOf:
+    """The tags of the plan of that ARN. Answer: tags by key, or a Failure."""
+
+    arn: str
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,8 @@ class Result:
     """Whether the object certainly has nothing in AWS."""
 
 
-Question = Look | Exists | Ask
+Question = Look | TagsOf | Exists | Ask
 Change = Announce | Finalizer
 Request = Question | Change | Action
-Answer = ObservedPlan | Created | Resource | Failure | bool | str | None
+Answer = ObservedPlan | Created | Resource | Failure | Mapping[str, str] | bool | str | None
 Talk = Generator[Request, Answer, Result]

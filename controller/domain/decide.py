@@ -159,4 +159,9 @@ def decide_deletion(desired: Desired, observed: ObservedPlan | None, given: Circ
     stopping = _stop_stages(observed)
     if stopping is not None:
         return stopping
-    return Decision((DeletePlan(desired.name),), Gone(Reason.DELETED, f"deleted the AWS plan {desired.name}"))
+    return Decision((DeletePlan(desired.name),), deleted(desired.name))
+
+
+def deleted(name: str) -> Gone:
+    """Nothing is left, as we have just deleted it."""
+    return Gone(Reason.DELETED, f"deleted the AWS plan {name}")

@@ -41,7 +41,7 @@ def observe(
     """Look at AWS; a Result where the look failed, is not to be believed yet, or shows another account."""
     observed = yield Look(with_tags=tags)
     if isinstance(observed, Failure):
-        return _failed(observed, resource, given, found)
+        return failed(observed, resource, given, found)
     assert observed is None or isinstance(observed, ObservedPlan)  # noqa: S101 - what a Look is answered with
     if found.is_lag(observed, desired, given.now) or _is_lag_of_tags(observed, desired, given, found):
         text = f"AWS confirmed a change of the plan {desired.name} that it does not show yet"
@@ -49,12 +49,12 @@ def observe(
     if found.arn is not None:
         account = account_of(observed.arn) if observed is not None else (yield Ask.ACCOUNT)
         if isinstance(account, Failure):
-            return _failed(account, resource, given, found)
+            return failed(account, resource, given, found)
         if account and account_of(found.arn) not in {None, account}:
             return result(_elsewhere(desired.name, found.arn, f"account {account}"), given, found, owed=owes(given))
     found = found.seen(observed, desired, resource.status)
     if observed is None and refused is not None and isinstance(refused.action, CreatePlan):
-        return _failed(refused.failure, resource, given, found, refused.action)
+        return failed(refused.failure, resource, given, found, refused.action)
     return found
 
 
@@ -102,7 +102,7 @@ def apply(
             found = found.settled_by(given.now + given.settle)
         if refused is None and not resource.deleting and _asks_for_a_look(answer, action, given, found):
             return Refused(action, answer, found)
-        return _failed(answer, resource, given, found, action)
+        return failed(answer, resource, given, found, action)
     return found
 
 
@@ -139,6 +139,11 @@ def _asks_for_a_look(failure: Failure, action: Action, given: Circumstances, fou
         return False  # there was a look just before
     if failure.kind is FailureKind.QUOTA:
         return not given.untouched
+    return is_refusal(failure)
+
+
+def is_refusal(failure: Failure) -> bool:
+    """Whether AWS answered that it does not do this, for what may be seen by a look."""
     refusals = {FailureKind.TERMINAL, FailureKind.TRANSIENT, FailureKind.UNKNOWN}
     return failure.harmless and failure.sent and failure.kind in refusals
 
@@ -162,7 +167,7 @@ def _behind_others(resource: Resource, given: Circumstances) -> Queued | None:
     return Queued(ahead, queue_recheck(given.dice), 0, given.queue.refusal, given.queue.size_with(resource.key))
 
 
-def _failed(
+def failed(
     failure: Failure, resource: Resource, given: Circumstances, found: Findings, action: Action | None = None
 ) -> Result:
     """How an attempt ends with a failed call: the outcome of each kind of failure, in one place.

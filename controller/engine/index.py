@@ -21,6 +21,7 @@ class Index:
         self._objects: dict[Key, Resource] = {}
         self._ghosts: dict[Key, dict[str, Resource]] = {}  # by key, then by uid
         self._dead: dict[str, Resource] = {}  # the latest that went, by uid: as it was last, without its status
+        self._made: dict[str, EdgeDeploymentPlanStatus] = {}  # by uid: what could not be written any more
         self._scopes: dict[Key, Scope] = {}
         self._local: dict[str, dict[Key, None]] = {}  # by namespace, in order of arrival
         self._moving: dict[Key, None] = {}  # those with a stage under way
@@ -83,6 +84,7 @@ class Index:
         self._moving.pop(key, None)
         self._local[key.namespace].pop(key)
         latest = str(max(known.version, int(version)))
+        self._made.pop(uid, None)
         self._dead[known.uid] = replace(known, resource_version=latest, status=EdgeDeploymentPlanStatus())
         if len(self._dead) > _DEAD:
             del self._dead[next(iter(self._dead))]
@@ -93,10 +95,10 @@ class Index:
 
     def lost(self, resource: Resource) -> Resource | None:
         """The object is gone; its ghost, if there may be something of it in AWS and nobody took its finalizer off."""
-        scope = self._scopes.get(resource.key)
+        scope, made = self._scopes.get(resource.key), self._made.pop(resource.uid, resource.status)
         known = self.remove(resource.key, resource.uid, resource.resource_version)
         # What a call came to is known of the version that it was made for, and what is asked for by the last one.
-        last = replace(known or self._dead.get(resource.uid, resource), status=resource.status)
+        last = replace(known or self._dead.get(resource.uid, resource), status=made)
         status = last.status
         # The finalizer comes before the first call, and whoever has none may have had one under an earlier policy.
         held = resource.has_finalizer or (known is not None and known.has_finalizer)
@@ -106,6 +108,10 @@ class Index:
         if scope is not None:
             self._scopes[resource.key] = scope
         return self.haunt(last)
+
+    def remember(self, uid: str, status: EdgeDeploymentPlanStatus) -> None:
+        """Keep what a call came to of an object that is gone, until news tell how that was last."""
+        self._made[uid] = status
 
     def let_go(self, resource: Resource) -> None:
         """We took the finalizer off, and the object is gone as soon as the watch says so: nothing is left of it."""

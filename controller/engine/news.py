@@ -57,9 +57,20 @@ class News:
             self.index.remove(resource.key, resource.uid, resource.resource_version)
             self._free(resource, scope)
         else:
-            self.lost(replace(known, resource_version=resource.resource_version))
+            self._lost(replace(known, resource_version=resource.resource_version))
 
-    def lost(self, resource: Resource) -> None:
+    def missed(self, resource: Resource) -> bool:
+        """An attempt found the object gone; whether news of that are still to come.
+
+        They tell what it asked for last, which may be that the plan stays: nothing is deleted before.
+        """
+        known = self.index.get(resource.key)
+        if known is not None and known.uid == resource.uid:
+            return True
+        self._lost(resource)
+        return False
+
+    def _lost(self, resource: Resource) -> None:
         """The object is not there any more, and this is the latest that is known of it."""
         scope = self.index.scope(resource.key)
         if self.index.lost(resource) is not None:

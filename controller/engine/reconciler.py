@@ -27,6 +27,7 @@ from controller.domain.conversation import (
     Look,
     Question,
     Result,
+    TagsOf,
     Talk,
 )
 from controller.domain.events import Event, transitions
@@ -128,8 +129,7 @@ class Reconciler:
             return timedelta(0)
         except ObjectGone:
             logger.info("%s: the object went while it was reconciled", resource.key)
-            self.news.lost(resource)
-            return timedelta(0)
+            return self.settle if self.news.missed(resource) else timedelta(0)
         memory.due = _now() + after.total_seconds() if after is not None else None
         return after
 
@@ -228,6 +228,8 @@ class Reconciler:
         try:
             if isinstance(request, Look):
                 return await plans.describe(resource.plan_name, with_tags=request.with_tags)
+            if isinstance(request, TagsOf):
+                return await plans.tags(request.arn)
             if request is Ask.ACCOUNT:
                 return await plans.account_id()
             self._still_so(resource)
@@ -285,7 +287,7 @@ class Reconciler:
             written = await self.objects.write_status(resource, status)
         except ObjectGone:
             # What was made meanwhile goes with the object, if that is what it asks for.
-            self.news.lost(replace(resource, status=status))
+            self.index.remember(resource.uid, status)
             raise
         self.news.wrote(resource, written)
         return written

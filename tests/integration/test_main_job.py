@@ -97,8 +97,8 @@ def test_quota_lets_in_in_order_and_only_one_plan_asks(world: World) -> None:
         ready = next(body["metadata"]["name"] for body in world.all() if _ready(body))
         queue = [body["metadata"]["name"] for body in sorted(_refused(world), key=_ahead)]
         world.delete(ready)
-        wait_until(lambda: _ready(world.get(queue[0]) or {}), seconds=5)
-        wait_until(lambda: sorted(_ahead(body) for body in _refused(world)) == list(range(6)), seconds=5)
+        wait_until(lambda: _ready(world.get(queue[0]) or {}), seconds=20)
+        wait_until(lambda: sorted(_ahead(body) for body in _refused(world)) == list(range(6)), seconds=20)
         assert [body["metadata"]["name"] for body in sorted(_refused(world), key=_ahead)] == queue[1:]
         admitted = condition(world.get(queue[0]) or {}, "ResourceLimitExceeded")
         assert (admitted["status"], admitted["reason"]) == ("False", "QuotaAvailable")

@@ -1,5 +1,6 @@
 """Conversations with an attempt: each answer is said in turn, and what was asked comes back in words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from controller.domain.actions import CreatePlan
 from controller.domain.api import FINALIZER
 from controller.domain.attempt import attempt
-from controller.domain.conversation import Announce, Answer, Ask, Exists, Finalizer, Look, Request, Result, Talk
+from controller.domain.conversation import Announce, Answer, Ask, Exists, Finalizer, Look, Request, Result, TagsOf, Talk
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.findings import Findings
 from controller.domain.observed import Created, ObservedPlan
@@ -77,6 +78,8 @@ def word(request: Request) -> str:
     match request:
         case Look(with_tags=with_tags):
             return "look at tags" if with_tags else "look"
+        case TagsOf():
+            return "tags"
         case Exists(owner=owner):
             return f"exists {owner.key}"
         case Announce(outcome=outcome):
@@ -98,6 +101,8 @@ def fits(request: Request, answer: Answer) -> bool:
     match request:
         case Look():
             return answer is None or isinstance(answer, ObservedPlan | Failure)
+        case TagsOf():
+            return isinstance(answer, Mapping | Failure)
         case Exists() | Ask.DEFINITION_GOING:
             return isinstance(answer, bool)
         case Ask.ACCOUNT:

@@ -14,7 +14,7 @@ from controller.domain.agenda import Wake
 from controller.domain.api import OWNER_TAG
 from controller.domain.attempt import attempt
 from controller.domain.circumstances import Circumstances
-from controller.domain.conversation import Announce, Answer, Ask, Exists, Finalizer, Look, Request, Result
+from controller.domain.conversation import Announce, Answer, Ask, Exists, Finalizer, Look, Request, Result, TagsOf
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.observed import Created, ObservedPlan
 from controller.domain.outcomes import Gone, Next, Queued, Retrying, Stalled, Waiting
@@ -172,7 +172,7 @@ class Conversation:
         return [
             (place, request, answer)
             for place, (request, answer) in enumerate(self.said)
-            if not isinstance(request, Look | Exists | Ask | Announce | Finalizer)
+            if not isinstance(request, Look | TagsOf | Exists | Ask | Announce | Finalizer)
         ]
 
 
@@ -198,6 +198,8 @@ def _answers(request: Request, resource: Resource) -> st.SearchStrategy[Any]:
         case Look(with_tags=with_tags):
             shown = plans_of_aws().map(lambda held: held if with_tags else replace(held, tags=None))
             return st.none() | shown | shown | FAILURES
+        case TagsOf():
+            return plans_of_aws().map(lambda held: held.tags or {}) | FAILURES
         case Exists() | Ask.DEFINITION_GOING:
             return st.booleans()
         case Ask.ACCOUNT:

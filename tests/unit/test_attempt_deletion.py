@@ -25,8 +25,10 @@ from tests.unit.builders import (
     given,
     observed,
     plan,
+    retry,
     settling,
     spec,
+    state,
     status,
 )
 from tests.unit.dialogue import (
@@ -46,7 +48,11 @@ from tests.unit.dialogue import (
 SECOND = timedelta(seconds=1)
 SETTLE = timedelta(seconds=60)
 LOOK = ["definition", "look at tags"]
+TAGS = ["definition", "account", "tags"]
+THEN_LOOK = [*TAGS, "look at tags"]
+OWN = {OWNER_TAG: OWNER.tag_value}
 KEPT = False  # the definition stays
+DELETE = f"DeletePlan({NAME})"
 
 
 def deleted(**fields: object) -> Resource:
@@ -62,19 +68,38 @@ def going(one: Resource) -> Resource:
 
 
 def test_plan_goes_with_its_object() -> None:
-    said = attempted(deleted(), KEPT, observed("canary"), DID)
-    assert said.words == [*LOOK, f"DeletePlan({NAME})"]
+    said = attempted(deleted(), KEPT, ACCOUNT, OWN, DID)
+    assert said.words == [*TAGS, DELETE]
+    assert said.outcome == Gone(Reason.DELETED, f"deleted the AWS plan {NAME}")
+
+
+def test_plan_of_which_less_is_known_is_looked_at_and_goes_with_its_object() -> None:
+    said = attempted(deleted(status=status(arn=None)), KEPT, observed("canary"), DID)
+    assert said.words == [*LOOK, DELETE]
     assert said.outcome == Gone(Reason.DELETED, f"deleted the AWS plan {NAME}")
 
 
 def test_active_stages_are_stopped_first() -> None:
-    said = attempted(deleted(), KEPT, observed().at("canary", "INPROGRESS"), DID)
+    said = attempted(
+        deleted(status=status(stages=(state("canary", "INPROGRESS"),))),
+        KEPT,
+        observed().at("canary", "INPROGRESS"),
+        DID,
+    )
     assert said.words == [*LOOK, "StopStage(canary)"]
     assert (said.reason, said.found.observed is not None) == (Reason.STOPPING_STAGES, True)
 
 
+def test_stage_that_is_active_and_that_the_object_does_not_know_of_makes_aws_refuse_and_is_stopped() -> None:
+    said = attempted(deleted(), KEPT, ACCOUNT, OWN, REFUSED, observed().at("canary", "INPROGRESS"), DID)
+    assert said.words == [*TAGS, DELETE, "look at tags", "StopStage(canary)"]
+    assert said.reason is Reason.STOPPING_STAGES
+
+
 def test_stage_that_cannot_be_stopped_is_waited_for() -> None:
-    said = attempted(deleted(), KEPT, observed().at("canary", "STOPPING"))
+    said = attempted(
+        deleted(status=status(stages=(state("canary", "STOPPING"),))), KEPT, observed().at("canary", "STOPPING")
+    )
     assert (said.words, said.reason) == (LOOK, Reason.STOPPING_STAGES)
 
 
@@ -100,7 +125,7 @@ def test_object_whose_every_create_was_refused_goes_without_a_call() -> None:
 
 
 def test_suspended_object_is_deleted_like_any_other() -> None:
-    said = attempted(deleted(suspend=True), KEPT, observed("canary"), DID)
+    said = attempted(deleted(suspend=True), KEPT, ACCOUNT, OWN, DID)
     assert said.reason is Reason.DELETED
 
 
@@ -121,8 +146,8 @@ def test_plan_of_others_stays(value: str | None) -> None:
 def test_former_life_neither_takes_back_nor_deletes() -> None:
     """A rebuilt cluster took the plan over under the same cluster id; then the old one is cleaned up."""
     taken = observed("canary").tagged({OWNER_TAG: LATER.tag_value})
-    said = attempted(deleted(), KEPT, taken)
-    assert (said.words, said.reason) == (LOOK, Reason.KEPT)
+    said = attempted(deleted(), KEPT, ACCOUNT, taken.tags, taken)
+    assert (said.words, said.reason) == (THEN_LOOK, Reason.KEPT)
     said = attempted(plan("canary", generation=2, status=status()), taken)
     assert (said.words, said.reason) == (["look at tags"], Reason.OWNERSHIP_LOST)
 
@@ -131,7 +156,21 @@ def test_plan_of_a_former_life_goes_with_the_later_one() -> None:
     said = attempted(
         deleted(status=status(arn=None)), KEPT, observed("canary").tagged({OWNER_TAG: FORMER.tag_value}), DID
     )
-    assert said.words == [*LOOK, f"DeletePlan({NAME})"]
+    assert said.words == [*LOOK, DELETE]
+
+
+def test_plan_whose_tag_is_gone_is_looked_at_before_it_is_deleted() -> None:
+    said = attempted(deleted(), KEPT, ACCOUNT, {}, observed("canary").tagged({}), DID)
+    assert said.words == [*THEN_LOOK, DELETE]
+
+
+@pytest.mark.parametrize(
+    "account", ["999999999999", "", failure(harmless=True)], ids=["another", "unknown", "no answer"]
+)
+def test_plan_of_what_may_be_another_account_is_looked_at_before_it_is_deleted(account: str | Failure) -> None:
+    """The tags are asked for by ARN, the deletion by name: it must be the same account's."""
+    said = attempted(deleted(), KEPT, account, observed("canary"), DID)
+    assert said.words == ["definition", "account", "look at tags", DELETE]
 
 
 # -- reads lag, answers get lost --------------------------------------------------------------------------------------
@@ -144,7 +183,15 @@ def test_deletion_within_the_lag_of_a_create_waits_and_leaves_nothing() -> None:
     one = reported(one, said, NOON + 4 * SECOND)
     assert one.status.edge_deployment_plan_arn == ARN
     said = attempted(one, KEPT, observed("canary"), DID, now=NOON + 6 * SECOND)
-    assert (said.words[-1], said.reason) == (f"DeletePlan({NAME})", Reason.DELETED)
+    assert (said.words[-1], said.reason) == (DELETE, Reason.DELETED)
+
+
+def test_tags_that_are_not_there_yet_prove_nothing_either() -> None:
+    one = going(reported(fresh(stages=None), attempted(fresh(stages=None), HELD, MADE)))
+    said = attempted(one, KEPT, ACCOUNT, NOT_FOUND, NOTHING, now=NOON + 4 * SECOND)
+    assert (said.words, said.reason) == (THEN_LOOK, Reason.SETTLING)
+    said = attempted(reported(one, said), KEPT, ACCOUNT, OWN, DID, now=NOON + 6 * SECOND)
+    assert said.reason is Reason.DELETED
 
 
 def test_not_found_is_believed_once_an_unanswered_create_cannot_be_under_way_any_more() -> None:
@@ -185,12 +232,12 @@ def test_clock_that_jumped_back_makes_no_deletion_wait_longer_than_the_settling_
 
 
 def test_plan_that_is_known_and_gone_needs_no_more_than_a_look() -> None:
-    said = attempted(deleted(), KEPT, NOTHING, ACCOUNT)
-    assert (said.words, said.reason) == ([*LOOK, "account"], Reason.DELETED)
+    said = attempted(deleted(), KEPT, ACCOUNT, NOT_FOUND, NOTHING, ACCOUNT)
+    assert (said.words, said.reason) == ([*THEN_LOOK, "account"], Reason.DELETED)
 
 
 def test_deletion_that_was_lost_is_found_done() -> None:
-    said = attempted(deleted(), KEPT, observed("canary"), LOST)
+    said = attempted(deleted(), KEPT, ACCOUNT, OWN, LOST)
     assert said.outcome == Retrying(LOST, SECOND / 2, 1)
     one = reported(deleted(), said)
     said = attempted(one, KEPT, NOTHING, ACCOUNT, now=NOON + SECOND)
@@ -198,22 +245,28 @@ def test_deletion_that_was_lost_is_found_done() -> None:
 
 
 def test_deletion_that_another_operator_made_first_is_looked_at_again() -> None:
-    said = attempted(deleted(), KEPT, observed("canary"), NOT_FOUND)
+    said = attempted(deleted(), KEPT, ACCOUNT, OWN, NOT_FOUND, NOTHING, ACCOUNT)
+    assert (said.words[-2:], said.reason) == (["look at tags", "account"], Reason.DELETED)
+    said = attempted(deleted(status=status(arn=None)), KEPT, observed("canary"), NOT_FOUND)
     assert isinstance(said.outcome, Retrying)
     said = attempted(reported(deleted(), said), KEPT, NOTHING, ACCOUNT)
     assert said.reason is Reason.DELETED
 
 
 @pytest.mark.parametrize("kind", FailureKind)
-@pytest.mark.parametrize("where", ["look", "call", "account"])
+@pytest.mark.parametrize("where", ["look", "call", "account", "tags", "call at once"])
 def test_nothing_is_terminal_while_the_object_is_deleted(kind: FailureKind, where: str) -> None:
     broken = failure(kind, "Code", harmless=True)
+    look = (broken,) if kind in {FailureKind.TERMINAL, FailureKind.TRANSIENT, FailureKind.UNKNOWN} else ()
     answers = {
         "look": (KEPT, broken),
         "call": (KEPT, observed("canary"), broken),
         "account": (KEPT, NOTHING, broken),
+        "tags": (KEPT, ACCOUNT, broken, *look),
+        "call at once": (KEPT, ACCOUNT, OWN, broken, *look),
     }[where]
-    said = attempted(deleted(), *answers)
+    tried = None if where in {"tags", "call at once"} else retry(1, NOON)
+    said = attempted(deleted(status=status(retry=tried)), *answers)
     assert isinstance(said.outcome, Retrying)
 
 
@@ -227,8 +280,8 @@ def unreadable(*fields: str) -> Resource:
 
 
 def test_stored_spec_with_an_unknown_field_is_deleted_by_what_can_be_read() -> None:
-    said = attempted(unreadable("newField"), KEPT, observed("canary"), DID)
-    assert (said.words[-1], said.reason) == (f"DeletePlan({NAME})", Reason.DELETED)
+    said = attempted(unreadable("newField"), KEPT, ACCOUNT, OWN, DID)
+    assert (said.words[-1], said.reason) == (DELETE, Reason.DELETED)
 
 
 @pytest.mark.parametrize("missing", ["policy", "target"])
@@ -245,8 +298,9 @@ def test_deletion_where_the_target_is_refused_says_so_and_waits() -> None:
 
 
 def test_way_to_nothing_is_a_conversation_of_its_own() -> None:
-    said = talk(take_away(deleted(), given()), KEPT, observed("canary"), DID)
+    one = deleted(status=status(retry=retry(1, NOON)))
+    said = talk(take_away(one, given()), KEPT, observed("canary"), DID)
     assert said.reason is Reason.DELETED
     broken: Failure = BROKEN
-    assert isinstance(talk(take_away(deleted(), given()), KEPT, broken).outcome, Retrying)
-    assert isinstance(talk(take_away(deleted(), given()), KEPT, observed("canary"), REFUSED).outcome, Retrying)
+    assert isinstance(talk(take_away(one, given()), KEPT, broken).outcome, Retrying)
+    assert isinstance(talk(take_away(one, given()), KEPT, observed("canary"), REFUSED).outcome, Retrying)

@@ -259,7 +259,7 @@ def test_deletion_waits_while_the_status_arn_is_in_another_region() -> None:
 @pytest.mark.parametrize("deleting", [False, True])
 def test_not_found_in_another_account_stalls_and_names_both(deleting: bool) -> None:
     one = plan("canary", deleting=deleting, status=status())
-    talk = attempted(one, *((False,) if deleting else ()), NOTHING, "999999999999")
+    talk = attempted(one, *((False, "999999999999") if deleting else ()), NOTHING, "999999999999")
     assert talk.words[-1] == "account"
     assert talk.reason is Reason.PLAN_ELSEWHERE
     assert ARN in talk.message

@@ -96,7 +96,7 @@ def test_object_that_owes_is_looked_at_with_tags() -> None:
 
 def test_what_is_owed_does_not_outlive_the_object() -> None:
     one = plan("canary", deleting=True, generation=2, status=status())
-    talk = attempted(one, False, NOTHING, "123456789012")
+    talk = attempted(one, False, "123456789012", {}, NOTHING, "123456789012")
     assert talk.result.owed == ()
 
 

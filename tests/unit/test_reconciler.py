@@ -50,6 +50,7 @@ CREATE = "CreateEdgeDeploymentPlan"
 DRIFT = frozenset({Wake.DRIFT})
 NOBODY = frozenset[Wake]()
 SOON = timedelta(0)
+SETTLE = timedelta(seconds=60)
 READY = (condition("Ready"),)
 
 
@@ -113,6 +114,9 @@ class Loop:
         """The watch brings what is in the cluster."""
         for one in self.objects.there.values():
             self.index.put(one)
+        for one in self.index:
+            if one.key not in self.objects.there:
+                self.news.gone(one)
 
     def status(self, key: Key = KEY) -> EdgeDeploymentPlanStatus:
         return self.objects.there[key].status
@@ -345,7 +349,8 @@ def goes(loop: Loop) -> Callable[[], object]:
 def test_object_that_goes_before_its_finalizer_leaves_nothing() -> None:
     loop = Loop(fresh())
     loop.meanwhile("hold", goes(loop))
-    assert loop.reconcile() == SOON
+    assert loop.reconcile() == SETTLE
+    loop.watch()
     assert loop.reconcile() is None
     assert (loop.aws.calls, loop.index.at(KEY)) == ([], ())
 
@@ -354,8 +359,9 @@ def test_object_that_goes_between_finalizer_and_create_takes_its_plan_along() ->
     """The API server accepts a DELETE and the patch that adds the first finalizer, both."""
     loop = Loop(fresh())
     loop.meanwhile("CreatePlan", goes(loop))
-    assert loop.reconcile() == SOON
+    assert loop.reconcile() == SETTLE
     assert NAME in loop.aws.plans
+    loop.watch()
     (ghost,) = loop.index.at(KEY)
     assert (ghost.deleting, ghost.status.edge_deployment_plan_arn) == (True, ARN)
     assert loop.reconcile() is None
@@ -368,7 +374,8 @@ def test_object_that_goes_while_its_create_is_unanswered_is_looked_for_until_it_
     loop = Loop(fresh())
     loop.aws.failures["CreatePlan"] = [failure(operation=CREATE)]
     loop.meanwhile("CreatePlan", goes(loop))
-    assert loop.reconcile() == SOON
+    assert loop.reconcile() == SETTLE
+    loop.watch()
     assert loop.reconcile() == SECOND / 2
     loop.wait(SECOND)
     assert loop.reconcile() == STAGE_POLL
@@ -457,7 +464,8 @@ def test_finalizer_that_somebody_took_off_comes_back() -> None:
 def test_object_that_goes_while_its_finalizer_is_taken_off_leaves_its_plan() -> None:
     loop = Loop(known(policy={"deletion": "Retain"}))
     loop.meanwhile("release", goes(loop))
-    assert loop.reconcile() == SOON
+    assert loop.reconcile() == SETTLE
+    loop.watch()
     assert (loop.aws.calls, loop.index.at(KEY)) == ([], ())
 
 
@@ -780,6 +788,21 @@ def test_object_gone_is_told_from_a_failure(caplog: pytest.LogCaptureFixture) ->
         raise ObjectGone(f"{KEY} is gone")
 
     loop.meanwhile("write", gone)
-    assert loop.reconcile(wakes=DRIFT) == SOON
+    assert loop.reconcile(wakes=DRIFT) == SETTLE
     assert "the object went while it was reconciled" in caplog.text
+    assert not loop.index.is_ghost(known())  # the watch will tell what it asked for last
+    loop.news.gone(known())
     assert loop.index.is_ghost(known())
+
+
+def test_object_that_went_when_it_had_just_been_edited_to_retain_keeps_its_plan() -> None:
+    """Its finalizer was off, so nothing held it; the write's answer comes before the news of both."""
+    loop = Loop(known(status=status(conditions=())))
+    loop.aws.plans[NAME] = observed("canary")
+    loop.meanwhile("write", goes(loop))
+    assert loop.reconcile(wakes=DRIFT) == SETTLE
+    loop.news.seen(known(version=7, generation=2, policy={"deletion": "Retain"}, status=status(conditions=())))
+    loop.watch()
+    loop.reconcile()
+    assert NAME in loop.aws.plans
+    assert loop.index.at(KEY) == ()

@@ -10,13 +10,28 @@ from hypothesis import strategies as st
 
 from controller.domain.actions import DeletePlan
 from controller.domain.agenda import Wake
+from controller.domain.api import OWNER_TAG
 from controller.domain.outcomes import IN_SYNC
 from controller.domain.ownership import Rights
 from controller.domain.quota import goes_before, remembered_refusal
 from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource
 from controller.domain.status import EdgeDeploymentPlanStatus
-from tests.unit.builders import MINUTE, NAME, NOON, SCOPE, condition, fresh, observed, plan, retry, settling, status
+from tests.unit.builders import (
+    ACCOUNT,
+    MINUTE,
+    NAME,
+    NOON,
+    OWNER,
+    SCOPE,
+    condition,
+    fresh,
+    observed,
+    plan,
+    retry,
+    settling,
+    status,
+)
 from tests.unit.dialogue import ANNOUNCED, DID, HELD, MADE, attempted, reported
 from tests.unit.ports import MemoryAccounts
 from tests.unit.test_reconciler import Loop
@@ -119,7 +134,7 @@ def test_plan_is_not_deleted_for_one_that_could_not_be_created() -> None:
 
 def test_object_over_the_share_is_deleted_like_any_other() -> None:
     one = plan("canary", status=status(), deleting=True)
-    talk = attempted(one, False, observed("canary"), DID, rights=ONE, over_share=True)
+    talk = attempted(one, False, ACCOUNT, {OWNER_TAG: OWNER.tag_value}, DID, rights=ONE, over_share=True)
     assert talk.words[-1].startswith("DeletePlan")
 
 
