@@ -241,8 +241,12 @@ class SageMakerPlans:
         pages = await self._pages("ListStageDevices", request, DevicesPage)
         return sum(len(page.device_deployment_summaries) for page in pages)
 
-    async def apply(self, action: Action) -> Created | None:
-        """Make the call; what was made where the action is CreatePlan."""
+    async def apply(self, action: Action, still: Callable[[], object] = lambda: None) -> Created | None:
+        """Make the call; what was made where the action is CreatePlan.
+
+        `still` is asked each time that the call has its turn, which may be long after it was decided on: it raises
+        where the call is not to be made any more.
+        """
         operation, request = request_of(action)
         begun, request_id = time.monotonic(), None
 
@@ -256,7 +260,7 @@ class SageMakerPlans:
             return Created(arn, _since(answer, timedelta(seconds=time.monotonic() - begun)))
 
         try:
-            created = await self._call(operation, request, made)
+            created = await self._call(operation, request, made, still=still)
         except AwsError as error:
             failure = error.failure
             self._changed(Change(self._scope, action, operation, request, failure, failure.request_id or request_id))
@@ -289,7 +293,13 @@ class SageMakerPlans:
             token = {"NextToken": page.next_token}
 
     async def _call(
-        self, operation: str, request: Mapping[str, Any], parse: Callable[[Any], _T], *, service: str = "sagemaker"
+        self,
+        operation: str,
+        request: Mapping[str, Any],
+        parse: Callable[[Any], _T],
+        *,
+        service: str = "sagemaker",
+        still: Callable[[], object] = lambda: None,
     ) -> _T:
         """Make the call as soon as AWS's throttle lets it; one that is refused has its turn again before it fails."""
         throttle, left = self._throttles[service], _TIMES
@@ -297,6 +307,7 @@ class SageMakerPlans:
         try:
             while True:
                 ticket = await throttle.turn(operation)
+                still()
                 try:
                     return await self._once(operation, request, parse, service, ticket)
                 except _Held:

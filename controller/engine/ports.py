@@ -64,8 +64,8 @@ class EdgePlans(Protocol):
     async def describe(self, name: str, *, with_tags: bool) -> ObservedPlan | None:
         """The plan of that name with all its stages, or None."""
 
-    async def apply(self, action: Action) -> Created | None:
-        """Make the call; what was made where the action is CreatePlan."""
+    async def apply(self, action: Action, still: Callable[[], object]) -> Created | None:
+        """Make the call, unless `still` raises when it can be made; what was made where the action is CreatePlan."""
 
     async def list_plans(self, since: datetime | None = None) -> Mapping[str, PlanSummary]:
         """All plans, or those that were modified after `since`, by name."""

@@ -232,10 +232,9 @@ class Reconciler:
                 return await plans.tags(request.arn)
             if request is Ask.ACCOUNT:
                 return await plans.account_id()
-            self._still_so(resource)
             if isinstance(request, CreatePlan):
                 self._memories[resource.uid].untouched = False
-            return await plans.apply(request)
+            return await plans.apply(request, lambda: self._still_so(resource))
         except AwsError as error:
             if error.failure.kind is FailureKind.UNKNOWN:
                 logger.exception("%s: %s failed in an unknown way", resource.key, error.failure.operation)

@@ -16,7 +16,7 @@ from controller.domain.actions import Action, CreatePlan, DeletePlan
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.resource import Scope
 from controller.domain.spec import ModelConfig
-from controller.engine.ports import AwsError
+from controller.engine.ports import AwsError, ObjectChanged
 from edge_manager.sandbox.server import Sandbox
 from tests.aws.conftest import REGION, accounts_at
 from tests.life.virtual import VirtualLoop
@@ -218,6 +218,26 @@ def test_one_who_leads_no_more_when_its_turn_comes_makes_no_call(sandbox: Sandbo
             assert accounts.rates().keys() == {HERE}
 
     asyncio.run(deposed())
+    assert sandbox.counts() == {"CreateEdgeDeploymentPlan": 1}
+
+
+def test_what_is_not_wanted_any_more_when_its_turn_comes_is_not_called(sandbox: Sandbox) -> None:
+    """Its object was suspended, say, while the call waited."""
+    sandbox.settings(quota=None)
+    sandbox.fault("CreateEdgeDeploymentPlan", error="ThrottlingException", times=1)
+    asked: list[bool] = []
+
+    def still() -> None:
+        asked.append(True)
+        if len(asked) > 1:
+            raise ObjectChanged("it was suspended")
+
+    async def create() -> None:
+        with closing(accounts_at(sandbox.url)) as accounts:
+            await accounts.plans(HERE).apply(CreatePlan("plan", "fleet", MODELS, (), {}), still)
+
+    with pytest.raises(ObjectChanged, match="it was suspended"):
+        asyncio.run(create())
     assert sandbox.counts() == {"CreateEdgeDeploymentPlan": 1}
 
 

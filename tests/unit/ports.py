@@ -131,8 +131,9 @@ class MemoryPlans:
         found = self.plans.get(name)
         return found if found is None or with_tags else replace(found, tags=None)
 
-    async def apply(self, action: Action) -> Created | None:
+    async def apply(self, action: Action, still: Callable[[], object]) -> Created | None:
         """Do it, as far as the tests need it."""
+        still()
         self._call(str(action))
         if isinstance(action, CreatePlan):
             stages = tuple(observed_stage(stage) for stage in action.stages)
