@@ -24,6 +24,8 @@ from controller.engine.ports import TargetRefused
 OPEN_CLIENTS = 16
 IDLE = timedelta(minutes=10)
 
+_NO_EDIT = "spec.target cannot be edited: to change it delete the object and create it again"
+
 
 class Accounts:
     """The accounts and regions that are open, with one SageMakerPlans for each, made when first asked for."""
@@ -110,12 +112,14 @@ class Accounts:
             return Scope(OWN_ACCOUNT, self._own_region(namespace, target.region))
         account = self._accounts.get(target.account)
         if account is None or not account.open_to(namespace, self._labels_of(namespace)):
-            raise TargetRefused(f"spec.target.account {target.account!r} is not open to namespace {namespace!r}")
+            raise TargetRefused(
+                f"spec.target.account {target.account!r} is not open to namespace {namespace!r}. {_NO_EDIT}"
+            )
         region = target.region or account.regions[0]
         if region not in account.regions:
             raise TargetRefused(
                 f"spec.target.region {region!r} is not open in account {target.account!r}; "
-                f"open: {', '.join(account.regions)}"
+                f"open: {', '.join(account.regions)}. {_NO_EDIT}"
             )
         return Scope(target.account, region)
 
@@ -130,10 +134,10 @@ class Accounts:
         if self._own.regions is not None and region not in self._own.regions:
             raise TargetRefused(
                 f"spec.target.region {region!r} is not open in the operator's own account; "
-                f"open: {', '.join(self._own.regions)}"
+                f"open: {', '.join(self._own.regions)}. {_NO_EDIT}"
             )
         if unknown := unknown_region(region, self._extra_regions):
-            raise TargetRefused(f"spec.target.region {unknown}")
+            raise TargetRefused(f"spec.target.region {unknown}. {_NO_EDIT}")
         return region
 
     def _bounds(self, account: str) -> Bounds:

@@ -15,6 +15,7 @@ from controller.cluster.lookup import Cluster, reach
 from controller.commands.accounts import accounts_of
 from controller.commands.difference import Difference
 from controller.commands.options import AwsFlags, aws_options, cluster_id_option, files_argument, output_option
+from controller.commands.session import explain_to_caller
 from controller.domain.circumstances import Circumstances
 from controller.domain.desired import Desired
 from controller.domain.forecast import End, differs, forecast
@@ -25,7 +26,6 @@ from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource, Scope
 from controller.domain.spec import EdgeDeploymentPlanSpec
 from controller.domain.status import EdgeDeploymentPlanStatus
-from controller.domain.wording import explain
 from controller.engine.ports import AwsError, EdgePlanError, EdgePlans
 from controller.schema.manifests import Manifest, Problem, check_one, read
 
@@ -77,7 +77,7 @@ def diff(
             if output is None:
                 show(key, source, result)
         else:
-            text = explain(result.failure) if isinstance(result, AwsError) else str(result)
+            text = explain_to_caller(result.failure) if isinstance(result, AwsError) else str(result)
             sys.stdout.flush()
             _complain(f"{key} ({source}): {text}")
     if output is not None:
@@ -203,6 +203,8 @@ async def _count_devices(plans: EdgePlans, observed: ObservedPlan) -> dict[str, 
         try:
             devices[stage.name] = str(await plans.count_devices(observed.name, stage.name))
         except AwsError as error:
-            sys.stderr.write(f"note: devices of stage {stage.name} of {observed.name}: {explain(error.failure)}\n")
+            sys.stderr.write(
+                f"note: devices of stage {stage.name} of {observed.name}: {explain_to_caller(error.failure)}\n"
+            )
             devices[stage.name] = "?"
     return devices

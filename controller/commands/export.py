@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from controller.aws.accounts_file import OWN_ACCOUNT
 from controller.commands.accounts import accounts_of
 from controller.commands.options import AwsFlags, aws_options
+from controller.commands.session import explain_to_caller
 from controller.domain.api import API_VERSION, KIND, OWNED_TAG_PREFIX, OWNER_TAG
 from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.resource import describe
 from controller.domain.spec import EdgeDeploymentPlanSpec, Target
-from controller.domain.wording import explain
 from controller.engine.ports import AwsError, EdgePlans, TargetRefused
 
 DONE, MISSING, TROUBLE = 0, 1, 2
@@ -51,7 +51,7 @@ def export(names: Sequence[str], *, everything: bool, namespace: str | None, acc
         sys.stderr.write(f"error: {refusal}\n")
         return TROUBLE
     except AwsError as error:
-        sys.stderr.write(f"error: {explain(error.failure)}\n")
+        sys.stderr.write(f"error: {explain_to_caller(error.failure)}\n")
         return TROUBLE
     finally:
         accounts.close()

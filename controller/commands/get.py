@@ -20,6 +20,7 @@ from controller.commands.view import detail, overview
 from controller.domain.resource import parse
 from controller.engine.ports import ObjectError
 
+_EVER = datetime.min.replace(tzinfo=UTC)
 _FRAMES = 2  # a second: a countdown goes by seconds
 _EVENTS_EVERY = 5.0  # seconds between two looks at events while nothing else changes
 
@@ -82,8 +83,10 @@ class _Trimmed:
         return getattr(self._file, name)
 
 
-def _overview(bodies: Sequence[Mapping[str, Any]], width: int, *, everywhere: bool) -> RenderableType:
-    return overview([parse(body) for body in bodies], datetime.now(UTC), width, with_namespace=everywhere)
+def _overview(
+    bodies: Sequence[Mapping[str, Any]], width: int, *, everywhere: bool, now: datetime | None = None
+) -> RenderableType:
+    return overview([parse(body) for body in bodies], now or datetime.now(UTC), width, with_namespace=everywhere)
 
 
 class _Picture:
@@ -104,19 +107,33 @@ class _Picture:
                 self.events = await self._access.events(self.name)
 
     def __rich__(self) -> RenderableType:
-        if self._access.trouble is None:
-            return self._objects()
-        old = Text(f"not up to date: {self._access.trouble}", style="bold yellow")
-        return Group(self._objects(), Text(), old)
+        return self.at(datetime.now(UTC))
 
-    def _objects(self) -> RenderableType:
+    def at(self, now: datetime) -> RenderableType:
+        """The picture at that moment, which decides about ages and countdowns alone."""
+        if self._access.trouble is None:
+            return self._objects(now)
+        old = Text(f"not up to date: {self._access.trouble}", style="bold yellow")
+        return Group(self._objects(now), Text(), old)
+
+    def _objects(self, now: datetime) -> RenderableType:
         if self.bodies is None:
             return Text("asking the cluster ...", style="dim")
         if self.name is None:
-            return _overview(self.bodies, self._console.width, everywhere=self._everywhere)
+            return _overview(self.bodies, self._console.width, everywhere=self._everywhere, now=now)
         if not self.bodies:
             return Text(f"{self.name} is gone")
-        return detail(parse(self.bodies[0]), self.events, datetime.now(UTC), self._console.width)
+        return detail(parse(self.bodies[0]), self.events, now, self._console.width)
+
+
+def printed_if_new(console: Console, picture: _Picture, before: str) -> str:
+    """Print the picture unless nothing but ages is new in it since `before`; what to give next time."""
+    with console.capture() as capture:
+        console.print(picture.at(_EVER))
+    if capture.get() != before:
+        console.print(picture)
+        console.print()
+    return capture.get()
 
 
 async def _follow(access: Access, name: str | None, *, everywhere: bool) -> int:
@@ -131,6 +148,7 @@ async def _follow(access: Access, name: str | None, *, everywhere: bool) -> int:
             await picture.look_at_events()
             await asyncio.sleep(_EVENTS_EVERY)
 
+    shown = ""
     reading = asyncio.create_task(keep_events())
     try:
         with _drawing(console, picture):
@@ -138,8 +156,7 @@ async def _follow(access: Access, name: str | None, *, everywhere: bool) -> int:
                 picture.bodies = bodies
                 await picture.look_at_events()
                 if not console.is_terminal:
-                    console.print(picture)
-                    console.print()
+                    shown = printed_if_new(console, picture, shown)
                 if name and not bodies:
                     break
     finally:

@@ -14,11 +14,10 @@ from controller.aws.accounts_file import OWN_ACCOUNT
 from controller.cluster.lookup import Cluster, reach
 from controller.commands.accounts import accounts_of, scopes_of
 from controller.commands.options import AwsFlags, aws_options, cluster_id_option, output_option
-from controller.commands.session import complain
+from controller.commands.session import complain, explain_to_caller
 from controller.domain.api import OWNER_TAG
 from controller.domain.ownership import Owner
 from controller.domain.resource import Scope
-from controller.domain.wording import explain
 from controller.engine.ports import AwsError, EdgePlanError
 
 NONE, SOME, TROUBLE = 0, 1, 2
@@ -57,7 +56,7 @@ def orphans(*, context: str | None, cluster_id: str | None, output: str | None, 
         with closing(accounts_of(aws)) as accounts:
             found = asyncio.run(_find(accounts, scopes, cluster_id, context))
     except AwsError as error:
-        complain(explain(error.failure))
+        complain(explain_to_caller(error.failure))
         return TROUBLE
     except (EdgePlanError, ValueError) as error:
         complain(str(error))

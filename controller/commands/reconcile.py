@@ -46,6 +46,7 @@ async def request(access: Access, name: str, *, wait: bool, timeout: timedelta) 
     if not wait:
         click.echo(f"{access.namespace}/{name}: asked for a reconcile")
         return DONE
+    resource: Resource | None = None
     try:
         async with asyncio.timeout(timeout.total_seconds()):
             async for bodies in access.follow(name):
@@ -56,7 +57,11 @@ async def request(access: Access, name: str, *, wait: bool, timeout: timedelta) 
                 if is_carried_out(resource, token):
                     return _tell(resource)
     except TimeoutError:
-        complain(f"{access.namespace}/{name}: not carried out after {length(timeout)}: is an operator running?")
+        why = "nor taken up: is an operator running?"
+        if resource is not None and resource.status.last_handled_reconcile_at == token:
+            shown = state(resource)
+            why = f"it is under way: {shown.word}: {shown.message}"
+        complain(f"{access.namespace}/{name}: not carried out after {length(timeout)}, {why}")
     return NO
 
 

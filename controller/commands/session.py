@@ -12,10 +12,14 @@ import yaml
 from controller.cluster.access import Access, open_access
 from controller.commands.options import ClusterFlags
 from controller.domain.api import API_VERSION, PLURAL
+from controller.domain.failures import Failure, FailureKind
+from controller.domain.reasons import Reason
 from controller.domain.resource import Resource, parse
+from controller.domain.wording import explain
 from controller.engine.ports import EdgePlanError, ObjectGone
 
 DONE, NO, TROUBLE = 0, 1, 2
+_OWN = "this command asks AWS with your own credentials"
 
 
 def with_cluster(flags: ClusterFlags, work: Callable[[Access], Awaitable[int]]) -> int:
@@ -39,6 +43,15 @@ def complain(text: str) -> None:
     """Say on stderr what went wrong, in one line."""
     sys.stdout.flush()
     click.echo(f"error: {' '.join(text.split())}", err=True)
+
+
+def explain_to_caller(failure: Failure) -> str:
+    """What went wrong with a call that the command itself made, with its caller's own credentials."""
+    if failure.kind is not FailureKind.CREDENTIALS:
+        return explain(failure)
+    if failure.reason is Reason.NO_CREDENTIALS:
+        return f"{failure}; {_OWN}: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    return f"{failure}; {_OWN}: they must be allowed {failure.iam_action}"
 
 
 async def resource_of(access: Access, name: str) -> Resource:

@@ -5,6 +5,7 @@ import click
 from controller.cluster.access import Access
 from controller.commands.options import ClusterFlags, cluster_options
 from controller.commands.session import DONE, resource_of, with_cluster
+from controller.domain.wording import UNWATCHED
 
 
 @click.command()
@@ -34,5 +35,5 @@ async def _set(access: Access, name: str, *, value: bool) -> int:
         return DONE
     # Taken away rather than set to false: the object is then as it was before.
     await access.patch(name, {"spec": {"suspend": True if value else None}})
-    click.echo(f"{resource.key}: {word}")
+    click.echo(f"{resource.key}: {word}" + (f"; {UNWATCHED}" if value and resource.status.unfinished else ""))
     return DONE

@@ -44,7 +44,13 @@ def _summary(problems: Sequence[Problem], checked: int) -> str:
     unread = len({each.file for each in problems if each.rule == "unreadable"})
     parts = [f"{checked} checked"]
     parts += [f"{unread} {'file' if unread == 1 else 'files'} not read to the end"] if unread else []
-    return ", ".join([*parts, f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'}"])
+    later = " (rules over several fields are checked where each field is right)" if _hides_more(problems) else ""
+    return ", ".join([*parts, f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'}{later}"])
+
+
+def _hides_more(problems: Sequence[Problem]) -> bool:
+    """Whether there may be more to find once these are mended: the API server says so too."""
+    return any(each.rule == "invalid" and each.field.startswith("spec") for each in problems)
 
 
 def as_json(problems: Sequence[Problem], checked: int) -> dict[str, Any]:

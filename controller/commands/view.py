@@ -14,6 +14,7 @@ from rich.text import Text
 
 from controller.cluster.access import Occurrence
 from controller.commands.documents import troubleshooting
+from controller.domain.reasons import Reason
 from controller.domain.resource import InvalidSpec, Resource, account_of, region_of
 from controller.domain.spec import Rollout, duration
 from controller.domain.status import StageState
@@ -49,7 +50,9 @@ def state(resource: Resource) -> State:
     if resource.edited:
         return State("Waiting", "the operator has not taken up the last change of the spec yet", "yellow")
     if reconciling is not None and reconciling.status == "True":
-        return State(reconciling.reason, reconciling.message, "cyan")
+        # That it is tried again is said below; Ready says why, unless the plan stays ready meanwhile.
+        failing = reconciling.reason == Reason.PROGRESSING_WITH_RETRY and ready.status != "True"
+        return State(ready.reason if failing else reconciling.reason, reconciling.message, "cyan")
     if ready.status == "True":
         return State(f"Ready: {ready.reason}", ready.message, "green")
     return State(ready.reason, ready.message, "yellow")
@@ -108,11 +111,12 @@ def _parts(
         yield Text()
         yield _indented(_stages(resource, resource.status.stages, now, width))
         for stage in resource.status.stages:
-            if stage.message:
+            devices = stage.failed_devices or ()
+            if stage.message and not any(stage.message in (device.message or "") for device in devices):
                 told = Text.assemble((f"{stage.stage_name}: ", "bold"), stage.message)
                 told.stylize("red" if stage.devices_failed else "")
                 yield _indented(told)
-            for device in stage.failed_devices or ():
+            for device in devices:
                 told = Text.assemble((f"{stage.stage_name}: x {device.device_name}", "bold red"))
                 told.append(f": {device.message}" if device.message else "")
                 yield _indented(told)
@@ -149,8 +153,11 @@ def _notes(resource: Resource, now: datetime) -> Iterator[Text]:
         wait = status.retry.next_attempt_time - now
         when = f"in {length(wait)}" if wait > timedelta(0) else "due now"
         error = status.retry.last_error
-        request = f" (request {error.request_id})" if error.request_id else ""
-        yield Text(f"next try {when}, after {_times(status.retry.attempts)}: {error.code}: {error.message}{request}")
+        above = " ".join(state(resource).message.split())
+        words = "" if " ".join(error.message.split()) in above else f": {error.code}: {error.message}"
+        if error.request_id and error.request_id not in above:
+            words += f" (request {error.request_id})"
+        yield Text(f"next try {when}, after {_times(status.retry.attempts)}{words}")
     if resource.asked:
         yield Text("a reconcile was asked for and is not taken up yet", style="dim")
     if section := troubleshooting(resource):

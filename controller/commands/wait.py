@@ -76,6 +76,7 @@ async def wait_for(access: Access, name: str, goal: str, timeout: timedelta) -> 
                     complain(f"{access.namespace}/{name}: {ended.text}")
                     _point(resource)
                     return NO
+                _tell_trouble(last, resource)
                 last = resource
     except TimeoutError:
         shown = state(last) if last else None
@@ -83,6 +84,15 @@ async def wait_for(access: Access, name: str, goal: str, timeout: timedelta) -> 
         complain(f"{access.namespace}/{name}: not {_words(goal)} after {length(timeout)}{words}")
         _point(last)
     return NO
+
+
+def _tell_trouble(before: Resource | None, now: Resource | None) -> None:
+    """Say on stderr what fails meanwhile, once for each kind."""
+    if now is None or now.status.retry is None:
+        return
+    shown = state(now)
+    if before is None or before.status.retry is None or state(before).word != shown.word:
+        click.echo(f"{now.key}: waiting: {shown.word}: {shown.message}", err=True)
 
 
 def _point(resource: Resource | None) -> None:

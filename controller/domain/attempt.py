@@ -52,7 +52,7 @@ def attempt(resource: Resource, given: Circumstances) -> Talk:
     if isinstance(spec, InvalidSpec):
         return Result(Stalled(Reason.INVALID_SPEC, spec.message))
     if spec.suspend:
-        return Result(Suspended())
+        return Result(Suspended(resource.status.unfinished))
     return (yield from keep(resource, given))
 
 

@@ -46,7 +46,10 @@ def transitions(
         events.append(Event("Normal", "Suspended", "Suspending", "nothing is reconciled while spec.suspend is true"))
     elif earlier and not suspended and not deleting:
         events.append(Event("Normal", "Resumed", "Resuming", "spec.suspend is gone: the plan is reconciled again"))
-    events += [*_told(before, after, done), *_stages(before, after), *_troubles(before, after, failure)]
+    troubles = tuple(_troubles(before, after, failure))
+    told = {event.reason for event in troubles}  # a stage that ends the rollout: its stall says more
+    stages = (event for event in _stages(before, after) if event.reason not in told)
+    events += [*_told(before, after, done), *stages, *troubles]
     stalled = before.condition("Stalled")
     trouble = before.retry.last_error.code if before.retry else stalled.reason if stalled else None
     over = not (suspended or after.retry or after.is_true("ResourceLimitExceeded") or after.is_true("Stalled"))

@@ -72,6 +72,9 @@ class Pending:
 class Suspended:
     """spec.suspend is true."""
 
+    unwatched: bool = False
+    """Whether a stage may be under way in AWS."""
+
 
 @dataclass(frozen=True)
 class Gone:

@@ -16,7 +16,7 @@ from controller.domain.schedule import STAGE_POLL, stage_poll
 from controller.domain.spec import Rollout, duration
 from controller.domain.wording import a_failed_device, counts
 
-RETRY_HINT = "change the spec, or annotate edgeplan.dev/reconcile-requested-at to try the stage again"
+RETRY_HINT = "change the spec, or have the stage tried again by `edgeplan retry` or the annotation edgeplan.dev/reconcile-requested-at"
 _BY_HAND = "stopped in AWS"
 
 
@@ -37,7 +37,8 @@ def roll_out(desired: Desired, observed: ObservedPlan, given: Circumstances) -> 
     if through + 1 < len(order):
         text = f"stages through {order[through]} are DEPLOYED; next is {order[through + 1]}"
         return Decision((), Done(Reason.WAITING_FOR_PROMOTION, text))
-    return Decision((), Done(Reason.ROLLOUT_COMPLETE, f"all {len(order)} stages are DEPLOYED"))
+    which = f"all {len(order)} stages are" if len(order) > 1 else f"stage {order[0]} is"
+    return Decision((), Done(Reason.ROLLOUT_COMPLETE, f"{which} DEPLOYED"))
 
 
 def _stage_step(

@@ -245,7 +245,7 @@ class EdgeDeploymentPlanSpec(RuledModel):
     """Name of the plan in AWS (default: metadata.name). Cannot be changed later. 1 to 63 letters, digits and inner
     hyphens."""
     model_configs: tuple[ModelConfig, ...]
-    """Models to deploy. AWS cannot change them later: see policy.replacement."""
+    """Models to deploy; AWS's API sets no least number. AWS cannot change them later: see policy.replacement."""
     device_fleet_name: EntityName
     """Device fleet to deploy to. AWS cannot change it later: see policy.replacement. 1 to 63 letters, digits and
     inner hyphens."""

@@ -206,6 +206,11 @@ class EdgeDeploymentPlanStatus(Model):
         """Whether a stage is started or stopped: AWS makes something else of it by itself, sooner or later."""
         return any(MEANING[stage.status].ends_as in {"DEPLOYED", "STOPPED"} for stage in self.stages or ())
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a stage is not DEPLOYED, as far as is known: it may be under way by now."""
+        return any(stage.status != "DEPLOYED" for stage in self.stages or ())
+
     def deployed_since(self, name: str) -> datetime | None:
         """When the stage of that name was first seen DEPLOYED, if that is what it is in this status."""
         stage = self.stage(name)

@@ -23,7 +23,7 @@ from controller.domain.status import (
     StageState,
     Truth,
 )
-from controller.domain.wording import explain, next_try, place_in_queue
+from controller.domain.wording import UNWATCHED, explain, next_try, place_in_queue
 
 _ORDER: tuple[ConditionType, ...] = ("Ready", "Reconciling", "Stalled", "ResourceLimitExceeded")
 
@@ -153,8 +153,9 @@ def _say(
         case Pending(actions):
             text = "AWS differs from the spec; Manage would call " + ", ".join(str(action) for action in actions)
             return {"Ready": ("False", Reason.CHANGES_PENDING, text)}
-        case Suspended():
-            return {"Ready": ("Unknown", Reason.SUSPENDED, "spec.suspend is true: nothing is reconciled")}
+        case Suspended(unwatched):
+            text = "spec.suspend is true: nothing is reconciled" + (f"; {UNWATCHED}" if unwatched else "")
+            return {"Ready": ("Unknown", Reason.SUSPENDED, text)}
         case Gone(reason, message):
             return {"Ready": ("False", reason, message)}
         case _:

@@ -7,6 +7,10 @@ from controller.domain.failures import Failure, FailureKind
 from controller.domain.observed import ObservedStage
 from controller.domain.reasons import Reason
 
+UNWATCHED = (
+    "a stage that has begun goes on in AWS, unwatched: no bound of the rollout stops it, and counts are the last seen"
+)
+
 
 def counts(succeeded: int, pending: int, failed: int) -> str:
     """The devices of a stage, in words."""

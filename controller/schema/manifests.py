@@ -116,7 +116,7 @@ def check(paths: Sequence[Path], *, allow_empty: bool = False) -> tuple[list[Pro
                 problems.append(found)
             else:
                 checked += 1
-                problems += check_one(found)
+                problems += sorted(check_one(found), key=lambda problem: problem.line)
         if not allow_empty and before == (checked, len(problems)) and (path.is_dir() or str(path) == STDIN):
             what = "standard input" if str(path) == STDIN else "this folder"
             problems.append(Problem(str(path), 1, "", f"no {KIND} in {what} (--allow-empty permits that)", "empty"))

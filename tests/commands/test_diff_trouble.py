@@ -180,3 +180,21 @@ def test_former_life_under_another_cluster_id_is_a_question(edgeplan: Run, at_aw
     assert "names an object of this namespace and name in cluster prod: if the operator has it" in ended.err
     assert "! refused" in ended.out
     assert ended.code == 1
+
+
+def test_credentials_that_are_missing_are_the_callers_own(edgeplan: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    ended = edgeplan("diff", "store.yaml", "--cluster-id", "test")
+    assert ended.code == 2
+    own = "this command asks AWS with your own credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    assert own in ended.err
+    assert "whoever runs the operator" not in ended.err
+
+
+def test_rights_that_are_missing_are_the_callers_own(edgeplan: Run, sandbox: Sandbox) -> None:
+    sandbox.fault("DescribeEdgeDeploymentPlan", error="AccessDeniedException")
+    ended = edgeplan("diff", "store.yaml", "--cluster-id", "test")
+    assert ended.code == 2
+    assert "your own credentials: they must be allowed sagemaker:DescribeEdgeDeploymentPlan" in ended.err

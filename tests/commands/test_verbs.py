@@ -22,6 +22,7 @@ import yaml
 from controller.commands.accounts import scopes_of
 from controller.commands.check import judge_definition, judge_leader, judge_operator
 from controller.commands.options import AwsFlags
+from controller.domain.api import RECONCILE_ANNOTATION
 from controller.schema.crd import custom_resource_definition
 from edge_manager.sandbox.server import Sandbox
 from tests.commands.conftest import Ended
@@ -126,6 +127,19 @@ def test_waiting_in_vain_tells_how_things_are(here: Run, world: World) -> None:
     ended = here("wait", "store", "--timeout", "1s")
     assert ended.code == 1
     assert "not ready after 1s: Waiting: no operator has looked at it yet" in ended.err
+
+
+def test_what_fails_while_a_plan_is_waited_for_is_told_once(here: Run, world: World) -> None:
+    world.create("store")
+    text = "next try 12:00:00 UTC: AccessDeniedException: not allowed"
+    said = [("Ready", "False", "AccessDenied", text), ("Reconciling", "True", "ProgressingWithRetry", text)]
+    error = {"code": "AccessDeniedException", "message": "not allowed"}
+    for attempts in (1, 2):
+        retry = {"attempts": attempts, "nextAttemptTime": "2026-03-01T12:00:00Z", "lastError": error}
+        report(world, "store", conditions=said, retry=retry)
+    ended = here("wait", "store", "--timeout", "1s")
+    assert ended.code == 1
+    assert ended.err.count(f"{world.namespace}/store: waiting: AccessDenied: {text}") == 1
 
 
 def test_a_suspended_plan_is_not_waited_for(here: Run, world: World) -> None:
@@ -255,9 +269,10 @@ def test_without_a_terminal_each_change_is_printed_below_the_one_before(world: W
         assert process.stdout is not None
         assert "Waiting" in process.stdout.readline()
         stall(world, "store")
+        world._patch("store", {"metadata": {"labels": {"team": "a"}}})
         world.delete("store")
         out, err = process.communicate(timeout=60)
-    assert "Stalled: RolloutStopped" in out
+    assert out.count(f"{world.namespace}/store  Stalled: RolloutStopped") == 1, "labels are not shown"
     assert "\x1b" not in out
     assert "is gone" in err
     assert process.returncode == 1
@@ -301,14 +316,42 @@ def test_suspending_and_resuming_leave_the_spec_as_it_was(here: Run, world: Worl
     assert "was not suspended" in here("resume", "store").out
 
 
+def test_suspending_a_rollout_says_that_what_has_begun_goes_on(here: Run, world: World) -> None:
+    world.create("store", stages=STAGES)
+    stages = [
+        {"stageName": "canary", "status": "INPROGRESS", "devicesSucceeded": 0, "devicesPending": 1, "devicesFailed": 0}
+    ]
+    make_ready(world, "store", stages=stages)
+    told = here("suspend", "store").out
+    assert told.startswith(f"{world.namespace}/store: suspended; a stage that has begun goes on in AWS")
+    assert "no bound of the rollout stops it" in told
+
+
 def test_a_reconcile_without_an_operator_is_asked_for_and_not_carried_out(here: Run, world: World) -> None:
     world.create("store")
     assert here("reconcile", "store").out == f"{world.namespace}/store: asked for a reconcile\n"
     ended = here("reconcile", "store", "--wait", "--timeout", "1s")
     assert ended.code == 1
-    assert "not carried out after 1s: is an operator running?" in ended.err
+    assert "not carried out after 1s, nor taken up: is an operator running?" in ended.err
     assert here("retry", "store").code == 1
     assert here("reconcile", "none").code == 1
+
+
+def test_a_request_that_takes_longer_tells_how_far_it_came(here: Run, world: World) -> None:
+    world.create("store")
+
+    def take_up() -> None:
+        token = (world.get("store") or {})["metadata"]["annotations"][RECONCILE_ANNOTATION]
+        text = "stage canary is INPROGRESS"
+        said = [
+            (kind, value, "RolloutProgressing", text) for kind, value in (("Ready", "False"), ("Reconciling", "True"))
+        ]
+        report(world, "store", conditions=said, lastHandledReconcileAt=token)
+
+    with a_moment_later(take_up):
+        ended = here("reconcile", "store", "--wait", "--timeout", "3s")
+    assert ended.code == 1
+    assert "not carried out after 3s, it is under way: RolloutProgressing: stage canary is INPROGRESS" in ended.err
 
 
 def test_a_plans_life_by_the_command_line(here: Run, edgeplan: Run, sandbox: Sandbox, world: World) -> None:

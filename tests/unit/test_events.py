@@ -32,7 +32,10 @@ from tests.unit.builders import (
     NOON,
     REFUSED_FOR_QUOTA,
     condition,
+    desired,
     failure,
+    given,
+    observed,
     plan,
     stage,
     state,
@@ -240,6 +243,18 @@ def test_stages_that_end_are_told_with_their_numbers() -> None:
             "stage fleet is FAILED: 18 succeeded, 0 pending, 2 failed; 2 of 20 devices failed",
         ),
     ]
+
+
+def test_a_stage_that_ends_the_rollout_is_one_event() -> None:
+    """The stall says more: why, and what to do."""
+    before = plan("canary", status=status(stages=(state("canary", "INPROGRESS"),)))
+    failed = observed().at("canary", "FAILED")
+    stalled = Stalled(Reason.STAGE_FAILED, "stage canary is FAILED: change the spec")
+    now = summarize(
+        before, stalled, Findings.of(given(before=before.status)).seen(failed, desired("canary"), before.status), NOON
+    )
+    told = [(event.reason, event.note) for event in transitions(before.status, now, ())]
+    assert told == [("StageFailed", "stage canary is FAILED: change the spec")]
 
 
 def test_stages_found_in_an_adopted_plan_are_no_news() -> None:

@@ -240,6 +240,13 @@ def test_quota_condition_stays_while_another_failure_hides_the_answer() -> None:
     assert said(after)["ResourceLimitExceeded"] == ("True", "WaitingForQuota")
 
 
+def test_suspended_rollout_says_that_what_has_begun_goes_on() -> None:
+    (ready,) = summary(Suspended(unwatched=True)).conditions
+    assert ready.message.startswith(
+        "spec.suspend is true: nothing is reconciled; a stage that has begun goes on in AWS"
+    )
+
+
 @pytest.mark.parametrize("outcome", [Suspended(), Stalled(Reason.NAME_CONFLICT, ""), Pending((DeletePlan(NAME),))])
 def test_quota_condition_turns_false_when_the_plan_does_not_want_in_any_more(outcome: Outcome) -> None:
     before = plan(status=status(arn=None, conditions=QUOTA))
