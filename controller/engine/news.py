@@ -70,6 +70,12 @@ class News:
         self._lost(resource)
         return False
 
+    def at_rest(self, ghost: Resource) -> None:
+        """Nothing is left of it in AWS."""
+        scope = self.index.scope(ghost.key)
+        self.index.exorcise(ghost)
+        self._free(ghost, scope)
+
     def _lost(self, resource: Resource) -> None:
         """The object is not there any more, and this is the latest that is known of it."""
         scope = self.index.scope(resource.key)

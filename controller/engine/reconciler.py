@@ -295,7 +295,7 @@ class Reconciler:
         self._memories.pop(resource.uid, None)
         if self.index.is_ghost(resource):
             logger.info("%s: gone without its finalizer; %s", resource.key, outcome.message)
-            self.index.exorcise(resource)
+            self.news.at_rest(resource)
             return
         self.objects.publish(resource, Event("Normal", outcome.reason, "Deleting", outcome.message))
         remaining = await self.objects.release(resource)

@@ -370,6 +370,19 @@ def test_object_that_goes_between_finalizer_and_create_takes_its_plan_along() ->
     assert loop.objects.calls == []
 
 
+def test_ghost_that_is_laid_to_rest_lets_its_namesake_look() -> None:
+    """The other may have looked while the plan was there still, and taken it for somebody else's."""
+    younger = fresh(name="younger", uid="uid-2", edgeDeploymentPlanName=NAME)
+    loop = Loop(fresh(), younger)
+    loop.index.set_scope(younger, SCOPE)
+    loop.meanwhile("CreatePlan", goes(loop))
+    loop.reconcile()
+    loop.watch()
+    loop.woken.clear()
+    assert loop.reconcile() is None
+    assert loop.woken == [(younger.key, Wake.NAME)]
+
+
 def test_object_that_goes_while_its_create_is_unanswered_is_looked_for_until_it_cannot_come_any_more() -> None:
     loop = Loop(fresh())
     loop.aws.failures["CreatePlan"] = [failure(operation=CREATE)]
