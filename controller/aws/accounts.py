@@ -126,7 +126,8 @@ class Accounts:
     def _own_region(self, namespace: str, wanted: str | None) -> str:
         if not self._own.open_to(namespace, self._labels_of(namespace)):
             raise TargetRefused(
-                f"the operator's own account is not open to namespace {namespace!r}: set spec.target.account"
+                f"the operator's own account is not open to namespace {namespace!r}: spec.target.account must name one that is. "
+                f"{_NO_EDIT}"
             )
         region = wanted or self._region
         if region is None:

@@ -42,7 +42,8 @@ def state(resource: Resource) -> State:
     status = resource.status
     stalled, reconciling, ready = (status.condition(kind) for kind in ("Stalled", "Reconciling", "Ready"))
     if stalled is not None and stalled.status == "True" and not resource.edited:
-        return State(f"Stalled: {stalled.reason}", stalled.message, "bold red")
+        going = "Deleting, " if resource.deleting else ""
+        return State(f"{going}Stalled: {stalled.reason}", stalled.message, "bold red")
     if resource.deleting:
         return State("Deleting", reconciling.message if reconciling else "", "yellow")
     if ready is None:

@@ -74,7 +74,9 @@ def take_away(resource: Resource, given: Circumstances) -> Talk:
     if _untouched(resource, given):
         return Result(Gone(Reason.DELETED, "nothing of this object was ever created in AWS"))
     if (refusal := scope_refused(resource, given)) is not None:
-        return Result(refusal)
+        text = f"the object is being deleted, and waits until it can be told what is left in AWS: {refusal.message}. "
+        text += "To let it go and leave AWS as it is, set policy.deletion to Retain"
+        return Result(replace(refusal, message=text))
     desired = Desired(name, spec, Owner.of(resource, given.cluster))
     if (done := (yield from _delete_what_is_tagged(resource, desired, given))) is not None:
         return done

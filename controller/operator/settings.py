@@ -84,7 +84,7 @@ class Settings:
     accounts_file: Path | None = None
     """YAML file of the accounts that spec.target.account may name"""
     own_account_file: Path | None = None
-    """YAML file of the bounds of the operator's own account: namespaces, regions, observe, adopt, enabled"""
+    """YAML file of the bounds of the operator's own account: enabled, namespaces, namespaceSelector, regions, observe, adopt, recreate, share"""
     concurrency: int = 32
     """objects worked on, and AWS calls per account and region, at the same time"""
     sweep_interval: timedelta = timedelta(seconds=60)

@@ -71,6 +71,35 @@ def test_every_value_is_documented_and_in_the_schema() -> None:
         at(VALUES, path)
 
 
+MOUNTED = (
+    "auditLog=/var/log/edgeplan/audit.jsonl,extraVolumes[0].name=audit,"
+    "extraVolumeMounts[0].name=audit,extraVolumeMounts[0].mountPath=/var/log/edgeplan"
+)
+
+
+def test_audit_log_may_be_a_file_where_a_volume_is_mounted(offline: Helm) -> None:
+    assert (
+        "--audit-log=/var/log/edgeplan/audit.jsonl" in offline("template", "edgeplan", CHART, f"--set={MOUNTED}").stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "note"),
+    [
+        ("replicas=2,controller.shards=5", "There are 5 shards and 2 replicas"),
+        ("clusterId=", "No clusterId is set"),
+        ("aws.region=eu-west-1", "Every namespace may use the operator's own account"),
+    ],
+)
+def test_notes_tell_what_is_easily_overlooked(offline: Helm, values: str, note: str) -> None:
+    said = " ".join(offline("install", "edgeplan", CHART, "--dry-run=client", f"--set={values}").stdout.split())
+    assert note in said
+    settled = "clusterId=prod,aws.default.namespaces={retail},replicas=3,controller.shards=2"
+    assert note not in " ".join(
+        offline("install", "edgeplan", CHART, "--dry-run=client", f"--set={settled}").stdout.split()
+    )
+
+
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
@@ -101,6 +130,13 @@ def test_every_value_is_documented_and_in_the_schema() -> None:
         ("sandbox.image.name=a", "additional properties 'name' not allowed"),
         ("logFormat=xml", "value must be one of 'text', 'json'"),
         ("terminationGracePeriodSeconds=10", "minimum: got 10, want 20"),
+        ("auditLog=/var/log/edgeplan/audit.jsonl", "file system is read-only: mount a writable volume there"),
+        (f"{MOUNTED},extraVolumeMounts[0].readOnly=true", "file system is read-only: mount a writable volume there"),
+        (f"{MOUNTED},extraVolumeMounts[0].mountPath=/var/log/edge", "file system is read-only"),
+        (
+            "aws.regions={eu-west-1},aws.default.regions={eu-west-1}",
+            "aws.regions is a shorthand for aws.default.regions",
+        ),
     ],
 )
 def test_schema_refuses(offline: Helm, value: str, complaint: str) -> None:

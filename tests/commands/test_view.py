@@ -1,6 +1,7 @@
 """What `edgeplan get` shows of fixed objects, at 80 and at 160 columns."""
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -308,6 +309,7 @@ def test_what_was_said_of_an_earlier_spec_is_not_the_state() -> None:
     stalled = [ready("False", "StageFailed", "x"), condition("Stalled", "True", "StageFailed", "x")]
     assert state(resource(*stalled)).word == "Stalled: StageFailed"
     assert state(resource(*stalled, observedGeneration=2)).word == "Waiting"
+    assert state(replace(resource(*stalled), deleting=True)).word == "Deleting, Stalled: StageFailed"
 
 
 def test_a_failure_of_events_is_no_lack_of_them() -> None:

@@ -295,6 +295,11 @@ def test_stored_spec_that_hides_what_becomes_of_the_plan_says_what_is_missing(mi
 def test_deletion_where_the_target_is_refused_says_so_and_waits() -> None:
     said = attempted(deleted(), KEPT, scope=None, refusal="account stores is not known")
     assert (said.words, said.reason) == (["definition"], Reason.TARGET_REFUSED)
+    assert (
+        "is being deleted, and waits until it can be told what is left in AWS: account stores is not known"
+        in said.message
+    )
+    assert "set policy.deletion to Retain" in said.message
 
 
 def test_way_to_nothing_is_a_conversation_of_its_own() -> None:

@@ -170,3 +170,25 @@ The Leases: one, and with several shards one for each of them and one for each o
 {{- end }}
 {{- join ", " $leases }}
 {{- end }}
+
+{{/*
+What the values ask for together and cannot be: told before anything is installed
+*/}}
+{{- define "edgeplan.contradictions" -}}
+{{- if and .Values.aws.regions (dig "regions" false (.Values.aws.default | default dict)) }}
+{{- fail "aws.regions is a shorthand for aws.default.regions: set one of the two" }}
+{{- end }}
+{{- if and .Values.auditLog (ne .Values.auditLog "-") }}
+{{- $log := .Values.auditLog }}
+{{- $mounted := list }}
+{{- range .Values.extraVolumeMounts }}
+{{- if and (hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) $log) (not .readOnly) }}
+{{- $mounted = append $mounted .mountPath }}
+{{- end }}
+{{- end }}
+{{- if not $mounted }}
+{{- $why := printf "auditLog is the file %s, and the pod's root file system is read-only" $log }}
+{{- fail (printf "%s: mount a writable volume there by extraVolumes and extraVolumeMounts, or set it to -" $why) }}
+{{- end }}
+{{- end }}
+{{- end }}
