@@ -8,7 +8,7 @@ from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.outcomes import Stalled, Waiting
 from controller.domain.reasons import Reason
 from controller.domain.schedule import STAGE_POLL
-from controller.domain.spec import Stage
+from controller.domain.spec import DeploymentConfig, DeviceSelectionConfig, Stage
 
 
 def immutable_changes(desired: Desired, observed: ObservedPlan) -> tuple[str, ...]:
@@ -22,6 +22,30 @@ def immutable_changes(desired: Desired, observed: ObservedPlan) -> tuple[str, ..
     if wanted != held:
         changes.append(f"modelConfigs: {', '.join(held) or 'none'} -> {', '.join(wanted) or 'none'}")
     return tuple(changes)
+
+
+def stage_differences(desired: Desired, observed: ObservedPlan) -> tuple[str, ...]:
+    """The settings of stages that the plan and the spec both have and that differ, each with both values."""
+    differences = []
+    for want in desired.stages:
+        have = observed.stage(want.stage_name)
+        if have is None or _same(want, have):
+            continue
+        policy = have.deployment if want.deployment_config is not None else None
+        held, wanted = (
+            _settings(have.selection, policy),
+            _settings(want.device_selection_config, want.deployment_config),
+        )
+        differences += [
+            f"stage {have.name}: {name}: {held.get(name, 'none')} -> {wanted.get(name, 'none')}"
+            for name in {**held, **wanted}
+            if held.get(name) != wanted.get(name)
+        ]
+    return tuple(differences)
+
+
+def _settings(selection: DeviceSelectionConfig, policy: DeploymentConfig | None) -> Mapping[str, object]:
+    return {**selection.wire(), **(policy.wire() if policy is not None else {})}
 
 
 def tag_changes(desired: Desired, observed: ObservedPlan, applied: Collection[str]) -> tuple[Action, ...]:

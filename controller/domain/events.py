@@ -52,6 +52,8 @@ def transitions(
     events += [*_told(before, after, done), *stages, *troubles]
     stalled = before.condition("Stalled")
     trouble = before.retry.last_error.code if before.retry else stalled.reason if stalled else None
+    if before.retry and was is not None and was.status == "False":
+        trouble = was.reason  # as it was told when it began
     over = not (suspended or after.retry or after.is_true("ResourceLimitExceeded") or after.is_true("Stalled"))
     if trouble is not None and over:
         events.append(Event("Normal", "Recovered", "Reconciling", f"{trouble} has ended"))

@@ -19,12 +19,14 @@ from controller.domain.actions import (
     StartStage,
     StopStage,
 )
+from controller.domain.changes import immutable_changes, stage_differences
 from controller.domain.circumstances import Circumstances
 from controller.domain.decide import decide, may_observe
 from controller.domain.desired import Desired
 from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.outcomes import IN_SYNC, Next, Outcome, Pending, Stalled, Suspended, Waiting
 from controller.domain.reasons import Reason
+from controller.domain.rollout import UNTIL
 from controller.domain.spec import Stage
 from controller.domain.stage import MEANING, StageStatus
 from controller.domain.status import EdgeDeploymentPlanStatus, StageState
@@ -84,10 +86,14 @@ def pending(desired: Desired, observed: ObservedPlan | None, given: Circumstance
         return refusal
     given = replace(given, adopting=True)
     first = decide(desired, observed, given)
+    differences = stage_differences(desired, observed) if observed is not None else ()
+    if observed is not None and isinstance(first.outcome, Stalled) and (fixed := immutable_changes(desired, observed)):
+        text = f"what AWS cannot change differs, in AWS -> in the spec: {'; '.join((*fixed, *differences))}. Correct the spec"
+        return replace(first.outcome, message=text)
     if isinstance(first.outcome, Stalled) or (isinstance(first.outcome, Waiting) and not first.actions):
         return first.outcome
     calls = tuple(step.action for step in _steps(desired, observed, given) if isinstance(step, Call))
-    return Pending(calls) if calls else IN_SYNC
+    return Pending(calls, differences) if calls else IN_SYNC
 
 
 def _steps(desired: Desired, observed: ObservedPlan | None, given: Circumstances) -> Iterator[Step]:
@@ -112,7 +118,7 @@ def _steps(desired: Desired, observed: ObservedPlan | None, given: Circumstances
         if changed:
             yield Wait(f"until {', '.join(changed)}")
         elif outcome.reason is Reason.BAKING:
-            yield Wait(outcome.message)
+            yield Wait(outcome.message.partition(UNTIL)[0])
         elif not decision.actions:  # nothing that we can foresee moves
             yield End(outcome)
             return

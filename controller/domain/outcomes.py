@@ -66,6 +66,8 @@ class Pending:
     """Under Observe: AWS differs, and these are the calls that Manage would make."""
 
     actions: tuple[Action, ...]
+    differences: tuple[str, ...] = ()
+    """Of stages that both have, in words."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from controller.domain.spec import Rollout, duration
 from controller.domain.wording import a_failed_device, counts
 
 RETRY_HINT = "change the spec, or have the stage tried again by `edgeplan retry` or the annotation edgeplan.dev/reconcile-requested-at"
+UNTIL = ", until "
 _BY_HAND = "stopped in AWS"
 
 
@@ -102,6 +103,7 @@ def _bake(stage: ObservedStage, rollout: Rollout, given: Circumstances) -> Decis
     if left <= timedelta(0):
         return None
     text = f"stage {stage.name} is DEPLOYED and bakes for {rollout.bake_time} before the next one"
+    text += f"{UNTIL}{since + duration(rollout.bake_time):%H:%M:%S} UTC"
     return Decision((), Waiting(left, Reason.BAKING, text))
 
 

@@ -150,8 +150,9 @@ def _say(
         case Stalled(reason, message, failure):
             text = f"{message}: {failure}" if failure else message
             return {"Ready": ("False", reason, text), "Stalled": ("True", reason, text)}
-        case Pending(actions):
-            text = "AWS differs from the spec; Manage would call " + ", ".join(str(action) for action in actions)
+        case Pending(actions, differences):
+            what = f", in AWS -> in the spec: {'; '.join(differences)}" if differences else ""
+            text = f"AWS differs from the spec{what}; Manage would call " + ", ".join(str(action) for action in actions)
             return {"Ready": ("False", Reason.CHANGES_PENDING, text)}
         case Suspended(unwatched):
             text = "spec.suspend is true: nothing is reconciled" + (f"; {UNWATCHED}" if unwatched else "")

@@ -1,5 +1,6 @@
 """Several operators and several shards: each object is worked on by one of them, whoever comes and goes."""
 
+import json
 import signal
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -110,3 +111,34 @@ def test_operators_of_other_numbers_of_shards_do_not_act_together(world: World) 
                 world.wait_for(name, "Ready", seconds=SECONDS)
             wait_until(lambda: new.works_on() == [0, 1, 2], seconds=SECONDS)
     assert creates(world) == dict.fromkeys(("first", "second", "third", "fourth", "fifth"), 1)
+
+
+def plans_held(world: World) -> list[str]:
+    return sorted(world.sandbox.plans())
+
+
+def test_share_of_a_namespace_holds_over_all_shards_and_moves_up(world: World, tmp_path: Path) -> None:
+    """Plans applied at once, so that their age tells nothing and each operator hears of them in its own time."""
+    own = tmp_path / "own.yaml"
+    own.write_text(json.dumps({"share": [{"namespaces": [world.namespace], "plans": 2}]}))
+    flags = ("--lease", f"{world.namespace}/{LEASE}", "--shards", str(SHARDS), "--own-account-file", str(own))
+    with world.process(tmp_path / "a.log", *flags), world.process(tmp_path / "b.log", *flags):
+        balanced(world, 2, 2)
+        for number in range(12):
+            world.create(f"plan-{number:02}")
+        wait_until(lambda: len(plans_held(world)) == 2, seconds=SECONDS)
+        for _ in range(2):
+            wait_until(lambda: all(condition(body, "Ready") for body in world.all()), seconds=SECONDS)
+            held = plans_held(world)
+            assert len(held) == 2
+            for name in held:
+                world.delete(name)
+                world.wait_gone(name, seconds=SECONDS)
+            wait_until(lambda: len(plans_held(world)) == 2, seconds=SECONDS)
+    most, there = 0, 0
+    for request in world.sandbox.requests():
+        done = request["code"] == "OK"
+        there += done and request["operation"] == "CreateEdgeDeploymentPlan"
+        there -= done and request["operation"] == "DeleteEdgeDeploymentPlan"
+        most = max(most, there)
+    assert most == 2

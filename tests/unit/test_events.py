@@ -222,6 +222,9 @@ def test_end_of_a_stall_is_told() -> None:
     stalled = after(Stalled(Reason.NOT_OWNED, ""))
     told = transitions(stalled, after(Done(Reason.IN_SYNC, "")), ())
     assert (told[0].reason, told[0].note) == ("Recovered", "NotOwned has ended")
+    denied = after(Retrying(failure(FailureKind.CREDENTIALS, "AccessDeniedException"), MINUTE, 1))
+    told = transitions(denied, after(Done(Reason.IN_SYNC, "")), ())
+    assert (told[0].reason, told[0].note) == ("Recovered", "AccessDenied has ended")
     assert reasons(stalled, after(Stalled(Reason.NAME_CONFLICT, ""))) == [("Warning", "NameConflict")]
 
 

@@ -21,6 +21,7 @@ from controller.domain.api import OWNER_TAG
 from controller.domain.decide import decide, decide_deletion
 from controller.domain.desired import Desired
 from controller.domain.drift import suspects
+from controller.domain.findings import Findings
 from controller.domain.forecast import pending
 from controller.domain.observed import ObservedPlan, PlanSummary
 from controller.domain.outcomes import Decision, Done, Gone, Next, Pending, Stalled, Waiting
@@ -29,6 +30,7 @@ from controller.domain.reasons import Reason
 from controller.domain.schedule import STAGE_POLL
 from controller.domain.stage import StageStatus
 from controller.domain.status import EdgeDeploymentPlanStatus
+from controller.domain.summarize import summarize
 from controller.schema.crd import custom_resource_definition
 from tests.unit.builders import (
     ARN,
@@ -447,6 +449,23 @@ def test_observe_lists_changes_in_the_order_in_which_manage_makes_them() -> None
     outcome = pending(desired(stage("canary", 20), policy=OBSERVE), observed("canary"), given())
     assert isinstance(outcome, Pending)
     assert [str(action) for action in outcome.actions] == ["DeleteStage(canary)", "CreateStages(canary)"]
+    assert outcome.differences == ("stage canary: percentage: 10 -> 20",)
+    (ready,) = summarize(plan(), outcome, Findings(), NOON).conditions
+    assert ready.message == (
+        "AWS differs from the spec, in AWS -> in the spec: stage canary: percentage: 10 -> 20; "
+        "Manage would call DeleteStage(canary), CreateStages(canary)"
+    )
+
+
+def test_observe_says_all_that_differs_and_what_to_correct_where_aws_cannot_change_it() -> None:
+    want = desired(stage("canary", 20, "DO_NOTHING"), deviceFleetName="other", policy=OBSERVE)
+    outcome = pending(want, observed("canary"), given())
+    assert isinstance(outcome, Stalled)
+    assert outcome.message == (
+        f"what AWS cannot change differs, in AWS -> in the spec: deviceFleetName: {NAME} -> other; "
+        "stage canary: percentage: 10 -> 20; "
+        "stage canary: failureHandlingPolicy: ROLLBACK_ON_FAILURE -> DO_NOTHING. Correct the spec"
+    )
 
 
 def test_observe_reads_the_plan_of_anybody() -> None:

@@ -123,6 +123,7 @@ def test_stage_first_seen_deployed_bakes_from_now() -> None:
         found = roll_out(want, held, given(before=before))
         assert isinstance(found.outcome, Waiting)
         assert found.outcome.after == timedelta(minutes=30)
+        assert found.outcome.message.endswith("bakes for 30m before the next one, until 12:30:00 UTC")
 
 
 def test_stage_that_is_not_listed_yet_is_waited_for() -> None:

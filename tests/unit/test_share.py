@@ -158,6 +158,19 @@ def sharing(*resources: Resource, share: int = 1) -> Loop:
     return loop
 
 
+def test_object_of_another_shard_of_which_nothing_is_told_yet_counts_as_if_its_plan_were_made_just_now() -> None:
+    """Its operator may have heard of it before it heard of ours, which is older by its uid alone."""
+    loop = sharing(OLDER, YOUNGER)
+    loop.process.mine = lambda resource: resource.uid == OLDER.uid
+    loop.reconcile(OLDER.key)
+    assert (loop.aws.calls, loop.ready(OLDER.key).reason) == ([], "ShareUsed")
+    waits = fresh(name="younger", uid="uid-2", version=9, status=loop.status(OLDER.key))
+    loop.news.seen(waits)
+    assert (OLDER.key, Wake.QUOTA) in loop.woken
+    loop.reconcile(OLDER.key, frozenset({Wake.QUOTA}))
+    assert loop.ready(OLDER.key).status == "True"
+
+
 OLDER, YOUNGER = fresh(age=MINUTE), fresh(name="younger", uid="uid-2")
 
 
