@@ -113,21 +113,21 @@ class Accounts:
         account = self._accounts.get(target.account)
         if account is None or not account.open_to(namespace, self._labels_of(namespace)):
             raise TargetRefused(
-                f"spec.target.account {target.account!r} is not open to namespace {namespace!r}. {_NO_EDIT}"
+                f"spec.target.account {target.account!r} is not open to namespace {namespace!r} ({_NO_EDIT})"
             )
         region = target.region or account.regions[0]
         if region not in account.regions:
             raise TargetRefused(
                 f"spec.target.region {region!r} is not open in account {target.account!r}; "
-                f"open: {', '.join(account.regions)}. {_NO_EDIT}"
+                f"open: {', '.join(account.regions)} ({_NO_EDIT})"
             )
         return Scope(target.account, region)
 
     def _own_region(self, namespace: str, wanted: str | None) -> str:
         if not self._own.open_to(namespace, self._labels_of(namespace)):
             raise TargetRefused(
-                f"the operator's own account is not open to namespace {namespace!r}: spec.target.account must name one that is. "
-                f"{_NO_EDIT}"
+                f"the operator's own account is not open to namespace {namespace!r}: spec.target.account must name one that is "
+                f"({_NO_EDIT})"
             )
         region = wanted or self._region
         if region is None:
@@ -135,10 +135,10 @@ class Accounts:
         if self._own.regions is not None and region not in self._own.regions:
             raise TargetRefused(
                 f"spec.target.region {region!r} is not open in the operator's own account; "
-                f"open: {', '.join(self._own.regions)}. {_NO_EDIT}"
+                f"open: {', '.join(self._own.regions)} ({_NO_EDIT})"
             )
         if unknown := unknown_region(region, self._extra_regions):
-            raise TargetRefused(f"spec.target.region {unknown}. {_NO_EDIT}")
+            raise TargetRefused(f"spec.target.region {unknown} ({_NO_EDIT})")
         return region
 
     def _bounds(self, account: str) -> Bounds:

@@ -93,9 +93,7 @@ def _refuse_foreign(desired: Desired, observed: ObservedPlan, given: Circumstanc
     else:
         whose = f"which belongs to {other or 'an unknown owner'}, as its tag {OWNER_TAG} says"
     if lost:
-        text = (
-            f"the AWS plan {observed.name} was taken over: it is one {whose}; delete or rename one of the two objects"
-        )
+        text = f"the AWS plan {observed.name} was taken over: it is one {whose}; delete this object, the plan stays"
         return Stalled(Reason.OWNERSHIP_LOST, text)
     return Stalled(
         Reason.NOT_PERMITTED if desired.spec.adopts and not permitted else Reason.NOT_OWNED,

@@ -16,7 +16,7 @@ from controller.domain.schedule import STAGE_POLL, stage_poll
 from controller.domain.spec import Rollout, duration
 from controller.domain.wording import a_failed_device, counts
 
-RETRY_HINT = "change the spec, or have the stage tried again by `edgeplan retry` or the annotation edgeplan.dev/reconcile-requested-at"
+RETRY_HINT = "have it tried again, by `edgeplan retry` or the annotation edgeplan.dev/reconcile-requested-at, or change the stage"
 UNTIL = ", until "
 _BY_HAND = "stopped in AWS"
 
@@ -91,7 +91,12 @@ def _ended(stage: ObservedStage, given: Circumstances, start: StartStage, breach
     why = breach or (_BY_HAND if stopped else stage.message or tally)
     why += a_failed_device(stage, why)
     reason = Reason.ROLLOUT_STOPPED if stopped else Reason.STAGE_FAILED
-    return Decision((), Stalled(reason, f"stage {stage.name} is {stage.status}: {why}; {RETRY_HINT}"))
+    return Decision(
+        (),
+        Stalled(
+            reason, f"stage {stage.name} is {stage.status}: {why}; {RETRY_HINT}{' or the bound' if stopped else ''}"
+        ),
+    )
 
 
 def _bake(stage: ObservedStage, rollout: Rollout, given: Circumstances) -> Decision | None:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from pydantic import TypeAdapter
 
 from edge_manager.api.plan_calls import describe
 from edge_manager.api.throttle import Throttle
@@ -145,7 +146,8 @@ class Control:
         known = {"plan", "stage", *Failure._fields}
         if unknown := set(body) - known:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
-        failure = Failure(**{key: body[key] for key in Failure._fields if body.get(key) is not None})
+        given = {key: body[key] for key in Failure._fields if body.get(key) is not None}
+        failure = TypeAdapter(Failure).validate_python(given)
         self.service.world.failures.append((body.get("plan") or "*", body.get("stage") or "*", failure))
 
     def counts(self, _request: web.Request, _body: Any) -> dict[str, dict[str, Any]]:

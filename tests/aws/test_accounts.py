@@ -27,6 +27,8 @@ from tests.aws.conftest import REGION, Endpoint, Said, account, accounts_at
 ROLE = "arn:aws:iam::222222222222:role/edge"
 IDENTITY = "<GetCallerIdentityResponse><GetCallerIdentityResult><Account>{}</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
 
+NO_EDIT = "(spec.target cannot be edited: to change it delete the object and create it again)"
+
 
 def write(folder: Path, content: Any) -> Path:
     path = folder / "accounts.yaml"
@@ -164,16 +166,20 @@ def test_the_regions_are_those_of_all_partitions() -> None:
 def test_an_unknown_account_and_one_that_is_closed_read_the_same_and_name_no_other() -> None:
     accounts = accounts_at("http://none.invalid", emea=account(namespaces=["kitchen"]), apac=account())
     unknown, closed = (refusal(accounts, "retail", account=name) for name in ("nope", "emea"))
-    assert unknown.replace("nope", "emea") == closed == "spec.target.account 'emea' is not open to namespace 'retail'"
+    assert (
+        unknown.replace("nope", "emea")
+        == closed
+        == f"spec.target.account 'emea' is not open to namespace 'retail' {NO_EDIT}"
+    )
 
 
 def test_a_closed_region_tells_what_is_open_there_and_nowhere_else() -> None:
     accounts = accounts_at("http://none.invalid", own(regions=["eu-west-1"]), emea=account("eu-north-1", "eu-west-3"))
     assert refusal(accounts, "retail", region="us-east-1") == (
-        "spec.target.region 'us-east-1' is not open in the operator's own account; open: eu-west-1"
+        f"spec.target.region 'us-east-1' is not open in the operator's own account; open: eu-west-1 {NO_EDIT}"
     )
     assert refusal(accounts, "retail", region="us-east-1", account="emea") == (
-        "spec.target.region 'us-east-1' is not open in account 'emea'; open: eu-north-1, eu-west-3"
+        f"spec.target.region 'us-east-1' is not open in account 'emea'; open: eu-north-1, eu-west-3 {NO_EDIT}"
     )
 
 
@@ -193,7 +199,7 @@ def test_a_region_that_the_administrator_adds_is_known_everywhere(tmp_path: Path
     everything = Accounts(region=None, accounts={}, threads=1, timeout=1, extra_regions=extra)
     assert everything.scope("retail", Target(region="eu-shop-1")) == Scope("default", "eu-shop-1")
     assert refusal(everything, "retail", region="eu-shop-2") == (
-        "spec.target.region eu-shop-2: not a region that the AWS SDK knows, did you mean eu-shop-1?"
+        f"spec.target.region eu-shop-2: not a region that the AWS SDK knows, did you mean eu-shop-1? {NO_EDIT}"
     )
 
 
@@ -205,7 +211,8 @@ def test_an_account_named_as_the_operators_own_is_not_it() -> None:
 def test_the_own_account_can_be_closed(bounds: dict[str, Any]) -> None:
     accounts = accounts_at("http://none.invalid", own(**bounds), emea=account())
     assert refusal(accounts, "retail") == (
-        "the operator's own account is not open to namespace 'retail': set spec.target.account"
+        "the operator's own account is not open to namespace 'retail': spec.target.account must name one that is "
+        + NO_EDIT
     )
     assert accounts.scope("retail", Target(account="emea")) == Scope("emea", REGION)
 

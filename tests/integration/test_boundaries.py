@@ -11,6 +11,8 @@ from tests.integration.operators import REGION, World, wait_until
 
 ROLE = "arn:aws:iam::222222222222:role/edge"
 
+NO_EDIT = "spec.target cannot be edited: to change it delete the object and create it again"
+
 
 @pytest.fixture
 def accounts(tmp_path: Path) -> Any:
@@ -45,10 +47,10 @@ def test_what_a_namespace_may_not_use_is_refused_and_nothing_is_told_of_it(
         world.create("named", target={"account": "secret"})
         world.create("omitted")
         said = world.wait_for("named", "Stalled", reason="TargetRefused")["message"]
-        assert said == f"spec.target.account 'secret' is not open to namespace '{world.namespace}'"
+        assert said == f"spec.target.account 'secret' is not open to namespace '{world.namespace}' ({NO_EDIT})"
         said = world.wait_for("omitted", "Stalled", reason="TargetRefused")["message"]
         assert said == (
-            f"the operator's own account is not open to namespace '{world.namespace}': set spec.target.account"
+            f"the operator's own account is not open to namespace '{world.namespace}': spec.target.account must name one that is ({NO_EDIT})"
         )
         whole = json.dumps([world.get("omitted"), world.events("omitted"), world.events("named")])
         for told in ("222222222222", "kitchen", "bakery", "other"):

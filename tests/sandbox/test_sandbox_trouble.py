@@ -328,6 +328,9 @@ def test_settings_that_do_not_exist_or_make_no_sense_are_refused(sandbox: Sandbo
             sandbox.settings(**change)
     with pytest.raises(ValueError, match="validation error"):
         sandbox.fault(mode="explode")
+    for name, wrong in (("devices", ["till-1"]), ("devices", "x"), ("percent", "x"), ("after", "x")):
+        with pytest.raises(ValueError, match=f"(?s){name}.*valid"):
+            sandbox.control("POST", "/failures", {name: wrong})
     with pytest.raises(ValueError, match="unknown: devises"):
         sandbox.fail_devices(devises=3)
     with pytest.raises(ValueError, match="unknown: hours"):

@@ -236,7 +236,7 @@ def test_plan_that_another_cluster_took_is_not_taken_back() -> None:
     rights = Rights(adopt=Reach.ANY)
     talk = attempted(plan("canary", policy=ADOPT, generation=2, status=status()), tagged(OTHER_CLUSTER), rights=rights)
     assert talk.reason is Reason.OWNERSHIP_LOST
-    assert "delete or rename one of the two objects" in talk.message
+    assert "delete this object, the plan stays" in talk.message
 
 
 # -- where the plan is ------------------------------------------------------------------------------------------------
