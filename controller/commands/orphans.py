@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -82,11 +83,13 @@ async def _find(
 async def _within(accounts: Accounts, scope: Scope, cluster: Cluster) -> AsyncIterator[Orphan]:
     plans = accounts.plans(scope)
     turns = asyncio.Semaphore(_AT_A_TIME)
+    others: Counter[str] = Counter()
 
     async def owner(arn: str) -> Owner | None:
         async with turns:
             tagged = Owner.parse((await plans.tags(arn)).get(OWNER_TAG, ""))
             if tagged is None or tagged.cluster != cluster.id:
+                others.update([tagged.cluster] if tagged is not None else [])
                 return None
             if tagged.shortened:
                 sys.stderr.write(f"note: {arn}: the tag has only a part of the object's name, so it is not judged\n")
@@ -95,6 +98,9 @@ async def _within(accounts: Accounts, scope: Scope, cluster: Cluster) -> AsyncIt
 
     rows = (await plans.list_plans()).values()
     owners = await asyncio.gather(*(owner(row.arn) for row in rows))
+    for other, count in sorted(others.items()):
+        said = "1 plan carries the tag" if count == 1 else f"{count} plans carry the tag"
+        sys.stderr.write(f"note: {scope.region}: {said} of cluster {other}, this is {cluster.id} (--cluster-id)\n")
     for row, gone in zip(rows, owners, strict=True):
         if gone is not None:
             yield Orphan(scope, row.name, row.arn, gone)

@@ -383,6 +383,9 @@ def test_a_plans_life_by_the_command_line(here: Run, edgeplan: Run, sandbox: San
     world.cluster.client.request("PATCH", path, off, "application/merge-patch+json")
     world.delete("store")
     world.wait_gone("store")
+    other = edgeplan("orphans", "--cluster-id", "other")
+    assert other.code == 0
+    assert "note: eu-west-1: 1 plan carries the tag of cluster test, this is other (--cluster-id)" in other.err
     left = edgeplan("orphans", "--cluster-id", "test")
     assert left.code == 1
     assert left.out.startswith(f"store (eu-west-1): left by {world.namespace}/store, uid ")
