@@ -170,8 +170,9 @@ def by_hand(terminal: Terminal) -> None:
 def test_commands_of_troubleshooting_work(laptop: Terminal, cluster: Cluster) -> None:
     cluster.kubectl("apply", f"--filename={ROOT / 'examples' / 'minimal.yaml'}")
     cluster.kubectl("wait", "--for=condition=Ready", "edp/store-cameras", "--timeout=60s")
-    show, ask, pending, devices = parts("troubleshooting.md", "run")
+    show, ask, seen, pending, devices = parts("troubleshooting.md", "run")
     assert "Ready=True InSync" in laptop.run(show)
+    assert laptop.run(seen).split()[:2] == ["1", "1"]
     laptop.run(ask)
     handled = "--for=jsonpath={.status.lastHandledReconcileAt}"
     cluster.kubectl("wait", "edp/store-cameras", handled, "--timeout=60s")
