@@ -90,6 +90,10 @@ def take_away(resource: Resource, given: Circumstances) -> Talk:
         return Result(Waiting(min(doubt, STAGE_POLL), Reason.SETTLING, text), found)
     acted = yield from apply(decision.actions, decision.outcome, resource, given, found)
     assert not isinstance(acted, Refused)  # noqa: S101 - a deletion looks again in its next attempt, not in this one
+    if isinstance(acted, Findings) and isinstance(decision.outcome, Gone) and given.unanswered_for > timedelta(0):
+        # One that was tried before the one that made what is deleted now.
+        text = f"another create of the AWS plan {name} may still be under way; looking again until it cannot be"
+        return Result(Waiting(min(given.unanswered_for, STAGE_POLL), Reason.SETTLING, text), acted)
     return acted if isinstance(acted, Result) else Result(final(decision.outcome), acted)
 
 
@@ -102,7 +106,8 @@ def _delete_what_is_tagged(
     """
     status, found, action = resource.status, Findings.of(given), DeletePlan(desired.name)
     active = any(MEANING[each.status].active for each in status.stages or ())
-    if found.arn is None or active or status.retry is not None or (yield Ask.ACCOUNT) != account_of(found.arn):
+    doubtful = active or status.retry is not None or given.unanswered_for > timedelta(0)
+    if found.arn is None or doubtful or (yield Ask.ACCOUNT) != account_of(found.arn):
         return None
     answer = yield TagsOf(found.arn)
     own = isinstance(answer, Mapping) and answer.get(OWNER_TAG) == desired.owner.tag_value

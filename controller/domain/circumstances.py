@@ -27,6 +27,8 @@ class Circumstances:
     """Identity of this cluster in ownership tags."""
     process: str = ""
     """Identity of this operator's process in claims."""
+    unanswered_for: timedelta = timedelta(0)
+    """How long a create of this object whose answer got lost may still be carried out."""
     settling_for: timedelta = timedelta(0)
     """How long AWS's reads are not believed yet, by a clock that does not jump: this process made a change, or tried to."""
     starting_for: timedelta = timedelta(0)

@@ -64,6 +64,8 @@ class Memory:
     """Whether it certainly has nothing in AWS. Spares a call; what is forgotten in a crash is looked up again."""
     settled: float = 0.0
     """When AWS's reads of it are believed again."""
+    unanswered: float = 0.0
+    """When a create whose answer got lost cannot be carried out any more."""
     due: float | None = None
     """When it wants to be looked at again."""
     on_its_way: bool = False
@@ -146,6 +148,7 @@ class Reconciler:
             cluster=self.cluster,
             process=self.process,
             settling_for=_left(memory.settled),
+            unanswered_for=_left(memory.unanswered),
             starting_for=_left(self._started + self.settle.total_seconds()),
             crowd=self.index.crowd(scope) if scope is not None else 0,
             untouched=memory.untouched,
@@ -241,6 +244,8 @@ class Reconciler:
                 self._memories[resource.uid].untouched = False
             return await plans.apply(request, lambda: self._still_so(resource))
         except AwsError as error:
+            if isinstance(request, CreatePlan) and not error.failure.harmless:
+                self._memories[resource.uid].unanswered = _now() + self.settle.total_seconds()
             if error.failure.kind is FailureKind.UNKNOWN:
                 logger.exception("%s: %s failed in an unknown way", resource.key, error.failure.operation)
             return error.failure

@@ -214,6 +214,19 @@ def test_plan_that_shows_is_not_waited_for_however_fresh_the_doubt() -> None:
     assert said.reason is Reason.STOPPING_STAGES
 
 
+def test_deletion_waits_until_an_earlier_create_whose_answer_got_lost_cannot_be_carried_out() -> None:
+    """The first create timed out, the second was answered; the first is carried out after the deletion."""
+    one = deleted(status=status(settling=settling()))
+    said = attempted(one, KEPT, observed("canary"), DID, unanswered_for=20 * SECOND)
+    assert (said.words, said.reason) == ([*LOOK, DELETE], Reason.SETTLING)
+    one = reported(one, said)
+    said = attempted(one, KEPT, NOTHING, now=NOON + 2 * SECOND)
+    assert said.reason is Reason.SETTLING
+    late = observed("canary").but(created=NOON + 10 * SECOND)
+    said = attempted(one, KEPT, late, DID, now=NOON + 30 * SECOND)
+    assert said.reason is Reason.DELETED
+
+
 def test_create_of_a_process_that_was_killed_may_be_under_way_after_a_restart() -> None:
     one = deleted(status=status(arn=None))
     said = attempted(one, KEPT, NOTHING, starting_for=50 * SECOND)

@@ -370,6 +370,23 @@ def test_object_that_goes_between_finalizer_and_create_takes_its_plan_along() ->
     assert loop.objects.calls == []
 
 
+def test_create_whose_answer_got_lost_is_remembered_beyond_the_next_one() -> None:
+    loop = Loop(fresh())
+    loop.aws.failures["CreatePlan"] = [failure(operation=CREATE)]
+    loop.reconcile()
+    loop.wait(SECOND)
+    loop.reconcile()
+    assert loop.ready().status == "True"
+    loop.objects.there[KEY] = loop.objects.change(replace(loop.objects.there[KEY], deleting=True, generation=2))
+    loop.watch()
+    assert loop.reconcile() == STAGE_POLL
+    assert loop.aws.calls[-1] == f"DeletePlan({NAME})"
+    assert KEY in loop.objects.there
+    loop.wait(MINUTE)
+    assert loop.reconcile() is None
+    assert KEY not in loop.objects.there
+
+
 def test_ghost_that_is_laid_to_rest_lets_its_namesake_look() -> None:
     """The other may have looked while the plan was there still, and taken it for somebody else's."""
     younger = fresh(name="younger", uid="uid-2", edgeDeploymentPlanName=NAME)
@@ -397,6 +414,8 @@ def test_object_that_goes_while_its_create_is_unanswered_is_looked_for_until_it_
     loop.aws.plans[NAME] = observed("canary")
     loop.reconcile()
     assert loop.aws.plans == {}
+    loop.wait(2 * MINUTE)
+    assert loop.reconcile() is None
     assert loop.index.at(KEY) == ()
 
 
