@@ -24,8 +24,6 @@ from controller.engine.ports import TargetRefused
 OPEN_CLIENTS = 16
 IDLE = timedelta(minutes=10)
 
-_NO_EDIT = "spec.target cannot be edited: to change it delete the object and create it again"
-
 
 class Accounts:
     """The accounts and regions that are open, with one SageMakerPlans for each, made when first asked for."""
@@ -112,33 +110,30 @@ class Accounts:
             return Scope(OWN_ACCOUNT, self._own_region(namespace, target.region))
         account = self._accounts.get(target.account)
         if account is None or not account.open_to(namespace, self._labels_of(namespace)):
-            raise TargetRefused(
-                f"spec.target.account {target.account!r} is not open to namespace {namespace!r} ({_NO_EDIT})"
-            )
+            raise _refused(f"spec.target.account {target.account!r} is not open to namespace {namespace!r}")
         region = target.region or account.regions[0]
         if region not in account.regions:
-            raise TargetRefused(
+            raise _refused(
                 f"spec.target.region {region!r} is not open in account {target.account!r}; "
-                f"open: {', '.join(account.regions)} ({_NO_EDIT})"
+                f"open: {', '.join(account.regions)}"
             )
         return Scope(target.account, region)
 
     def _own_region(self, namespace: str, wanted: str | None) -> str:
         if not self._own.open_to(namespace, self._labels_of(namespace)):
-            raise TargetRefused(
-                f"the operator's own account is not open to namespace {namespace!r}: spec.target.account must name one that is "
-                f"({_NO_EDIT})"
+            raise _refused(
+                f"the operator's own account is not open to namespace {namespace!r}: spec.target.account must name one that is"
             )
         region = wanted or self._region
         if region is None:
             raise TargetRefused("no AWS region: set spec.target.region, or the operator's --aws-region or AWS_REGION")
         if self._own.regions is not None and region not in self._own.regions:
-            raise TargetRefused(
+            raise _refused(
                 f"spec.target.region {region!r} is not open in the operator's own account; "
-                f"open: {', '.join(self._own.regions)} ({_NO_EDIT})"
+                f"open: {', '.join(self._own.regions)}"
             )
         if unknown := unknown_region(region, self._extra_regions):
-            raise TargetRefused(f"spec.target.region {unknown} ({_NO_EDIT})")
+            raise _refused(f"spec.target.region {unknown}")
         return region
 
     def _bounds(self, account: str) -> Bounds:
@@ -184,3 +179,7 @@ class Accounts:
             )
             return self._roles.setdefault(name, Role(assumption, client_config(1, self._timeout)))
         return self._roles.get(name)
+
+
+def _refused(why: str) -> TargetRefused:
+    return TargetRefused(f"{why} (spec.target cannot be edited: to change it delete the object and create it again)")

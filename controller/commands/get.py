@@ -57,7 +57,7 @@ def get(name: str | None, *, watch: bool, all_namespaces: bool, output: str | No
         bodies = await access.objects(everywhere=all_namespaces)
         if output is None:
             console = make_console()
-            console.print(_overview(bodies, console.width, everywhere=all_namespaces))
+            console.print(_overview(bodies, datetime.now(UTC), console.width, everywhere=all_namespaces))
         else:
             write_bodies(bodies, output, single=False)
         return DONE
@@ -83,10 +83,8 @@ class _Trimmed:
         return getattr(self._file, name)
 
 
-def _overview(
-    bodies: Sequence[Mapping[str, Any]], width: int, *, everywhere: bool, now: datetime | None = None
-) -> RenderableType:
-    return overview([parse(body) for body in bodies], now or datetime.now(UTC), width, with_namespace=everywhere)
+def _overview(bodies: Sequence[Mapping[str, Any]], now: datetime, width: int, *, everywhere: bool) -> RenderableType:
+    return overview([parse(body) for body in bodies], now, width, with_namespace=everywhere)
 
 
 class _Picture:
@@ -120,13 +118,13 @@ class _Picture:
         if self.bodies is None:
             return Text("asking the cluster ...", style="dim")
         if self.name is None:
-            return _overview(self.bodies, self._console.width, everywhere=self._everywhere, now=now)
+            return _overview(self.bodies, now, self._console.width, everywhere=self._everywhere)
         if not self.bodies:
             return Text(f"{self.name} is gone")
         return detail(parse(self.bodies[0]), self.events, now, self._console.width)
 
 
-def printed_if_new(console: Console, picture: _Picture, before: str) -> str:
+def _printed_if_new(console: Console, picture: _Picture, before: str) -> str:
     """Print the picture unless nothing but ages is new in it since `before`; what to give next time."""
     with console.capture() as capture:
         console.print(picture.at(_EVER))
@@ -156,7 +154,7 @@ async def _follow(access: Access, name: str | None, *, everywhere: bool) -> int:
                 picture.bodies = bodies
                 await picture.look_at_events()
                 if not console.is_terminal:
-                    shown = printed_if_new(console, picture, shown)
+                    shown = _printed_if_new(console, picture, shown)
                 if name and not bodies:
                     break
     finally:

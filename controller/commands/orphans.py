@@ -88,8 +88,10 @@ async def _within(accounts: Accounts, scope: Scope, cluster: Cluster) -> AsyncIt
     async def owner(arn: str) -> Owner | None:
         async with turns:
             tagged = Owner.parse((await plans.tags(arn)).get(OWNER_TAG, ""))
-            if tagged is None or tagged.cluster != cluster.id:
-                others.update([tagged.cluster] if tagged is not None else [])
+            if tagged is None:
+                return None
+            if tagged.cluster != cluster.id:
+                others[tagged.cluster] += 1
                 return None
             if tagged.shortened:
                 sys.stderr.write(f"note: {arn}: the tag has only a part of the object's name, so it is not judged\n")

@@ -142,20 +142,20 @@ def _where(resource: Resource) -> str:
 
 def _notes(resource: Resource, now: datetime) -> Iterator[Text]:
     """What comes next, what holds it up, and where to read about it."""
-    status = resource.status
+    status, above = resource.status, state(resource).message
     if isinstance(resource.spec, InvalidSpec):
         yield Text(f"the spec is not valid: {resource.spec.message}", style="bold red")
     if resource.readable_spec.suspend:
         yield Text("suspended: `edgeplan resume` goes on", style="yellow")
     quota = status.condition("ResourceLimitExceeded")
-    if quota is not None and quota.status == "True" and quota.message != state(resource).message:
+    if quota is not None and quota.status == "True" and quota.message != above:
         yield Text(f"quota: {quota.message}", style="yellow")
     if status.retry is not None:
         wait = status.retry.next_attempt_time - now
         when = f"in {length(wait)}" if wait > timedelta(0) else "due now"
         error = status.retry.last_error
-        above = " ".join(state(resource).message.split())
-        words = "" if " ".join(error.message.split()) in above else f": {error.code}: {error.message}"
+        said = " ".join(error.message.split()) in " ".join(above.split())
+        words = "" if said else f": {error.code}: {error.message}"
         if error.request_id and error.request_id not in above:
             words += f" (request {error.request_id})"
         yield Text(f"next try {when}, after {_times(status.retry.attempts)}{words}")

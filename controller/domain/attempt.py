@@ -78,33 +78,37 @@ def take_away(resource: Resource, given: Circumstances) -> Talk:
         text += "To let it go and leave AWS as it is, set policy.deletion to Retain"
         return Result(replace(refusal, message=text))
     desired = Desired(name, spec, Owner.of(resource, given.cluster))
-    if (done := (yield from _delete_what_is_tagged(resource, desired, given))) is not None:
+    known = Findings.of(given)
+    if (done := (yield from _delete_what_is_tagged(resource, desired, given, known))) is not None:
         return done
-    found = yield from observe(resource, desired, given, Findings.of(given), tags=True)
+    found = yield from observe(resource, desired, given, known, tags=True)
     if isinstance(found, Result):
         return found
     decision = decide_deletion(desired, found.observed, given)
     doubt = _doubted_until(resource, given, found)
     if doubt > timedelta(0) and isinstance(decision.outcome, Gone) and not decision.actions:
-        text = f"a create of the AWS plan {name} may still be under way; looking again until it cannot be"
-        return Result(Waiting(min(doubt, STAGE_POLL), Reason.SETTLING, text), found)
+        return Result(_may_still_come(f"a create of the AWS plan {name}", doubt), found)
     acted = yield from apply(decision.actions, decision.outcome, resource, given, found)
     assert not isinstance(acted, Refused)  # noqa: S101 - a deletion looks again in its next attempt, not in this one
     if isinstance(acted, Findings) and isinstance(decision.outcome, Gone) and given.unanswered_for > timedelta(0):
         # One that was tried before the one that made what is deleted now.
-        text = f"another create of the AWS plan {name} may still be under way; looking again until it cannot be"
-        return Result(Waiting(min(given.unanswered_for, STAGE_POLL), Reason.SETTLING, text), acted)
+        return Result(_may_still_come(f"another create of the AWS plan {name}", given.unanswered_for), acted)
     return acted if isinstance(acted, Result) else Result(final(decision.outcome), acted)
 
 
+def _may_still_come(what: str, doubt: timedelta) -> Waiting:
+    text = f"{what} may still be under way; looking again until it cannot be"
+    return Waiting(min(doubt, STAGE_POLL), Reason.SETTLING, text)
+
+
 def _delete_what_is_tagged(
-    resource: Resource, desired: Desired, given: Circumstances
+    resource: Resource, desired: Desired, given: Circumstances, found: Findings
 ) -> Generator[Request, Answer, Result | None]:
     """Delete a plan that is tagged as the object's own: a call less than to look. None where it must be looked at.
 
     AWS itself deletes no plan with active stages; here it is only asked where none is known.
     """
-    status, found, action = resource.status, Findings.of(given), DeletePlan(desired.name)
+    status, action = resource.status, DeletePlan(desired.name)
     active = any(MEANING[each.status].active for each in status.stages or ())
     doubtful = active or status.retry is not None or given.unanswered_for > timedelta(0)
     if found.arn is None or doubtful or (yield Ask.ACCOUNT) != account_of(found.arn):

@@ -32,10 +32,8 @@ def stage_differences(desired: Desired, observed: ObservedPlan) -> tuple[str, ..
         if have is None or _same(want, have):
             continue
         policy = have.deployment if want.deployment_config is not None else None
-        held, wanted = (
-            _settings(have.selection, policy),
-            _settings(want.device_selection_config, want.deployment_config),
-        )
+        held = _settings(have.selection, policy)
+        wanted = _settings(want.device_selection_config, want.deployment_config)
         differences += [
             f"stage {have.name}: {name}: {held.get(name, 'none')} -> {wanted.get(name, 'none')}"
             for name in {**held, **wanted}

@@ -50,16 +50,22 @@ def transitions(
     told = {event.reason for event in troubles}  # a stage that ends the rollout: its stall says more
     stages = (event for event in _stages(before, after) if event.reason not in told)
     events += [*_told(before, after, done), *stages, *troubles]
-    stalled = before.condition("Stalled")
-    trouble = before.retry.last_error.code if before.retry else stalled.reason if stalled else None
-    if before.retry and was is not None and was.status == "False":
-        trouble = was.reason  # as it was told when it began
+    trouble = _trouble(before)
     over = not (suspended or after.retry or after.is_true("ResourceLimitExceeded") or after.is_true("Stalled"))
     if trouble is not None and over:
         events.append(Event("Normal", "Recovered", "Reconciling", f"{trouble} has ended"))
     if not done and ready is not None and ready.status == "True" and (was is None or was.reason != ready.reason):
         events.append(Event("Normal", ready.reason, "Reconciling", ready.message))
     return tuple(events)
+
+
+def _trouble(before: Status) -> str | None:
+    """What failed or stalled, by the name that it was told by when it began."""
+    ready, stalled = before.condition("Ready"), before.condition("Stalled")
+    if before.retry is None:
+        return stalled.reason if stalled is not None else None
+    # What is Ready stays so while calls fail, and so does not tell why they did.
+    return ready.reason if ready is not None and ready.status == "False" else before.retry.last_error.code
 
 
 def _stages(before: Status, after: Status) -> Iterator[Event]:

@@ -26,10 +26,10 @@ from controller.domain.desired import Desired
 from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.outcomes import IN_SYNC, Next, Outcome, Pending, Stalled, Suspended, Waiting
 from controller.domain.reasons import Reason
-from controller.domain.rollout import UNTIL
 from controller.domain.spec import Stage
 from controller.domain.stage import MEANING, StageStatus
 from controller.domain.status import EdgeDeploymentPlanStatus, StageState
+from controller.domain.wording import lasting
 
 # Ten stages, each created, started, deployed and baked, after a replacement: well under this.
 _MOST_STEPS = 64
@@ -118,7 +118,7 @@ def _steps(desired: Desired, observed: ObservedPlan | None, given: Circumstances
         if changed:
             yield Wait(f"until {', '.join(changed)}")
         elif outcome.reason is Reason.BAKING:
-            yield Wait(outcome.message.partition(UNTIL)[0])
+            yield Wait(lasting(outcome.message))
         elif not decision.actions:  # nothing that we can foresee moves
             yield End(outcome)
             return

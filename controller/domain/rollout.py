@@ -14,10 +14,9 @@ from controller.domain.outcomes import IN_SYNC, Decision, Done, Stalled, Waiting
 from controller.domain.reasons import Reason
 from controller.domain.schedule import STAGE_POLL, stage_poll
 from controller.domain.spec import Rollout, duration
-from controller.domain.wording import a_failed_device, counts
+from controller.domain.wording import a_failed_device, counts, until
 
 RETRY_HINT = "have it tried again, by `edgeplan retry` or the annotation edgeplan.dev/reconcile-requested-at, or change the stage"
-UNTIL = ", until "
 _BY_HAND = "stopped in AWS"
 
 
@@ -91,12 +90,8 @@ def _ended(stage: ObservedStage, given: Circumstances, start: StartStage, breach
     why = breach or (_BY_HAND if stopped else stage.message or tally)
     why += a_failed_device(stage, why)
     reason = Reason.ROLLOUT_STOPPED if stopped else Reason.STAGE_FAILED
-    return Decision(
-        (),
-        Stalled(
-            reason, f"stage {stage.name} is {stage.status}: {why}; {RETRY_HINT}{' or the bound' if stopped else ''}"
-        ),
-    )
+    hint = f"{RETRY_HINT} or the bound" if stopped else RETRY_HINT
+    return Decision((), Stalled(reason, f"stage {stage.name} is {stage.status}: {why}; {hint}"))
 
 
 def _bake(stage: ObservedStage, rollout: Rollout, given: Circumstances) -> Decision | None:
@@ -104,12 +99,11 @@ def _bake(stage: ObservedStage, rollout: Rollout, given: Circumstances) -> Decis
         return None
     # A moment to come is the clock's doing: it was set back since.
     since = min(given.status.deployed_since(stage.name) or given.now, given.now)
-    left = since + duration(rollout.bake_time) - given.now
-    if left <= timedelta(0):
+    end = since + duration(rollout.bake_time)
+    if end <= given.now:
         return None
-    text = f"stage {stage.name} is DEPLOYED and bakes for {rollout.bake_time} before the next one"
-    text += f"{UNTIL}{since + duration(rollout.bake_time):%H:%M:%S} UTC"
-    return Decision((), Waiting(left, Reason.BAKING, text))
+    text = f"stage {stage.name} is DEPLOYED and bakes for {rollout.bake_time} before the next one{until(end)}"
+    return Decision((), Waiting(end - given.now, Reason.BAKING, text))
 
 
 def _failed_bound(stage: ObservedStage, rollout: Rollout) -> str | None:

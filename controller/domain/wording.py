@@ -35,12 +35,21 @@ def place_in_queue(place: int, waiting: int, refusal: str) -> str:
 
 def next_try(moment: datetime) -> str:
     """When a call is made again, in words that stand before AWS's."""
-    return f"next try {moment.astimezone(UTC):%H:%M:%S} UTC"
+    return f"next try {_clock(moment)}"
+
+
+def until(moment: datetime) -> str:
+    """How long something lasts, in words that end a message."""
+    return f", until {_clock(moment)}"
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%H:%M:%S} UTC"
 
 
 def lasting(message: str) -> str:
-    """A message without what each try has of its own, its time and request id: so that an event that repeats is one."""
-    return re.sub(r"^next try \S+ UTC: |, next try \S+ UTC| \(request id [^)]*\)", "", message)
+    """A message without its times and request id, which each try has of its own: so that an event that repeats is one."""
+    return re.sub(r"^next try \S+ UTC: |, next try \S+ UTC| \(request id [^)]*\)|, until [\d:]+ UTC$", "", message)
 
 
 def explain(failure: Failure) -> str:

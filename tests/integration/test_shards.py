@@ -113,10 +113,6 @@ def test_operators_of_other_numbers_of_shards_do_not_act_together(world: World) 
     assert creates(world) == dict.fromkeys(("first", "second", "third", "fourth", "fifth"), 1)
 
 
-def plans_held(world: World) -> list[str]:
-    return sorted(world.sandbox.plans())
-
-
 def test_share_of_a_namespace_holds_over_all_shards_and_moves_up(world: World, tmp_path: Path) -> None:
     """Plans applied at once, so that their age tells nothing and each operator hears of them in its own time."""
     own = tmp_path / "own.yaml"
@@ -126,15 +122,15 @@ def test_share_of_a_namespace_holds_over_all_shards_and_moves_up(world: World, t
         balanced(world, 2, 2)
         for number in range(12):
             world.create(f"plan-{number:02}")
-        wait_until(lambda: len(plans_held(world)) == 2, seconds=SECONDS)
+        wait_until(lambda: len(world.sandbox.plans()) == 2, seconds=SECONDS)
         for _ in range(2):
             wait_until(lambda: all(condition(body, "Ready") for body in world.all()), seconds=SECONDS)
-            held = plans_held(world)
+            held = world.sandbox.plans()
             assert len(held) == 2
             for name in held:
                 world.delete(name)
                 world.wait_gone(name, seconds=SECONDS)
-            wait_until(lambda: len(plans_held(world)) == 2, seconds=SECONDS)
+            wait_until(lambda: len(world.sandbox.plans()) == 2, seconds=SECONDS)
     most, there = 0, 0
     for request in world.sandbox.requests():
         done = request["code"] == "OK"

@@ -28,9 +28,10 @@ def name_of(path: Path) -> str:
 # rights to replace plans and shares of quota, 90 for outages told apart and failed devices by name, 130 for sweeps of what
 # changed, rollouts that are followed by them, and queues of ten thousand, 10 for plans that need no look after their create,
 # 17 for events that repeat as one, of suspending, references that are missing, and the pace of following many rollouts;
-# 18 for what an object that is gone asked for last, and who waits for its plan; 23 for deletions that cost a call less than to look first; 13 for what
-# a suspended rollout and a deletion that cannot look are told, and one event where a stage ends a rollout;
-# 3 for shares that hold over shards; 32 for what differs under Observe, and until when; 9 for plans that come again.
+# 18 for what an object that is gone asked for last, and who waits for its plan; 23 for deletions that cost a call less
+# than to look first; 13 for what a suspended rollout and a deletion that cannot look are told, and one event where a stage
+# ends a rollout; 3 for shares that hold over shards; 32 for what differs under Observe, and until when; 9 for plans that
+# come again.
 MOST_CODE = 2_940
 _NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 

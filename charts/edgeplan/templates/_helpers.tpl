@@ -123,9 +123,6 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 Where SageMaker is: the sandbox, another endpoint, or empty for AWS's own
 */}}
 {{- define "edgeplan.endpointUrl" -}}
-{{- if and .Values.sandbox.enabled .Values.aws.endpointUrl }}
-{{- fail "sandbox.enabled and aws.endpointUrl exclude each other: plans are either in the sandbox or there" }}
-{{- end }}
 {{- if .Values.sandbox.enabled }}
 {{- printf "http://%s.%s.svc:4577" (include "edgeplan.sandboxName" .) .Release.Namespace }}
 {{- else }}
@@ -175,15 +172,18 @@ The Leases: one, and with several shards one for each of them and one for each o
 What the values ask for together and cannot be: told before anything is installed
 */}}
 {{- define "edgeplan.contradictions" -}}
+{{- if and .Values.sandbox.enabled .Values.aws.endpointUrl }}
+{{- fail "sandbox.enabled and aws.endpointUrl exclude each other: plans are either in the sandbox or there" }}
+{{- end }}
 {{- if and .Values.aws.regions (dig "regions" false (.Values.aws.default | default dict)) }}
 {{- fail "aws.regions is a shorthand for aws.default.regions: set one of the two" }}
 {{- end }}
 {{- if and .Values.auditLog (ne .Values.auditLog "-") }}
 {{- $log := .Values.auditLog }}
-{{- $mounted := list }}
+{{- $mounted := false }}
 {{- range .Values.extraVolumeMounts }}
 {{- if and (hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) $log) (not .readOnly) }}
-{{- $mounted = append $mounted .mountPath }}
+{{- $mounted = true }}
 {{- end }}
 {{- end }}
 {{- if not $mounted }}
