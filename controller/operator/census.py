@@ -20,7 +20,6 @@ from controller.domain.reasons import Reason
 from controller.domain.resource import Resource, Scope
 from controller.domain.stage import StageStatus
 from controller.engine.index import Index
-from controller.engine.quotas import Quotas
 from controller.engine.sweeper import Sweeper
 from controller.operator.measures import TRIGGERS
 from controller.operator.metrics import OTHER, Metrics
@@ -49,8 +48,8 @@ class Subject(Protocol):
         """Whether the object is worked on here."""
 
     @property
-    def term(self) -> tuple[Quotas, Sweeper] | None:
-        """What the operator has while it acts."""
+    def term(self) -> Sweeper | None:
+        """The sweeper that the operator has while it acts."""
 
     @property
     def rates(self) -> Mapping[Scope, float]:
@@ -109,10 +108,10 @@ class Census(Collector):
             _SCOPE,
             self._rates,
         )
-        term = subject.term
-        if term is not None:
+        sweeper = subject.term
+        if sweeper is not None:
             yield from self._queue()
-            yield from self._objects(*term)
+            yield from self._objects(sweeper)
 
     def _queue(self) -> Iterator[Metric]:
         waits = self._subject.metrics.waits
@@ -130,7 +129,7 @@ class Census(Collector):
         )
         yield _one("edgeplan_queue_working", "Objects that are worked on.", waits.working)
 
-    def _objects(self, quotas: Quotas, sweeper: Sweeper) -> Iterator[Metric]:
+    def _objects(self, sweeper: Sweeper) -> Iterator[Metric]:
         index = self._subject.index
         resources = [resource for resource in index if self._subject.works_on(resource)]
         yield _one("edgeplan_objects", "Objects that are there.", len(resources))
@@ -144,26 +143,33 @@ class Census(Collector):
         )
         yield _many("edgeplan_stages", "Stages of all plans, by their status in AWS.", ["status"], tally.stages)
         yield _many("edgeplan_devices", "Devices of all stages, by how the deployment went.", ["status"], tally.devices)
-        yield from self._scopes(resources, tally, quotas, sweeper)
+        yield from self._scopes(resources, tally, sweeper)
         if self._per_object:
             yield from _each(resources)
 
-    def _scopes(self, resources: list[Resource], tally: "Tally", quotas: Quotas, sweeper: Sweeper) -> Iterator[Metric]:
+    def _scopes(self, resources: list[Resource], tally: "Tally", sweeper: Sweeper) -> Iterator[Metric]:
         index, metrics = self._subject.index, self._subject.metrics
         present = {resource.key: index.scope(resource.key) for resource in resources}
         scopes = {scope for scope in present.values() if scope is not None}
-        longest = dict.fromkeys(scopes, 0.0)
+        # Both by what the statuses say: the engine's queue does not hold those that wait for their namespace's share.
+        waiting, longest = dict.fromkeys(scopes, 0), dict.fromkeys(scopes, 0.0)
         for resource, wait in tally.kept_out:
             scope = present[resource.key]
             if scope is not None:
+                waiting[scope] += 1
                 longest[scope] = max(longest[scope], wait)
         yield _many(
             "edgeplan_quota_waiting",
-            "Plans that wait for quota.",
+            "Plans that wait for AWS's quota or for their namespace's share of it.",
             _SCOPE,
-            {scope: sum(ticket.key in present for ticket in quotas.queue(scope).waiting) for scope in scopes},
+            waiting,
         )
-        yield _many("edgeplan_quota_longest_wait_seconds", "Longest time that a plan waits for quota.", _SCOPE, longest)
+        yield _many(
+            "edgeplan_quota_longest_wait_seconds",
+            "Longest time that a plan waits for quota or its share of it.",
+            _SCOPE,
+            longest,
+        )
         failing: dict[tuple[str, ...], float] = {(*scope, kind): 0 for scope in scopes for kind in FailureKind}
         for key, kind in list(metrics.failing.items()):
             scope = present.get(key)
@@ -212,7 +218,7 @@ class Tally:
     stages: dict[tuple[str], int]
     devices: dict[tuple[str], int]
     kept_out: list[tuple[Resource, float]]
-    """Who waits for quota, and for how long."""
+    """Who waits for quota or for its namespace's share, and for how long."""
 
     @classmethod
     def of(cls, resources: Iterable[Resource]) -> "Tally":

@@ -138,9 +138,9 @@ class Metrics:
         outcome, name = result.outcome, type(result.outcome).__name__
         self._reconciles.labels(name, reason_of(outcome)).inc()
         self._seconds.labels(name).observe(seconds)
+        # Whoever is behind others in the quota queue made no attempt; who asked AWS and was refused did.
         if isinstance(outcome, Retrying) or (isinstance(outcome, Queued) and outcome.attempts):
             self._retries.labels(outcome.failure.kind).inc()
-        if isinstance(outcome, Retrying):
             self.failing[before.key] = outcome.failure.kind
         else:
             self.failing.pop(before.key, None)

@@ -85,8 +85,8 @@ class Operator:
         self._process = f"{socket.gethostname()}/{uuid4()}"
         self.serving = False
         """Whether it acts; otherwise it stands by."""
-        self.term: tuple[Quotas, Sweeper] | None = None
-        """What it has while it acts."""
+        self.term: Sweeper | None = None
+        """The sweeper that it has while it acts."""
         self._reconcilers: dict[int, Reconciler] = {}
         """One a shard that is worked on here: what another process did there meanwhile, no memory of before tells."""
         self._busy: Counter[int] = Counter()
@@ -245,7 +245,7 @@ class Operator:
             mine=self._holds,
             judges=lambda: 0 in self._reconcilers,
         )
-        self.term = (quotas, sweeper)
+        self.term = sweeper
         self.serving = True
         introducing = asyncio.create_task(self._introduce(), name="introduction")
         self._term_tasks = [supervised(sweeper.run, "drift sweeper"), introducing]

@@ -89,6 +89,7 @@ def test_every_metric_of_dashboard_and_alerts_has_a_value_after_some_work(world:
     assert found("aws_rate", **HERE) > 0
     assert found("aws_throttle_wait_seconds_count", **HERE) >= 2
     assert found("retries_total", failure="quota") >= 1
+    assert found("quota_waiting", **HERE) == found("failing", failure="quota", **HERE) == 1
     assert found("quota_longest_wait_seconds", **HERE) < 300
     assert found("sweep_age_seconds", **HERE) < 300
     assert found("watch_age_seconds") < 300

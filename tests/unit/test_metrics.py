@@ -65,7 +65,7 @@ class Operator:
     serving: bool = True
     last_event: datetime = NOON
     silent_for: timedelta = timedelta(seconds=7)
-    term: tuple[Quotas, Sweeper] | None = None
+    term: Sweeper | None = None
     per_object: bool = False
     rates: dict[Scope, float] = field(default_factory=dict)
     shards: dict[int, bool] = field(default_factory=dict)
@@ -77,12 +77,12 @@ class Operator:
         self.metrics = Metrics(self.index.scope)
         self.census = Census(self, per_object=self.per_object)
         self.metrics.registry.register(self.census)
-        self.quotas, self.plans = Quotas(lambda *_: None), MemoryPlans()
+        self.plans = MemoryPlans()
         self.sweeper = MeasuredSweeper(
             index=self.index,
             accounts=MemoryAccounts(self.plans),
             objects=MemoryObjects(),
-            quotas=self.quotas,
+            quotas=Quotas(lambda *_: None),
             wake=lambda *_: None,
             cluster="cluster-1",
             clock=lambda: NOON,
@@ -91,7 +91,7 @@ class Operator:
             audit_interval=1_000_000 * MINUTE,
             metrics=self.metrics,
         )
-        self.term = (self.quotas, self.sweeper)
+        self.term = self.sweeper
 
     def add(self, resource: Resource, scope: Scope = SCOPE) -> Resource:
         self.index.put(resource)
@@ -143,6 +143,29 @@ def test_a_place_in_the_quota_queue_is_no_retry_but_a_refusal_is() -> None:
     for attempts in (0, 1):
         operator.metrics.attempted(plan(), Result(Queued(1, MINUTE, attempts, REFUSED_FOR_QUOTA)), 0.1)
     assert operator.value("retries_total", failure="quota") == 1
+
+
+def test_who_asked_and_was_refused_for_quota_fails_and_who_waits_behind_it_does_not() -> None:
+    operator = Operator()
+    first, second = operator.add(plan()), operator.add(plan(name="other", uid="uid-2"))
+    operator.metrics.attempted(first, Result(Queued(0, MINUTE, 1, REFUSED_FOR_QUOTA)), 0.1)
+    operator.metrics.attempted(second, Result(Queued(1, MINUTE, 0, REFUSED_FOR_QUOTA)), 0.1)
+    assert operator.value("failing", **HERE, failure="quota") == 1
+    operator.metrics.attempted(first, Result(IN_SYNC), 0.1)
+    assert operator.value("failing", **HERE, failure="quota") == 0
+
+
+@pytest.mark.parametrize("reason", [Reason.WAITING_FOR_QUOTA, Reason.SHARE_USED])
+def test_whoever_waits_for_quota_or_for_a_share_is_counted_and_its_wait_too(reason: Reason) -> None:
+    operator = Operator()
+    waits = condition("ResourceLimitExceeded", reason=reason, since=datetime.now(UTC) - MINUTE)
+    over = condition("ResourceLimitExceeded", "False", Reason.QUOTA_AVAILABLE, since=datetime.now(UTC) - 60 * MINUTE)
+    operator.add(plan(status=status(arn=None, conditions=(waits,))))
+    operator.add(plan(name="other", uid="uid-2", status=status(conditions=(over,))))
+    assert operator.value("quota_waiting", **HERE) == 1
+    longest = operator.value("quota_longest_wait_seconds", **HERE)
+    assert longest is not None
+    assert 60 <= longest < 120
 
 
 def test_an_object_fails_until_an_attempt_works_or_it_goes() -> None:
@@ -278,8 +301,7 @@ def test_one_of_several_tells_of_the_objects_of_its_shards_only() -> None:
     for number in range(20):
         for operator in operators:
             held_back = status(arn=None, conditions=(waiting,))
-            resource = plan(name=f"plan-{number}", uid=f"uid-{number}", status=held_back)
-            operator.quotas.resume(SCOPE, operator.add(resource))
+            operator.add(plan(name=f"plan-{number}", uid=f"uid-{number}", status=held_back))
     for metric in ("objects", "quota_waiting"):
         values = [operator.value(metric, **(HERE if metric == "quota_waiting" else {})) or 0 for operator in operators]
         assert sum(values) == 20
