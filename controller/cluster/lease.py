@@ -16,6 +16,7 @@ from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRec
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
 from controller.cluster.connection import translated
+from controller.cluster.trouble import Trouble
 from controller.engine.ports import ObjectError
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,19 @@ class _Lock(LeaseLock):
             return False
         return True
 
+    async def update(self, name: str, namespace: str, updated_record: LeaderElectionRecord) -> bool:
+        """Write the lease; False if another one has written it meanwhile. The library's own way hides why it cannot."""
+        lease = self.lease_reference
+        assert lease is not None  # noqa: S101 - who updates has read it before
+        lease.spec = self.update_lease(updated_record, lease.spec)
+        try:
+            await self.api_instance.replace_namespaced_lease(name=name, namespace=namespace, body=lease)
+        except ApiException as error:
+            if error.status != _CONFLICT:
+                raise
+            return False
+        return True
+
     async def release(self) -> None:
         """Name no holder, if it is still this one."""
         await self.get(self.name, self.namespace)
@@ -67,15 +81,25 @@ class _Lock(LeaseLock):
 class Election:
     """One candidate. Moments are seconds of the monotonic clock."""
 
-    def __init__(self, api: client.ApiClient, name: str, identity: str, terms: Terms | None = None) -> None:
-        """Take part in the election for the lease `name`, which is a namespace and a name with a slash in between."""
+    def __init__(
+        self,
+        api: client.ApiClient,
+        name: str,
+        identity: str,
+        terms: Terms | None = None,
+        trouble: Trouble | None = None,
+    ) -> None:
+        """Take part in the election for the lease `name`, which is a namespace and a name with a slash in between.
+
+        `trouble` is told of each call; who takes part in several elections has one for all of them.
+        """
         namespace, _, lease = name.partition("/")
         self.name, self.identity = name, identity
         self._terms = terms or Terms()
         self._lock = _Lock(lease, namespace, identity, api)
         self._until = 0.0
         self._seen: tuple[object, float] = (None, 0.0)
-        self._trouble = ""
+        self._trouble = trouble or Trouble(f"lease {name}")
 
     @property
     def leads(self) -> bool:
@@ -125,11 +149,9 @@ class Election:
             async with translated(f"lease {self.name}", self._terms.lead.total_seconds() / 2):
                 written = await self._write(begun)
         except ObjectError as error:
-            if str(error) != self._trouble:
-                logger.warning("%s", error)
-            self._trouble = str(error)
+            self._trouble.failed(error)
             return False
-        self._trouble = ""
+        self._trouble.worked()
         if written:
             self._until = begun + self._terms.lead.total_seconds()
         return written

@@ -14,6 +14,7 @@ from kubernetes.aio import client
 from controller.cluster.connection import translated
 from controller.cluster.lease import Election, Terms
 from controller.cluster.shares import share_out
+from controller.cluster.trouble import Trouble
 from controller.engine.ports import ObjectError
 
 logger = logging.getLogger(__name__)
@@ -52,9 +53,10 @@ class Shards:
         self._terms = terms or Terms()
         self._idle = idle
         self._changed = changed
-        self._layout = Election(api, lease, f"operators of {count} shards", terms)
-        self._shards = [Election(api, name, identity, terms) for name in shard_leases(lease, count)]
-        self._slots = [Election(api, name, identity, terms) for name in member_leases(lease, count)]
+        self._trouble = trouble = Trouble(f"leases of {lease}")
+        self._layout = Election(api, lease, f"operators of {count} shards", terms, trouble)
+        self._shards = [Election(api, name, identity, terms, trouble) for name in shard_leases(lease, count)]
+        self._slots = [Election(api, name, identity, terms, trouble) for name in member_leases(lease, count)]
         self._wanted: frozenset[int] = frozenset()
         self._free_slot: Election | None = None
         self._told: frozenset[int] = frozenset()
@@ -107,8 +109,9 @@ class Shards:
             async with translated(f"leases of {namespace}", _PATIENCE):
                 found = await self._api.list_namespaced_lease(namespace)
         except ObjectError as error:
-            logger.warning("%s", error)
+            self._trouble.failed(error)
             return None
+        self._trouble.worked()
         return {f"{namespace}/{lease.metadata.name}": lease for lease in found.items if lease.metadata is not None}
 
     def _plan(self, leases: Mapping[str, client.V1Lease]) -> None:

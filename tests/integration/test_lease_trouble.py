@@ -1,0 +1,109 @@
+"""An API server that refuses the calls about Leases: one warning when that begins, a line when it has ended."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from kubernetes.aio import client
+
+from controller.cluster import trouble
+from controller.cluster.connection import configuration, connect
+from controller.cluster.lease import Election, Terms
+from controller.cluster.shards import Shards
+from playground.cluster import Cluster
+
+RIGHTS = ("create", "role", "leases", "--resource=leases.coordination.k8s.io")
+
+
+@pytest.fixture
+def own_kubeconfig(cluster: Cluster, namespace: str) -> Path:
+    """That of a service account which may read and create Leases, but not update them."""
+    inside = ("--namespace", namespace)
+    cluster.kubectl("create", "serviceaccount", "operator", *inside)
+    cluster.kubectl(*RIGHTS, "--verb=get,create", *inside)
+    cluster.kubectl(
+        *("create", "rolebinding", "leases", "--role=leases", f"--serviceaccount={namespace}:operator", *inside)
+    )
+    return cluster.service_account_kubeconfig(namespace, "operator")
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[client.ApiClient]:
+    api = connect(await configuration(), 4)
+    try:
+        yield api
+    finally:
+        await api.close()  # type: ignore[no-untyped-call]
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [
+        (record.levelname, record.getMessage()) for record in caplog.records if record.name.startswith("controller.")
+    ]
+
+
+def test_renewal_that_is_refused_is_told_once_and_its_end_too(
+    cluster: Cluster,
+    namespace: str,
+    own_kubeconfig: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("KUBECONFIG", str(own_kubeconfig))
+    monkeypatch.setattr(trouble, "_CALM", timedelta(0))
+    lease = f"{namespace}/edgeplan"
+
+    async def renew() -> list[bool]:
+        async with connected() as api:
+            election = Election(api, lease, "me")
+            made = [await election.attempt() for _ in range(4)]
+            cluster.kubectl("delete", "role", "leases", "--namespace", namespace)
+            cluster.kubectl(*RIGHTS, "--verb=get,create,update", "--namespace", namespace)
+            async with asyncio.timeout(20):
+                while not await election.attempt():  # noqa: ASYNC110 - the API server is asked
+                    await asyncio.sleep(0.1)
+            return made
+
+    assert asyncio.run(renew()) == [True, False, False, False]
+    (began, refused), (ended, again) = lines(caplog)
+    assert (began, ended) == ("WARNING", "INFO")
+    assert refused.startswith(f"lease {lease}: 403 Forbidden: leases.coordination.k8s.io")
+    assert 'cannot update resource "leases"' in refused
+    assert again.startswith(f"lease {lease}: works again, after 0:00:0")
+
+
+def test_token_of_a_deleted_service_account_is_one_warning_for_all_leases_of_the_shards(
+    cluster: Cluster,
+    namespace: str,
+    own_kubeconfig: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("KUBECONFIG", str(own_kubeconfig))
+    cluster.kubectl("delete", "serviceaccount", "operator", "--namespace", namespace)
+
+    async def take_part() -> None:
+        async with connected() as api:
+            shards = Shards(
+                *(api, f"{namespace}/edgeplan", "me", 3),
+                idle=lambda _: True,
+                changed=lambda _: None,
+                terms=Terms(watch=timedelta(seconds=0.1)),
+            )
+            running = asyncio.create_task(shards.run())
+            async with asyncio.timeout(60):
+                while not lines(caplog):  # noqa: ASYNC110 - the log is read
+                    await asyncio.sleep(0.1)
+            await asyncio.sleep(2)  # for some twenty tries
+            running.cancel()
+
+    asyncio.run(take_part())
+    ((level, said),) = lines(caplog)
+    assert level == "WARNING"
+    assert said.endswith("401 Unauthorized: Unauthorized")
