@@ -66,6 +66,11 @@ class Accounts:
         """Whether the labels of namespaces decide what is open to them."""
         return any(bounds.selects for bounds in (self._own, *self._accounts.values()))
 
+    @property
+    def tags_sessions(self) -> bool:
+        """Whether sessions of some role tell IAM the cluster and the namespace."""
+        return any(account.session_tags for account in self._accounts.values())
+
     def plans(self, scope: Scope) -> SageMakerPlans:
         """The plans there."""
         if scope not in self._plans:

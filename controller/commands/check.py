@@ -15,10 +15,11 @@ from controller.aws.accounts_file import OWN_ACCOUNT
 from controller.aws.tenancy import on_behalf_of
 from controller.cluster.access import Access, open_access
 from controller.cluster.connection import status_of
+from controller.cluster.lookup import Cluster, reach
 from controller.cluster.shards import shard_leases
 from controller.commands.accounts import accounts_of, scopes_of
 from controller.commands.get import make_console
-from controller.commands.options import AwsFlags, ClusterFlags, aws_options, cluster_options
+from controller.commands.options import AwsFlags, ClusterFlags, aws_options, cluster_id_option, cluster_options
 from controller.commands.session import complain
 from controller.commands.view import length
 from controller.domain.api import API_VERSION, GROUP, PLURAL, VERSION
@@ -54,14 +55,15 @@ class Finding:
 @click.option("--skip-cluster", is_flag=True, help="Look at AWS alone.")
 @click.option("--skip-aws", is_flag=True, help="Look at the cluster alone.")
 @cluster_options
+@cluster_id_option
 @aws_options
-def check(*, skip_cluster: bool, skip_aws: bool, cluster: ClusterFlags, aws: AwsFlags) -> int:
+def check(*, skip_cluster: bool, skip_aws: bool, cluster: ClusterFlags, cluster_id: str | None, aws: AwsFlags) -> int:
     """Check what the operator needs, from here and with the rights that you have.
 
     In the cluster: the API server, the definition and its version, the operator's Deployment and its lease, objects that
     no operator takes up. In AWS: for the own account and each of the accounts file, whose account answers, and each call that only
-    reads; with `-n` as that namespace makes them, where an account has session tags. Calls that change something are not
-    made: whether they are allowed shows at the first plan.
+    reads; where an account has session tags with the cluster's, and with `-n` as that namespace makes them. Calls that
+    change something are not made: whether they are allowed shows at the first plan.
 
     Exit code 0: nothing is wrong (`?` is what could not be found out), 1: something is, 2: an error.
     """
@@ -71,7 +73,8 @@ def check(*, skip_cluster: bool, skip_aws: bool, cluster: ClusterFlags, aws: Aws
             looks.append(lambda: _cluster(cluster))
         if not skip_aws:
             scopes = scopes_of(aws)
-            looks.append(lambda: _aws(aws, scopes, cluster.namespace))
+            identify = cluster_id is None and aws.accounts_file is not None and not skip_cluster
+            looks.append(lambda: _aws(aws, scopes, cluster, cluster_id, identify=identify))
     except ValueError as error:
         complain(str(error))
         return TROUBLE
@@ -226,16 +229,31 @@ async def _objects(access: Access) -> Finding:
 # --- AWS ---
 
 
-async def _aws(flags: AwsFlags, scopes: Sequence[Scope], namespace: str | None) -> AsyncIterator[Finding]:
+async def _aws(
+    flags: AwsFlags, scopes: Sequence[Scope], where: ClusterFlags, cluster_id: str | None, *, identify: bool
+) -> AsyncIterator[Finding]:
+    cluster = await _identity(where) if identify else Cluster(None, cluster_id)
     try:
-        with closing(accounts_of(flags)) as accounts:
+        with closing(accounts_of(flags, cluster)) as accounts:
+            if accounts.tags_sessions and cluster.id is None:
+                why = f" ({cluster.trouble})" if cluster.trouble else ""
+                yield Finding("unknown", "AWS", f"asked without the session tag of the cluster: give --cluster-id{why}")
             for scope in scopes:
-                async for finding in _scope(accounts, scope, namespace):
+                async for finding in _scope(accounts, scope, where.namespace):
                     yield finding
     except (EdgePlanError, ValueError) as error:
         yield Finding("bad", "AWS", str(error))
         return
     yield Finding("unknown", "AWS", f"not asked, as asking is doing: {_WRITES}")
+
+
+async def _identity(where: ClusterFlags) -> Cluster:
+    """What the cluster is called, for the tags of sessions. Nothing more is asked of it: it has been looked at before."""
+    try:
+        async with reach(None, where.context) as cluster:
+            return Cluster(None, cluster.id, cluster.trouble)
+    except ObjectError as error:
+        return Cluster(None, None, str(error))
 
 
 async def _scope(accounts: Accounts, scope: Scope, namespace: str | None) -> AsyncIterator[Finding]:

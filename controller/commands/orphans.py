@@ -54,8 +54,7 @@ def orphans(*, context: str | None, cluster_id: str | None, output: str | None, 
     """
     try:
         scopes = scopes_of(aws)
-        with closing(accounts_of(aws)) as accounts:
-            found = asyncio.run(_find(accounts, scopes, cluster_id, context))
+        found = asyncio.run(_find(aws, scopes, cluster_id, context))
     except AwsError as error:
         complain(explain_to_caller(error.failure))
         return TROUBLE
@@ -71,13 +70,12 @@ def orphans(*, context: str | None, cluster_id: str | None, output: str | None, 
     return SOME if found else NONE
 
 
-async def _find(
-    accounts: Accounts, scopes: Sequence[Scope], cluster_id: str | None, context: str | None
-) -> list[Orphan]:
+async def _find(aws: AwsFlags, scopes: Sequence[Scope], cluster_id: str | None, context: str | None) -> list[Orphan]:
     async with reach(cluster_id, context) as cluster:
         if not cluster.reached or cluster.id is None:
             raise ValueError(cluster.trouble or "the cluster's identity is not known: give --cluster-id")
-        return [orphan for scope in scopes async for orphan in _within(accounts, scope, cluster)]
+        with closing(accounts_of(aws, cluster)) as accounts:
+            return [orphan for scope in scopes async for orphan in _within(accounts, scope, cluster)]
 
 
 async def _within(accounts: Accounts, scope: Scope, cluster: Cluster) -> AsyncIterator[Orphan]:

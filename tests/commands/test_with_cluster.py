@@ -172,6 +172,32 @@ def test_check_calls_as_the_namespace_that_it_is_given(edgeplan: Run, sandbox: S
         assert {call["externalId"] for call in sandbox.requests("AssumeRole")} == {"e-7"}
 
 
+def test_check_and_orphans_call_with_the_clusters_session_tag_as_the_operator_does(
+    edgeplan: Run, sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = "{roleArn: 'arn:aws:iam::222222222222:role/edge', regions: [eu-west-1], sessionTags: true}"
+    Path("accounts.yaml").write_text(f"emea: {role}")
+    uid = world.cluster.kubectl("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}").stdout
+    untagged = "? AWS: asked without the session tag of the cluster: give --cluster-id"
+    for command, cluster in (
+        (("check",), uid),
+        (("check", "--cluster-id", "prod"), "prod"),
+        (("check", "--skip-cluster", "--cluster-id", "prod"), "prod"),
+        (("check", "--skip-cluster"), None),
+        (("orphans", "--cluster-id", "prod"), "prod"),
+    ):
+        sandbox.reset_counts()
+        told = edgeplan(*command, "--accounts-file", "accounts.yaml")
+        assert told.code in {0, 1}, told.err
+        tags = [call["tags"] for call in sandbox.requests("AssumeRole")]
+        assert tags == [{"edgeplan.dev/cluster": cluster} if cluster else {}], command
+        assert (untagged in told.out) is (cluster is None)
+    monkeypatch.setenv("KUBECONFIG", "/dev/null")
+    told = edgeplan("check", "--accounts-file", "accounts.yaml")
+    assert f"{untagged} (no way to reach a cluster: " in told.out
+    assert "✓ AWS emea, eu-west-1: account 222222222222" in told.out
+
+
 def write_manifest(world: World, more: str) -> None:
     """A manifest of the object store, with one more line in its spec."""
     Path("store.yaml").write_text(
