@@ -72,6 +72,11 @@ spec:
 _KINDS = ("servicemonitors", "prometheusrules")
 
 
+def remove_monitoring(cluster: Cluster) -> None:
+    """Let the cluster know neither of the two."""
+    cluster.kubectl("delete", "crd", "--ignore-not-found", *(f"{kind}.monitoring.coreos.com" for kind in _KINDS))
+
+
 def install_monitoring(cluster: Cluster) -> None:
     """Let the cluster know ServiceMonitors and PrometheusRules."""
     cluster.kubectl("apply", "--server-side", "--filename=-", input=_DEFINITIONS)

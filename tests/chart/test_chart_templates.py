@@ -27,7 +27,7 @@ from playground.programs import find_or_build
 from playground.programs.process import spawn, stop
 from tests.chart.conftest import clean
 from tests.chart.helm import CHART, ROOT, Helm, of_kind
-from tests.chart.monitoring import install_monitoring
+from tests.chart.monitoring import install_monitoring, remove_monitoring
 from tests.queries import DASHBOARD
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def test_audit_log_may_be_a_file_where_a_volume_is_mounted(offline: Helm) -> Non
     ("values", "note"),
     [
         ("replicas=2,controller.shards=5", "There are 5 shards and 2 replicas"),
+        ("replicas=0", "replicas is 0: no operator runs"),
         ("clusterId=", "No clusterId is set"),
         ("aws.region=eu-west-1", "Every namespace may use the operator's own account"),
     ],
@@ -98,6 +99,14 @@ def test_notes_tell_what_is_easily_overlooked(offline: Helm, values: str, note: 
     assert note not in " ".join(
         offline("install", "edgeplan", CHART, "--dry-run=client", f"--set={settled}").stdout.split()
     )
+
+
+def test_notes_of_a_stopped_operator_do_not_say_that_it_runs(offline: Helm) -> None:
+    said = offline("install", "edgeplan", CHART, "--dry-run=client", "--set=replicas=0").stdout.partition("NOTES:")[2]
+    assert "is there as Deployment edgeplan" in said
+    assert not [
+        words for words in ("runs as Deployment", "It watches", "shards and", "\nSee that it runs") if words in said
+    ]
 
 
 @pytest.mark.parametrize(
@@ -245,6 +254,18 @@ def test_a_service_monitor_finds_the_metrics_and_nothing_else(offline: Helm) -> 
     assert [each["port"] for each in monitor["spec"]["endpoints"]] == ["metrics"]
 
 
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PrometheusRule"])
+def test_a_cluster_without_the_prometheus_operators_kinds_is_told_so(offline: Helm, kind: str) -> None:
+    value = f"metrics.{kind[0].lower()}{kind[1:]}.enabled"
+    served, wanted = "--api-versions=apps/v1/Deployment", f"monitoring.coreos.com/v1/{kind}"
+    refused = offline("template", "edgeplan", CHART, f"--set={value}=true", served, check=False)
+    assert refused.returncode == 1
+    assert f"{value} needs the kind {wanted}, which this cluster does not have" in refused.stderr
+    assert of_kind(offline.template(f"--set={value}=true", f"{served},{wanted}"), kind)
+    assert of_kind(offline.template(f"--set={value}=true"), kind)  # without a cluster nobody knows
+    assert offline.template(served)
+
+
 def test_the_dashboard_is_the_file_itself(offline: Helm) -> None:
     objects = offline.template("--set=metrics.grafanaDashboard.enabled=true")
     (dashboard,) = [body for body in of_kind(objects, "ConfigMap") if body["metadata"]["name"] == "edgeplan-dashboard"]
@@ -334,8 +355,18 @@ def test_pods_satisfy_the_restricted_standard(cluster: Cluster, namespace: str, 
 def test_every_object_is_accepted_with_everything_set(cluster: Cluster, helm: Helm) -> None:
     for namespace in ("retail", "logistics"):
         cluster.kubectl("create", "namespace", namespace)
+    remove_monitoring(cluster)
+    install = (
+        "install",
+        "edgeplan",
+        CHART,
+        "--namespace=edgeplan-full",
+        "--create-namespace",
+        f"--values={EVERYTHING}",
+    )
+    assert "which this cluster does not have: install the Prometheus operator's" in helm(*install, check=False).stderr
     install_monitoring(cluster)
-    helm("install", "edgeplan", CHART, "--namespace=edgeplan-full", "--create-namespace", f"--values={EVERYTHING}")
+    helm(*install)
     clean(cluster, helm)
 
 

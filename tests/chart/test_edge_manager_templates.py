@@ -104,6 +104,23 @@ def test_what_makes_no_sense_is_refused(offline: Helm, value: str, complaint: st
     assert complaint in refused.stderr
 
 
+def test_a_cluster_without_the_prometheus_operators_kind_is_told_so(offline: Helm) -> None:
+    monitored, served = "--set=metrics.serviceMonitor.enabled=true", "--api-versions=apps/v1/Deployment"
+    wanted = "monitoring.coreos.com/v1/ServiceMonitor"
+    refused = offline("template", "edge-manager", CHART, monitored, served, check=False)
+    assert refused.returncode == 1
+    assert f"needs the kind {wanted}, which this cluster does not have" in refused.stderr
+    for versions in ([f"{served},{wanted}"], []):  # without a cluster nobody knows
+        assert of_kind(rendered(offline, monitored, *versions), "ServiceMonitor")
+
+
+@pytest.mark.parametrize(("replicas", "said"), [(1, "runs as Deployment"), (0, "STOPPED: replicas is 0")])
+def test_notes_tell_whether_anything_runs(offline: Helm, replicas: int, said: str) -> None:
+    notes = offline("install", "edge-manager", CHART, "--dry-run=client", f"--set=replicas={replicas}").stdout
+    assert said in notes
+    assert ("runs as Deployment" in notes) is (replicas > 0)
+
+
 def test_sqlite_has_one_pod_at_a_time_and_postgresql_as_many_as_are_asked_for(offline: Helm) -> None:
     objects = rendered(offline)
     (deployment,) = of_kind(objects, "Deployment")

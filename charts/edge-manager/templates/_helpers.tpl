@@ -114,3 +114,16 @@ Name of the Service of the metrics
 {{- define "edge-manager.metricsService" -}}
 {{- printf "%s-metrics" (include "edge-manager.fullname" . | trunc 55 | trimSuffix "-") }}
 {{- end }}
+
+{{/*
+Refuse a value that asks for a kind of the Prometheus operator's where the cluster has none. Whoever renders without a
+cluster knows no kinds, not even Kubernetes' own: nothing is refused then.
+*/}}
+{{- define "edge-manager.monitoringKind" -}}
+{{- $served := (index . 0).Capabilities.APIVersions }}
+{{- $kind := printf "monitoring.coreos.com/v1/%s" (index . 1) }}
+{{- if and ($served.Has "apps/v1/Deployment") (not ($served.Has $kind)) }}
+{{- $why := printf "%s needs the kind %s, which this cluster does not have" (index . 2) $kind }}
+{{- fail (printf "%s: install the Prometheus operator's definitions first, or set it to false" $why) }}
+{{- end }}
+{{- end }}
