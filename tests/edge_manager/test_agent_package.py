@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from edge_manager.agent.config import FIELDS, parse
 from edge_manager.agent.errors import ConfigError
@@ -29,17 +32,50 @@ PACKAGING = ROOT / "packaging/agent"
 UNIT = (PACKAGING / "edge-manager-agent.service").read_text(encoding="utf-8")
 DOCKERFILE = (PACKAGING / "Dockerfile").read_text(encoding="utf-8")
 DOCS = (ROOT / "docs/edge-agent.md").read_text(encoding="utf-8")
+RELEASE = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))["jobs"]
+
+
+def built(folder: Path) -> Path:
+    """The wheel, by the command of a release, which needs no network."""
+    [command] = [step["run"] for step in RELEASE["agent"]["steps"] if "pip wheel" in step.get("run", "")]
+    python, *arguments = shlex.split(command)
+    assert python == "python"
+    arguments[arguments.index("dist")] = str(folder)
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    [wheel] = folder.glob("*.whl")
+    return wheel
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built as pip builds it, but without a network."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    done = subprocess.run(command, cwd=PACKAGING, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    [wheel] = folder.glob("*.whl")
-    return wheel
+    return built(tmp_path_factory.mktemp("wheel"))
+
+
+def test_a_release_looks_for_the_wheel_by_its_name_and_the_same_source_makes_the_same_wheel(
+    wheel: Path, tmp_path: Path
+) -> None:
+    [looked_for] = [step["run"] for step in RELEASE["agent"]["steps"] if step.get("run", "").startswith("test -e")]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert wheel.name in looked_for.replace("${{ needs.names.outputs.version }}", version)
+    assert built(tmp_path).read_bytes() == wheel.read_bytes()
+
+
+def test_the_page_of_a_release_has_what_every_job_uploads() -> None:
+    uploading = {
+        name
+        for name, job in RELEASE.items()
+        if any("actions/upload-artifact" in step.get("uses", "") for step in job.get("steps", ()))
+    }
+    assert "agent" in uploading
+    assert uploading <= set(RELEASE["page"]["needs"])
 
 
 def test_the_wheel_needs_boto3_alone_and_has_the_projects_version(wheel: Path) -> None:
