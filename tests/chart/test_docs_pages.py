@@ -1,4 +1,4 @@
-"""evaluate.md, tutorial.md, how-to.md, troubleshooting.md and disaster-recovery.md, typed in from top to bottom as a reader does."""
+"""The blocks of the pages that need a cluster, typed in from top to bottom as a reader does."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+import yaml
 
 from playground.programs import find_or_build
 from playground.programs.process import spawn, stop
@@ -186,6 +187,39 @@ def test_commands_of_troubleshooting_work(laptop: Terminal, cluster: Cluster) ->
     assert "till-7: full" in laptop.run(devices)
     assert "canary FAILED: 3 pending" in laptop.run(pending)
     cluster.kubectl("delete", "edp/store-cameras", "--timeout=60s")
+
+
+def test_runbook_lists_the_stalled_objects_and_no_others(
+    cluster: Cluster, environment: dict[str, str], tmp_path: Path
+) -> None:
+    cluster.kubectl("apply", "--server-side", f"--filename={ROOT / 'crds'}")
+    until_served(cluster)
+    where = ("--namespace=default", "--type=merge")
+    conditions = {
+        "refused": [("Ready", "False", "NotOwned"), ("Stalled", "True", "NotOwned")],
+        "waiting": [("Ready", "False", "Settling"), ("Reconciling", "True", "Settling")],
+        "quota": [("Ready", "False", "WaitingForQuota"), ("ResourceLimitExceeded", "True", "WaitingForQuota")],
+        "good": [("Ready", "True", "InSync"), ("ResourceLimitExceeded", "False", "NotWaiting")],
+        "new": [],
+    }
+    example = yaml.safe_load((ROOT / "examples" / "minimal.yaml").read_text())
+    for name, said in conditions.items():
+        example["metadata"] = {"name": name, "namespace": "default"}
+        cluster.kubectl("apply", "--filename=-", input=json.dumps(example))
+        status = [
+            {"type": kind, "status": truth, "reason": reason, "message": f"why {name} is so"}
+            | {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
+            for kind, truth, reason in said
+        ]
+        if said:
+            patch = json.dumps({"status": {"conditions": status}})
+            cluster.kubectl("patch", f"edp/{name}", *where, "--subresource=status", "--patch", patch)
+    (stalled,) = parts("runbook.md", "run")
+    lines = [line.split() for line in Terminal(environment, tmp_path).run(stalled).splitlines()]
+    assert lines == [
+        ["NAMESPACE", "NAME", "STALLED", "MESSAGE"],
+        ["default", "refused", "NotOwned", "why", "refused", "is", "so"],
+    ]
 
 
 @pytest.mark.skipif(not namespaces(), reason="needs Linux and the right to make a mount namespace")
