@@ -160,7 +160,11 @@ def policies() -> dict[str, dict[str, Any]]:
         "assume-role": {
             "Version": "2012-10-17",
             "Statement": [
-                {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "arn:aws:iam::111122223333:role/edgeplan"}
+                {
+                    "Effect": "Allow",
+                    "Action": ["sts:AssumeRole", "sts:TagSession"],
+                    "Resource": "arn:aws:iam::111122223333:role/edgeplan",
+                }
             ],
         },
     }
@@ -190,8 +194,8 @@ def iam() -> str:
 {_NOTE.format("the calls in controller/aws/")}\
 # IAM policies
 
-Each is generated from the calls that the code makes, and holds no other action. Narrow `Resource` to your accounts,
-regions and names of plans: an edge deployment plan's ARN is
+Each is generated from the calls that the code makes, and holds no action that they do not need. Narrow `Resource` to
+your accounts, regions and names of plans: an edge deployment plan's ARN is
 `arn:aws:sagemaker:<region>:<account>:edge-deployment/<name>`.
 
 ## The operator
@@ -216,7 +220,10 @@ calls `sts:GetCallerIdentity`, which needs no permission.
 ## Other accounts
 
 [`iam/assume-role.json`](iam/assume-role.json): for the operator's own identity, with a resource for each `roleArn` of
-`aws.accounts`. Each of those roles trusts that identity.
+`aws.accounts`. Each of those roles trusts that identity, for the same actions ([how](install.md#several-accounts)).
+
+`sts:TagSession` is for accounts with `sessionTags`: AWS asks for it where a role is assumed with tags, here and in the
+role's trust policy, and refuses `AssumeRole` without it. Where no account has `sessionTags` it can be left out of both.
 
 ```json
 {_json(made["assume-role"])}```

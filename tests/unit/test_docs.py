@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 
 from controller.domain.reasons import Reason
 from docs import site
+from docs.generate import policies
 from tests.pages import LAST_WORDS, ROOT, anchors, blocks, pages, prose
 
 PAGES = pages()
@@ -69,6 +71,14 @@ def test_every_reason_has_its_section_in_troubleshooting() -> None:
     sections = set(re.findall(r"(?m)^### (\w+)$", text))
     reasons = {str(reason) for reason in set(Reason) - LAST_WORDS}
     assert sorted(sections) == sorted(reasons)
+
+
+def test_operator_and_role_allow_what_a_session_with_tags_needs() -> None:
+    install = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    trusts = [json.loads(text) for text in re.findall(r"(?ms)^```json\n(.*?)^```$", install) if '"Principal"' in text]
+    (trust,), (caller,) = trusts[0]["Statement"], policies()["assume-role"]["Statement"]
+    assert len(trusts) == 1
+    assert caller["Action"] == trust["Action"] == ["sts:AssumeRole", "sts:TagSession"]
 
 
 def entries(nav: Any) -> Iterator[str]:
