@@ -49,6 +49,16 @@ def test_without_a_wish_neither_id_nor_tags_are_sent(sandbox: Sandbox) -> None:
     assert callers(sandbox) == ["edgeplan"]
 
 
+def test_roles_are_assumed_at_sts_and_not_at_the_endpoint_of_sagemaker(sandbox: Sandbox) -> None:
+    with Sandbox() as service:  # AWS_ENDPOINT_URL_STS names the other one
+        with closing(accounts_at(service, emea=account())) as accounts:
+            asyncio.run(look(accounts, None))
+        assert assumed(service) == []
+        assert callers(service) == ["edgeplan"]
+    assert assumed(sandbox) == [(None, {})]
+    assert callers(sandbox) == []
+
+
 def test_each_namespace_calls_by_a_session_of_its_own_whatever_the_order_and_at_the_same_time(sandbox: Sandbox) -> None:
     namespaces = [None, "retail", "kitchen"] * 4
 

@@ -14,6 +14,7 @@ import pytest
 
 from controller.aws import requests, sagemaker
 from playground.programs import find_or_build
+from tests.chart.conftest import clean
 from tests.chart.helm import ROOT, Helm
 from tests.chart.pod import Pod, namespaces
 from tests.chart.test_chart_pod import until_served
@@ -85,6 +86,31 @@ def test_fresh_user_gets_from_two_values_to_ready_and_back(
         type_in("kubectl delete edp --all --all-namespaces --timeout=20s")
         assert not sandbox.plans(region="eu-west-1")
     type_in(uninstall)
+
+
+@pytest.mark.cluster
+def test_accounts_files_come_from_the_cluster_by_the_page(
+    cluster: Cluster, helm: Helm, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "kubectl").symlink_to(find_or_build(["kubectl"])["kubectl"])
+    role = "aws.accounts.stores.roleArn=arn:aws:iam::222222222222:role/edgeplan"
+    values = f"{role},aws.accounts.stores.regions={{eu-west-1,eu-central-1}},aws.default.enabled=false"
+    helm("install", "edgeplan", "charts/edgeplan", f"--namespace={SYSTEM}", "--create-namespace", f"--set={values}")
+    (block,) = [block for block in blocks(ROOT / "docs" / "install.md") if "accounts\\.yaml" in block.script]
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "EDGEPLAN_"))},
+        **helm.environment,
+        "PATH": os.pathsep.join([str(tmp_path), str(ROOT / ".venv" / "bin"), os.environ["PATH"]]),
+        "AWS_ACCESS_KEY_ID": "AKIA123456789012",
+        "AWS_SECRET_ACCESS_KEY": "sandbox",
+        "AWS_ENDPOINT_URL": sandbox.url,
+    }
+    done = subprocess.run(
+        ["sh", "-c", block.script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    asked = [line.partition(":")[0] for line in done.stdout.splitlines() if line.startswith("✓ AWS")]
+    assert asked == ["✓ AWS stores, eu-west-1", "✓ AWS stores, eu-central-1"], done.stdout + done.stderr
+    clean(cluster, helm)
 
 
 def installs(page: Path) -> list[str]:
