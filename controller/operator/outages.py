@@ -41,17 +41,25 @@ class _Since:
     first: float
     last: float
     calls: int = 1
+    worked: float | None = None
+    """When a call worked last of which those who wait have not been told yet."""
 
 
 class Outages:
     """Told of each call; `works_again` is called with an account and what has ended there: AccessDenied or NoCredentials."""
 
-    def __init__(self, works_again: Callable[[str, Reason], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        works_again: Callable[[str, Reason], None],
+        later: Callable[[float, Callable[[], None]], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._works_again = works_again
+        self._later = later
         self._clock = clock
         self._open: dict[_What, _Since] = {}
         self._woken: dict[tuple[str, Reason], float] = {}
-        self._worked_once: set[str] = set()
+        self._worked_once: set[tuple[str, str | None]] = set()
 
     def called(self, scope: Scope, operation: str, failure: Failure | None) -> None:
         """A call was made, or could not be."""
@@ -78,13 +86,15 @@ class Outages:
 
     def _worked(self, scope: Scope, operation: str) -> None:
         now = self._clock()
-        if scope.account not in self._worked_once:  # since the start: an earlier process may have met an outage
-            self._worked_once.add(scope.account)
-            self._works_again(scope.account, Reason.NO_CREDENTIALS)
+        # Since the start: an earlier process may have met an outage.
+        for called, ended in ((None, Reason.NO_CREDENTIALS), (operation, Reason.ACCESS_DENIED)):
+            if (scope.account, called) not in self._worked_once:
+                self._worked_once.add((scope.account, called))
+                self._works_again(scope.account, ended)
         for what in [what for what in self._open if what.ended_by(scope, operation)]:
             since = self._open[what]
             if what.reason in {Reason.ACCESS_DENIED, Reason.NO_CREDENTIALS}:
-                if not self._wake(scope.account, what.reason, now):
+                if not self._wake(scope, operation, what, now):
                     continue
             elif now - since.last < (_CALM_OF_THROTTLE if what.reason is Reason.THROTTLED else _CALM).total_seconds():
                 continue
@@ -96,12 +106,23 @@ class Outages:
                 extra=_place(scope) | {"reason": what.reason},
             )
 
-    def _wake(self, account: str, reason: Reason, now: float) -> bool:
-        if now - self._woken.get((account, reason), now - _BREATH.total_seconds()) < _BREATH.total_seconds():
+    def _wake(self, scope: Scope, operation: str, what: _What, now: float) -> bool:
+        """Wake all who wait for it, unless that was done a moment ago: then later, if it has not failed again by then."""
+        who, since = (scope.account, what.reason), self._open[what]
+        left = self._woken.get(who, now - _BREATH.total_seconds()) + _BREATH.total_seconds() - now
+        if left > 0:
+            if since.worked is None:
+                self._later(left, lambda: self._still_works(scope, operation, what, since))
+            since.worked = now
             return False
-        self._woken[account, reason] = now
-        self._works_again(account, reason)
+        self._woken[who] = now
+        self._works_again(*who)
         return True
+
+    def _still_works(self, scope: Scope, operation: str, what: _What, since: _Since) -> None:
+        worked, since.worked = since.worked, None
+        if self._open.get(what) is since and worked is not None and worked >= since.last:
+            self._worked(scope, operation)
 
 
 def _place(scope: Scope) -> dict[str, str | None]:

@@ -1,6 +1,7 @@
 """Outages: told when they begin and when they end, and whoever waits for credentials is woken."""
 
 import logging
+from collections.abc import Callable
 
 import pytest
 
@@ -26,14 +27,30 @@ class Told:
         self._log = caplog
         self.now = 1000.0
         self.woken: list[tuple[str, Reason]] = []
-        self._outages = Outages(lambda account, reason: self.woken.append((account, reason)), lambda: self.now)
-        self.call()
+        self._timers: list[tuple[float, Callable[[], None]]] = []
+        self._outages = Outages(
+            lambda account, reason: self.woken.append((account, reason)),
+            lambda seconds, act: self._timers.append((self.now + seconds, act)),
+            lambda: self.now,
+        )
+        for operation in (DESCRIBE, CREATE):
+            self.call(operation=operation)
         self.woken.clear()
         self.now += 100
 
     def call(self, failed: Failure | None = None, operation: str = DESCRIBE, scope: Scope = SCOPE) -> None:
         """A call, made where it did not fail."""
         self._outages.called(scope, failed.operation if failed else operation, failed)
+
+    def wait(self, seconds: float) -> None:
+        """Time goes on."""
+        self.now += seconds
+        due, self._timers = (
+            [act for moment, act in self._timers if moment <= self.now],
+            [each for each in self._timers if each[0] > self.now],
+        )
+        for act in due:
+            act()
 
     @property
     def lines(self) -> list[tuple[str, str]]:
@@ -80,7 +97,8 @@ def test_what_concerns_one_object_is_no_outage(told: Told) -> None:
 def test_call_of_another_account_ends_nothing(told: Told) -> None:
     told.call(EXPIRED)
     told.call(scope=ELSEWHERE)
-    assert told.woken == [("shops", Reason.NO_CREDENTIALS)]  # the first call there that works since the start
+    # The first call there that works since the start: an earlier process may have met what has ended since.
+    assert told.woken == [("shops", Reason.NO_CREDENTIALS), ("shops", Reason.ACCESS_DENIED)]
     assert [level for level, _ in told.lines] == ["WARNING"]
 
 
@@ -112,6 +130,33 @@ def test_what_works_for_one_and_not_for_others_wakes_them_once_a_minute(told: To
         told.call(operation=CREATE)
         told.now += 10
     assert len(told.woken) == 2
+
+
+def test_those_who_were_not_woken_as_others_just_had_been_are_woken_later(told: Told) -> None:
+    told.call(DENIED)
+    told.call(operation=CREATE)
+    told.wait(10)
+    told.call(DENIED)
+    told.call(operation=CREATE)
+    told.call(operation=CREATE)
+    assert len(told.woken) == 1
+    told.wait(49)
+    assert len(told.woken) == 1
+    told.wait(1)
+    assert told.woken == 2 * [("default", Reason.ACCESS_DENIED)]
+    assert [level for level, _ in told.lines] == ["WARNING", "INFO", "WARNING", "INFO"]
+
+
+def test_nobody_is_woken_later_for_what_failed_again_since(told: Told) -> None:
+    told.call(DENIED)
+    told.call(operation=CREATE)
+    told.wait(10)
+    told.call(DENIED)
+    told.call(operation=CREATE)
+    told.wait(10)
+    told.call(DENIED)
+    told.wait(60)
+    assert len(told.woken) == 1
 
 
 @pytest.mark.parametrize(
