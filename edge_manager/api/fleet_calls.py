@@ -27,7 +27,7 @@ def update_device_fleet(call: Call, wanted: dict[str, Any]) -> None:
 @reads
 def describe_device_fleet(call: Call, wanted: dict[str, Any]) -> Result:
     """Describe a fleet."""
-    return fleets.describe(call.fleets.find(wanted["DeviceFleetName"]))
+    return fleets.describe(call.fleet_named(wanted["DeviceFleetName"]))
 
 
 @reads

@@ -54,7 +54,7 @@ def create_edge_packaging_job(call: Call, wanted: dict[str, Any]) -> None:
 @reads
 def describe_edge_packaging_job(call: Call, wanted: dict[str, Any]) -> Result:
     """Describe a packaging job."""
-    return jobs.describe_packaging(call.packaging_jobs.find(wanted["EdgePackagingJobName"]))
+    return jobs.describe_packaging(call.packaging_job_named(wanted["EdgePackagingJobName"]))
 
 
 @reads

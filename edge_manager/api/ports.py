@@ -174,6 +174,9 @@ class Call(Protocol):
     def fleet_named(self, name: str) -> Any:
         """The fleet that a plan refers to."""
 
+    def packaging_job_named(self, name: str) -> Any:
+        """The packaging job that a plan refers to."""
+
     def refer_to_devices(self, fleet: Any, named: Sequence[str]) -> None:
         """Refuse devices that the fleet of an id lacks, or make them up."""
 

@@ -66,6 +66,10 @@ class Call:
         """The fleet that a plan refers to."""
         return self.fleets.find(name)
 
+    def packaging_job_named(self, name: str) -> AnyRow:
+        """The packaging job that a plan refers to."""
+        return self.packaging_jobs.find(name)
+
     def refer_to_devices(self, fleet: int, named: Sequence[str]) -> None:
         """Refuse devices that a fleet lacks."""
         check_devices(named, self.fleets.registered(fleet, named))

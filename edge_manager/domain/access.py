@@ -30,6 +30,8 @@ OPERATOR_OPERATIONS = frozenset(
         "AddTags",
         "ListTags",
         "DeleteTags",
+        "DescribeDeviceFleet",
+        "DescribeEdgePackagingJob",
     }
 )
 # The parameter that names what a call is about, and the resource type in its ARN.

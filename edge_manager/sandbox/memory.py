@@ -88,6 +88,12 @@ class Call:
             self.holdings.make_up(name, self.settings, self.now)
         return self.fleets.find(name)
 
+    def packaging_job_named(self, name: str) -> JobView:
+        """The packaging job of that name, made up on first use unless references are strict."""
+        if name not in self.holdings.packages and not self.settings.strict_references:
+            self.holdings.make_up_package(name, self.now)
+        return self.packaging_jobs.find(name)
+
     def refer_to_devices(self, fleet: str, named: Sequence[str]) -> None:
         """Make up devices that a fleet lacks, or refuse them when references are strict."""
         found = self.holdings.fleets[fleet]

@@ -203,6 +203,18 @@ class Holdings:
         devices = device_names(name, canaries, "{fleet}-canary-{number:04d}")
         return self.seed(name, devices + device_names(name, settings.default_devices_per_fleet - canaries), now)
 
+    def make_up_package(self, name: str, now: float) -> None:
+        """The packaging job, long finished, that somebody refers to without having created it."""
+        place = f"s3://edge-manager-{self.scope.account}"
+        details = {
+            "CompilationJobName": name,
+            "InputS3Uri": f"{place}/{name}",
+            "OutputConfig": {"S3OutputLocation": place},
+            "RoleArn": f"arn:aws:iam::{self.scope.account}:role/made-up",
+        }
+        arn = self.scope.arn("edge-packaging-job", name)
+        self.packages[name] = Job(name, arn, now, now, details, model=name, version="1")
+
 
 def device_names(prefix: str, count: int, template: str = "{fleet}-{number:04d}") -> list[str]:
     """Names of `count` devices of a fleet, no longer than AWS allows."""

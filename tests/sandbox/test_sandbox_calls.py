@@ -169,7 +169,14 @@ def test_fleets_and_devices_are_made_up_unless_references_are_strict(
     create(fleet="cameras")
     names = [each["DeviceName"] for each in sagemaker.list_devices(DeviceFleetName="cameras")["DeviceSummaries"]]
     assert names == ["cameras-0001", "cameras-0002", "cameras-0003", "cameras-canary-0001"]
+    job = sagemaker.describe_edge_packaging_job(EdgePackagingJobName="readers-v1")
+    assert (job["EdgePackagingJobStatus"], job["EdgePackagingJobName"]) == ("COMPLETED", "readers-v1")
+    assert sagemaker.describe_device_fleet(DeviceFleetName="readers")["DeviceFleetName"] == "readers"
     sandbox.settings(strict_references=True)
+    with pytest.raises(sagemaker.exceptions.ResourceNotFound, match="Edge packaging job readers-v2"):
+        sagemaker.describe_edge_packaging_job(EdgePackagingJobName="readers-v2")
+    with pytest.raises(sagemaker.exceptions.ResourceNotFound, match="Device fleet windows"):
+        sagemaker.describe_device_fleet(DeviceFleetName="windows")
     with pytest.raises(sagemaker.exceptions.ResourceNotFound, match="Edge packaging job counter-v7"):
         create("strict", fleet="cameras")
     sagemaker.create_compilation_job(
