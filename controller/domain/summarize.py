@@ -75,6 +75,8 @@ def summarize(
 def _stages(before: EdgeDeploymentPlanStatus, found: Findings, now: datetime) -> tuple[StageState, ...] | None:
     if not found.looked:
         return before.stages
+    if found.observed is not None and not found.recognised:
+        return None  # those of a plan that is not this object's
     if found.observed is None:
         return tuple(StageState(stage_name=name, status="CREATING") for name in found.created_stages) or None
     states = (

@@ -50,8 +50,10 @@ FINDINGS = st.sampled_from(
         Findings(looked=True),
         Findings(looked=True, arn=ARN),
         Findings(looked=True, arn=ARN, created_stages=("canary",)),
-        Findings(looked=True, arn=ARN, observed=observed("canary").at("canary", "INPROGRESS")),
-        Findings(looked=True, arn=ARN, observed=observed("canary").at("canary", "DEPLOYED", succeeded=3)),
+        Findings(looked=True, arn=ARN, recognised=True, observed=observed("canary").at("canary", "INPROGRESS")),
+        Findings(
+            looked=True, arn=ARN, recognised=True, observed=observed("canary").at("canary", "DEPLOYED", succeeded=3)
+        ),
     ]
 )
 
@@ -218,7 +220,7 @@ def test_what_a_new_plan_names_and_aws_does_not_have_is_told_apart_from_a_plan_t
     ready = summary(Retrying(missing, MINUTE, 1)).condition("Ready")
     assert ready is not None
     assert ready.reason == "ReferenceNotFound"
-    assert ": AWS does not have what the spec names: ResourceNotFound: Device fleet x is unknown" in ready.message
+    assert " or deviceNames): ResourceNotFound: Device fleet x is unknown" in ready.message
     gone = replace(missing, operation="StartEdgeDeploymentStage")
     assert said(summary(Retrying(gone, MINUTE, 1)))["Ready"] == ("False", "ProgressingWithRetry")
 
@@ -273,19 +275,27 @@ def test_old_report_stands_where_aws_was_not_asked() -> None:
 
 def test_stages_and_sums_are_reported() -> None:
     held = observed().at("canary", "DEPLOYED", succeeded=2).at("fleet", "FAILED", succeeded=5, failed=1, pending=3)
-    after = summary(Done(Reason.IN_SYNC, ""), found=Findings(looked=True, arn=ARN, observed=held))
+    after = summary(Done(Reason.IN_SYNC, ""), found=Findings(looked=True, arn=ARN, recognised=True, observed=held))
     assert after.stages_deployed == "1/2"
     assert after.devices is not None
     assert (after.devices.succeeded, after.devices.pending, after.devices.failed) == (7, 3, 1)
     assert after.edge_deployment_plan_name == NAME
 
 
+def test_stages_of_a_plan_that_is_not_the_objects_own_are_not_reported() -> None:
+    before = status(stages=(state("canary", "DEPLOYED", devices_succeeded=3),))
+    held = observed().at("canary", "DEPLOYED", succeeded=2)
+    found = Findings(looked=True, observed=held)
+    after = summary(Stalled(Reason.NOT_OWNED, "it is another's"), plan(status=before), found=found)
+    assert (after.stages, after.devices, after.devices_deployed, after.stages_deployed) == (None, None, None, None)
+
+
 def test_moment_of_deployment_is_kept_and_belongs_to_one_deployment() -> None:
-    held = Findings(looked=True, arn=ARN, observed=observed().at("canary", "DEPLOYED"))
+    held = Findings(looked=True, arn=ARN, recognised=True, observed=observed().at("canary", "DEPLOYED"))
     first = summarize(plan(), Done(Reason.IN_SYNC, ""), held, NOON)
     second = summarize(plan(status=first), Done(Reason.IN_SYNC, ""), held, NOON + MINUTE)
     assert deployed(second) == deployed(first) == NOON
-    moving = Findings(looked=True, arn=ARN, observed=observed().at("canary", "INPROGRESS"))
+    moving = Findings(looked=True, arn=ARN, recognised=True, observed=observed().at("canary", "INPROGRESS"))
     third = summarize(plan(status=second), Done(Reason.IN_SYNC, ""), moving, NOON + 2 * MINUTE)
     assert deployed(third) is None
     fourth = summarize(plan(status=third), Done(Reason.IN_SYNC, ""), held, NOON + 3 * MINUTE)
