@@ -186,6 +186,12 @@ class PlanCreated(Answer):
     edge_deployment_plan_arn: _Text
 
 
+class Referent(Answer):
+    """DescribeDeviceFleet's, and DescribeEdgePackagingJob's."""
+
+    edge_packaging_job_status: str = ""
+
+
 class Identity(Answer):
     """sts:GetCallerIdentity's."""
 

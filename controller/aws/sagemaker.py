@@ -28,6 +28,7 @@ from controller.aws.answers import (
     Page,
     PlanCreated,
     PlanPage,
+    Referent,
     TagsPage,
     read,
     refuse_rubbish,
@@ -36,6 +37,7 @@ from controller.aws.errors import UnreadableAnswerError, failure_of
 from controller.aws.requests import request_of
 from controller.aws.throttle import Throttle, Ticket
 from controller.domain.actions import Action, CreatePlan
+from controller.domain.desired import Reference
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.observed import Created, ObservedPlan, ObservedStage, PlanSummary
 from controller.domain.resource import Scope, account_of
@@ -205,6 +207,14 @@ class SageMakerPlans:
             self._saw(row.arn)
             break
         return rows
+
+    async def status_of(self, reference: Reference) -> str:
+        """The status of a packaging job; of a fleet, which has none, nothing but that it is there."""
+        of_fleet = reference.field == "deviceFleetName"
+        operation = "DescribeDeviceFleet" if of_fleet else "DescribeEdgePackagingJob"
+        member = reference.field[0].upper() + reference.field[1:]
+        answer = await self._call(operation, {member: reference.name}, lambda raw: read(Referent, raw))
+        return answer.edge_packaging_job_status
 
     async def account_id(self) -> str:
         """The id of the AWS account that answers here: that of the role, of the ARNs seen, or by sts:GetCallerIdentity.

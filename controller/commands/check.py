@@ -23,6 +23,8 @@ from controller.commands.options import AwsFlags, ClusterFlags, aws_options, clu
 from controller.commands.session import complain
 from controller.commands.view import length
 from controller.domain.api import API_VERSION, GROUP, PLURAL, VERSION
+from controller.domain.changes import references
+from controller.domain.failures import UNKNOWN_OPERATION_CODES
 from controller.domain.resource import Scope, parse
 from controller.domain.wording import explain
 from controller.engine.ports import AwsError, EdgePlanError, EdgePlans, ObjectError, ObjectGone
@@ -33,6 +35,7 @@ _FORBIDDEN = 403
 _LABEL = "app.kubernetes.io/name=edgeplan"
 _LEASE_FLAG, _SHARDS_FLAG = "--lease", "--shards"
 _LEASES_UNTIL_OVER = 3
+_NO_DENIALS = UNKNOWN_OPERATION_CODES | {"ResourceNotFound"}  # a service may know no jobs, and one may be gone
 _UNUSED_NAME = "edgeplan-check-no-plan-of-this-name"
 _WRITES = (
     "CreateEdgeDeploymentPlan, DeleteEdgeDeploymentPlan, CreateEdgeDeploymentStage, DeleteEdgeDeploymentStage, "
@@ -279,7 +282,20 @@ async def _reads(plans: EdgePlans) -> list[str]:
     row = next(iter(rows.values()))
     plan = await plans.describe(row.name, with_tags=True)
     allowed.append("ListTags")
-    if plan is not None and plan.stages:
+    if plan is None:
+        return allowed
+    if plan.stages:
         await plans.count_devices(plan.name, plan.stages[0].name)
         allowed.append("ListStageDevices")
+    fleet, *jobs = references(plan.fleet, plan.models)
+    for operation, reference in (
+        ("DescribeDeviceFleet", fleet),
+        *(("DescribeEdgePackagingJob", job) for job in jobs[:1]),
+    ):
+        try:
+            await plans.status_of(reference)
+            allowed.append(operation)
+        except AwsError as error:
+            if error.failure.code not in _NO_DENIALS:
+                raise
     return allowed

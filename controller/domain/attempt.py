@@ -7,7 +7,7 @@ calls is here and in `steps.py`.
 
 from collections.abc import Generator, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from controller.domain.actions import DeletePlan
 from controller.domain.agenda import Wake
@@ -24,7 +24,7 @@ from controller.domain.ownership import Owner
 from controller.domain.reasons import Reason
 from controller.domain.relation import Relation, relation
 from controller.domain.resource import InvalidSpec, Resource, account_of
-from controller.domain.schedule import STAGE_POLL
+from controller.domain.schedule import DOUBT_POLL
 from controller.domain.stage import MEANING
 from controller.domain.steps import (
     Refused,
@@ -32,12 +32,15 @@ from controller.domain.steps import (
     failed,
     final,
     is_refusal,
+    not_replaceable,
     observe,
     other_owner_lives,
     owes,
     result,
     scope_refused,
+    unless_unfinished,
 )
+from controller.domain.wording import until
 
 # An attempt that still finds something to do after so many looks lets others have their turn.
 _MOST_LOOKS = 6
@@ -50,9 +53,9 @@ def attempt(resource: Resource, given: Circumstances) -> Talk:
         return (yield from take_away(resource, given))
     spec = resource.spec
     if isinstance(spec, InvalidSpec):
-        return Result(Stalled(Reason.INVALID_SPEC, spec.message))
+        return Result(Stalled(Reason.INVALID_SPEC, spec.message), untouched=given.untouched)
     if spec.suspend:
-        return Result(Suspended(resource.status.unfinished))
+        return Result(Suspended(resource.status.unfinished), untouched=given.untouched)
     return (yield from keep(resource, given))
 
 
@@ -62,7 +65,8 @@ def attempt(resource: Resource, given: Circumstances) -> Talk:
 def take_away(resource: Resource, given: Circumstances) -> Talk:
     """Take from AWS what goes with the object."""
     spec, name = resource.readable_spec, resource.plan_name
-    if isinstance(resource.spec, InvalidSpec) and {"policy", "target"} & set(resource.spec.unreadable):
+    unreadable = isinstance(resource.spec, InvalidSpec) and {"policy", "target"} & set(resource.spec.unreadable)
+    if isinstance(resource.spec, InvalidSpec) and unreadable and not given.untouched:
         # What cannot be read may be what says that the plan stays, or where it is.
         return Result(
             Stalled(Reason.INVALID_SPEC, f"cannot tell what to do with the AWS plan: {resource.spec.message}")
@@ -87,18 +91,18 @@ def take_away(resource: Resource, given: Circumstances) -> Talk:
     decision = decide_deletion(desired, found.observed, given)
     doubt = _doubted_until(resource, given, found)
     if doubt > timedelta(0) and isinstance(decision.outcome, Gone) and not decision.actions:
-        return Result(_may_still_come(f"a create of the AWS plan {name}", doubt), found)
+        return Result(_may_still_come(f"a create of the AWS plan {name}", doubt, given.now), found)
     acted = yield from apply(decision.actions, decision.outcome, resource, given, found)
     assert not isinstance(acted, Refused)  # noqa: S101 - a deletion looks again in its next attempt, not in this one
     if isinstance(acted, Findings) and isinstance(decision.outcome, Gone) and given.unanswered_for > timedelta(0):
         # One that was tried before the one that made what is deleted now.
-        return Result(_may_still_come(f"another create of the AWS plan {name}", given.unanswered_for), acted)
+        return Result(_may_still_come(f"another create of the AWS plan {name}", given.unanswered_for, given.now), acted)
     return acted if isinstance(acted, Result) else Result(final(decision.outcome), acted)
 
 
-def _may_still_come(what: str, doubt: timedelta) -> Waiting:
-    text = f"{what} may still be under way; looking again until it cannot be"
-    return Waiting(min(doubt, STAGE_POLL), Reason.SETTLING, text)
+def _may_still_come(what: str, doubt: timedelta, now: datetime) -> Waiting:
+    text = f"{what} may still be under way; looked for until it cannot be{until(now + doubt)}"
+    return Waiting(min(doubt, DOUBT_POLL), Reason.SETTLING, text)
 
 
 def _delete_what_is_tagged(
@@ -134,9 +138,11 @@ def keep(resource: Resource, given: Circumstances) -> Talk:
     """Keep AWS as the spec says, if the plan is this object's to keep."""
     spec = resource.readable_spec
     desired = Desired(resource.plan_name, spec, Owner.of(resource, given.cluster))
-    if (refusal := scope_refused(resource, given)) is not None:
-        return Result(refusal)
     given = replace(given, untouched=_untouched(resource, given))
+    if (refusal := scope_refused(resource, given)) is not None:
+        if given.untouched and resource.has_finalizer:
+            yield Finalizer.RELEASE  # the chart's policy put it on: with nothing in AWS the object may go when it likes
+        return Result(refusal, untouched=given.untouched)
     found = Findings.of(given)
     holder = _holder(resource, given)
     if holder is not None and given.untouched:
@@ -152,7 +158,7 @@ def keep(resource: Resource, given: Circumstances) -> Talk:
         found = step
         if found.observed is None or relation(found.observed, desired, resource.status) is not Relation.OURS:
             return Result(name_conflict(desired, holder))
-    return (yield from _converge(resource, desired, given, found))
+    return (yield from unless_unfinished((yield from _converge(resource, desired, given, found)), desired))
 
 
 def _holder(resource: Resource, given: Circumstances) -> Resource | None:
@@ -190,8 +196,8 @@ def _converge(resource: Resource, desired: Desired, given: Circumstances, found:
             return _observed(desired, given, found)
         given = replace(given, other_owner_lives=(yield from other_owner_lives(desired, found, given)))
         decision = decide(desired, found.observed, given)
-        if decision.actions and (rest := _at_rest(resource, given, found)) is not None:
-            return rest
+        if decision.actions and (held := (yield from _held_back(resource, desired, given, found))) is not None:
+            return held
         if decision.actions and found.observed is not None and not whose:
             tags = True  # whose the plan is decides whether it may be changed, and a look without tags does not say
             continue
@@ -216,6 +222,14 @@ def _observed(desired: Desired, given: Circumstances, found: Findings) -> Result
     outcome = pending(desired, found.observed, given)
     hidden = found.observed is not None and may_observe(desired, found.observed, given) is not None
     return result(outcome, given, Findings(looked=True) if hidden else found)  # nothing of that plan is for this status
+
+
+def _held_back(
+    resource: Resource, desired: Desired, given: Circumstances, found: Findings
+) -> Generator[Request, Answer, Result | None]:
+    """Why nothing is done although there is something to do, or None."""
+    rest = _at_rest(resource, given, found)
+    return rest if rest is not None else (yield from not_replaceable(desired, resource, given, found))
 
 
 def _at_rest(resource: Resource, given: Circumstances, found: Findings) -> Result | None:

@@ -1,14 +1,14 @@
 """The difference between what is desired and what AWS holds, as calls: stages and tags; and what no call can reach."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from controller.domain.actions import Action, AddTags, CreateStages, DeleteStage, DeleteTags
-from controller.domain.desired import Desired
+from controller.domain.desired import Desired, Reference
 from controller.domain.observed import ObservedPlan, ObservedStage
 from controller.domain.outcomes import Stalled, Waiting
 from controller.domain.reasons import Reason
 from controller.domain.schedule import STAGE_POLL
-from controller.domain.spec import DeploymentConfig, DeviceSelectionConfig, Stage
+from controller.domain.spec import DeploymentConfig, DeviceSelectionConfig, ModelConfig, Stage
 
 
 def immutable_changes(desired: Desired, observed: ObservedPlan) -> tuple[str, ...]:
@@ -22,6 +22,19 @@ def immutable_changes(desired: Desired, observed: ObservedPlan) -> tuple[str, ..
     if wanted != held:
         changes.append(f"modelConfigs: {', '.join(held) or 'none'} -> {', '.join(wanted) or 'none'}")
     return tuple(changes)
+
+
+def references(fleet: str, models: Iterable[ModelConfig]) -> tuple[Reference, ...]:
+    """What a plan on that fleet with those models is made of."""
+    jobs = dict.fromkeys(model.edge_packaging_job_name for model in models)
+    return (Reference("deviceFleetName", fleet), *(Reference("edgePackagingJobName", job) for job in jobs))
+
+
+def new_references(desired: Desired, observed: ObservedPlan | None) -> tuple[Reference, ...]:
+    """What the spec names and the plan is not made of."""
+    held = references(observed.fleet, observed.models) if observed is not None else ()
+    wanted = references(desired.spec.device_fleet_name, desired.spec.model_configs)
+    return tuple(reference for reference in wanted if reference not in held)
 
 
 def stage_differences(desired: Desired, observed: ObservedPlan) -> tuple[str, ...]:
@@ -104,7 +117,7 @@ def stage_changes(desired: Desired, observed: ObservedPlan) -> tuple[Action, ...
                 STAGE_POLL,
                 Reason.STAGE_ACTIVE,
                 f"stage {stage.name} is to be {'changed' if stage.name in wanted else 'removed'}, which AWS refuses "
-                f"while it is {stage.status}; waiting until it ends",
+                f"while it is {stage.status}; waiting until it ends, or until the spec has it as it was",
             )
     for stage in doomed:
         want = wanted.get(stage.name)

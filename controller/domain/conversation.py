@@ -1,6 +1,6 @@
 """The conversation of an attempt: what it may ask for, what it is answered, and what it comes to.
 
-Questions change nothing; changes are made to the object, actions to AWS. A call that failed is answered with a `Failure`.
+Questions change nothing (a `Reference` asks for its status, which a fleet does not have: then it is empty); changes are made to the object, actions to AWS. A call that failed is answered with a `Failure`.
 """
 
 from collections.abc import Generator, Mapping
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from controller.domain.actions import Action
+from controller.domain.desired import Reference
 from controller.domain.failures import Failure
 from controller.domain.findings import Findings
 from controller.domain.observed import Created, ObservedPlan
@@ -78,7 +79,7 @@ class Result:
     """Whether the object certainly has nothing in AWS."""
 
 
-Question = Look | TagsOf | Exists | Ask
+Question = Look | TagsOf | Reference | Exists | Ask
 Change = Announce | Finalizer
 Request = Question | Change | Action
 Answer = ObservedPlan | Created | Resource | Failure | Mapping[str, str] | bool | str | None

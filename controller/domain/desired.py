@@ -2,11 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from controller.domain.actions import CreatePlan
 from controller.domain.api import OWNER_TAG
 from controller.domain.ownership import Owner
 from controller.domain.spec import EdgeDeploymentPlanSpec, Stage
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a plan is to be made of."""
+
+    field: Literal["deviceFleetName", "edgePackagingJobName"]
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.name}"
 
 
 @dataclass(frozen=True)

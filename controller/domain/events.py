@@ -49,7 +49,7 @@ def transitions(
     troubles = tuple(_troubles(before, after, failure))
     told = {event.reason for event in troubles}  # a stage that ends the rollout: its stall says more
     stages = (event for event in _stages(before, after) if event.reason not in told)
-    events += [*_told(before, after, done), *stages, *troubles]
+    events += [*_told(before, after, done, deleting=deleting), *stages, *troubles]
     trouble = _trouble(before)
     over = not (suspended or after.retry or after.is_true("ResourceLimitExceeded") or after.is_true("Stalled"))
     if trouble is not None and over:
@@ -94,12 +94,14 @@ def _troubles(before: Status, after: Status, failure: Failure | None) -> Iterato
             yield Event("Warning", now.reason, "Reconciling", lasting(now.message))
 
 
-def _told(before: Status, after: Status, done: Sequence[Action]) -> Iterator[Event]:
+def _told(before: Status, after: Status, done: Sequence[Action], *, deleting: bool) -> Iterator[Event]:
     """The calls in words. Nobody but the operator has cause to change what was in sync: then it sets right others' work."""
     settled = before.is_true("Ready") and before.observed_generation == after.observed_generation
-    replaced = any(isinstance(action, DeletePlan) for action in done)
+    replaced = not deleting and any(isinstance(action, DeletePlan) for action in done)
     for action in done:
         reason, doing, note = _words(action)
+        if replaced and isinstance(action, DeletePlan):
+            note += ", to create it again as the spec has it"
         if isinstance(action, CreatePlan) and before.has_plan and not replaced:
             note = f"somebody deleted the plan {action.name} in AWS, it is not known who. {note}"
             yield Event("Warning", "DriftCorrected", doing, note)

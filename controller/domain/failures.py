@@ -11,7 +11,9 @@ from controller.domain.reasons import Reason
 
 STS_OPERATIONS = frozenset({"AssumeRole", "GetCallerIdentity"})
 
-_MISSED = ("CreateEdgeDeploymentPlan", "ResourceNotFound")
+CREATE = "CreateEdgeDeploymentPlan"
+# What these can miss is what the spec names: the fleet, packaging jobs, devices.
+_OF_WHAT_THE_SPEC_NAMES = frozenset({CREATE, "DescribeDeviceFleet", "DescribeEdgePackagingJob"})
 
 
 class FailureKind(StrEnum):
@@ -55,8 +57,8 @@ class Failure:
                 return Reason.THROTTLED
             case FailureKind.TRANSIENT if self.code not in STATE_CODES:
                 return Reason.AWS_UNAVAILABLE
-            case FailureKind.TRANSIENT if (self.operation, self.code) == _MISSED:
-                return Reason.REFERENCE_NOT_FOUND  # what a new plan can miss is what it names: its fleet, its jobs
+            case FailureKind.TRANSIENT if self.operation in _OF_WHAT_THE_SPEC_NAMES and self.code == "ResourceNotFound":
+                return Reason.REFERENCE_NOT_FOUND
             case _:
                 return Reason.PROGRESSING_WITH_RETRY
 
@@ -87,10 +89,11 @@ STATE_CODES = frozenset({"ConflictException", "ResourceInUse", "ResourceNotFound
 TRANSIENT_CODES = STATE_CODES | {
     "InternalFailure", "InternalServerError", "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable",
 }
-TERMINAL_CODES = frozenset({
-    "InvalidAction", "InvalidParameterCombination", "InvalidParameterValue", "MissingParameter",
-    "UnknownOperationException", "ValidationError", "ValidationException",
-})
+UNKNOWN_OPERATION_CODES = frozenset({"InvalidAction", "UnknownOperationException"})
+TERMINAL_CODES = UNKNOWN_OPERATION_CODES | {
+    "InvalidParameterCombination", "InvalidParameterValue", "MissingParameter",
+    "ValidationError", "ValidationException",
+}
 # fmt: on
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500

@@ -12,6 +12,10 @@ CROWD_POLL = timedelta(seconds=5)
 """How often the listing of what changed comes where there are more."""
 OWN_ACCORD = timedelta(seconds=2)
 """How much younger ones go before an object that the operator looks at of its own accord: edits and deletions do."""
+DOUBT_POLL = timedelta(seconds=10)
+"""How often a plan is looked for that nobody may have made: a create that is carried out late."""
+REFERENCE_POLL = timedelta(seconds=30)
+"""How often it is asked whether a packaging job is finished that a plan waits for."""
 BACKOFF_BASE = timedelta(seconds=1)
 BACKOFF_CAP = timedelta(minutes=5)
 LONGEST = BACKOFF_CAP * 1.1

@@ -4,10 +4,11 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from controller.domain.actions import Action, AddTags, CreatePlan, DeletePlan, StartStage
+from controller.domain.changes import immutable_changes, new_references
 from controller.domain.circumstances import Circumstances
 from controller.domain.conversation import Announce, Answer, Ask, Exists, Look, Request, Result
 from controller.domain.desired import Desired
-from controller.domain.failures import Failure, FailureKind
+from controller.domain.failures import CREATE, UNKNOWN_OPERATION_CODES, Failure, FailureKind
 from controller.domain.findings import Findings
 from controller.domain.observed import Created, ObservedPlan
 from controller.domain.outcomes import Done, Next, Outcome, Queued, Retrying, Stalled, Waiting
@@ -16,8 +17,12 @@ from controller.domain.quota import Ticket
 from controller.domain.reasons import Reason
 from controller.domain.relation import Relation, relation
 from controller.domain.resource import Resource, account_of, region_of
-from controller.domain.schedule import BACKOFF_CAP, STAGE_POLL, queue_recheck, retry_after
+from controller.domain.schedule import BACKOFF_CAP, REFERENCE_POLL, STAGE_POLL, queue_recheck, retry_after
 from controller.domain.status import Claim, OwedWork, Settling
+
+_FINISHED = "COMPLETED"  # a packaging job's status; a fleet has none
+_UNFINISHED = frozenset({"STARTING", "INPROGRESS"})
+_USABLE = frozenset({"", _FINISHED})
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,40 @@ def other_owner_lives(desired: Desired, found: Findings, given: Circumstances) -
     if other is None or not desired.spec.adopts or other.cluster != given.cluster or other.shortened:
         return True  # what cannot be looked up is as good as there
     return True if other.same_object(desired.owner) else bool((yield Exists(other)))
+
+
+def not_replaceable(
+    desired: Desired, resource: Resource, given: Circumstances, found: Findings
+) -> Generator[Request, Answer, Result | None]:
+    """Why a plan that is to be replaced stays as it is: what another one would be made of is missing, or not finished.
+
+    Asked before anything is stopped or deleted for it. None where the plan is not replaced, or nothing speaks against it.
+    """
+    if found.observed is None or not immutable_changes(desired, found.observed):
+        return None
+    for reference in new_references(desired, found.observed):
+        status = yield reference
+        if not isinstance(status, Failure):
+            if status in _USABLE:
+                continue
+            text = f"{reference} is {status}, not {_FINISHED}; the plan stays as it is until then"
+            return result(Waiting(REFERENCE_POLL, Reason.REFERENCE_NOT_FOUND, text), given, found, owed=owes(given))
+        if status.code not in UNKNOWN_OPERATION_CODES:  # who serves but part of the API cannot tell
+            return failed(status, resource, given, found)
+    return None
+
+
+def unless_unfinished(ended: Result, desired: Desired) -> Generator[Request, Answer, Result]:
+    """How an attempt ends: AWS refuses a plan of a packaging job that is not finished, but will not for ever."""
+    outcome = ended.outcome
+    if not isinstance(outcome, Stalled) or outcome.failure is None or outcome.failure.operation != CREATE:
+        return ended
+    for reference in new_references(desired, None):
+        status = "" if reference.field == "deviceFleetName" else (yield reference)
+        if isinstance(status, str) and status in _UNFINISHED:
+            text = f"{reference} is {status}, and no plan can be made of it before it is {_FINISHED}"
+            return replace(ended, outcome=Waiting(REFERENCE_POLL, Reason.REFERENCE_NOT_FOUND, text))
+    return ended
 
 
 def apply(

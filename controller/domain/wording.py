@@ -11,6 +11,13 @@ UNWATCHED = (
     "a stage that has begun goes on in AWS, unwatched: no bound of the rollout stops it, and counts are the last seen"
 )
 
+_UNCHANGED = "; the plan stays as it is until then"
+_WAYS_OUT = {
+    "CreateEdgeDeploymentPlan": "create it, or correct deviceFleetName, edgePackagingJobName or deviceNames",
+    "DescribeDeviceFleet": f"create it, or correct deviceFleetName{_UNCHANGED}",
+    "DescribeEdgePackagingJob": f"create it, or correct edgePackagingJobName{_UNCHANGED}",
+}
+
 
 def counts(succeeded: int, pending: int, failed: int) -> str:
     """The devices of a stage, in words."""
@@ -63,6 +70,6 @@ def explain(failure: Failure) -> str:
         case FailureKind.THROTTLED:
             return f"AWS throttles this account: {failure}"
         case _ if failure.reason is Reason.REFERENCE_NOT_FOUND:
-            return f"AWS does not have what the spec names: {failure}"
+            return f"AWS does not have what the spec names ({_WAYS_OUT[failure.operation]}): {failure}"
         case _:
             return f"{failure.operation} failed: {failure}"

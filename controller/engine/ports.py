@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from controller.domain.actions import Action
+from controller.domain.desired import Reference
 from controller.domain.events import Event
 from controller.domain.failures import Failure
 from controller.domain.observed import Created, ObservedPlan, PlanSummary
@@ -72,6 +73,9 @@ class EdgePlans(Protocol):
 
     async def tags(self, arn: str) -> Mapping[str, str]:
         """The tags of a plan."""
+
+    async def status_of(self, reference: Reference) -> str:
+        """The status of what a plan is to be made of, empty where it has none."""
 
     async def account_id(self) -> str:
         """The id of the AWS account that answers here, by sts:GetCallerIdentity."""

@@ -30,6 +30,7 @@ from controller.domain.conversation import (
     TagsOf,
     Talk,
 )
+from controller.domain.desired import Reference
 from controller.domain.events import Event, transitions
 from controller.domain.failures import FailureKind
 from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Waiting
@@ -46,6 +47,7 @@ from controller.engine.ports import (
     AwsError,
     Clock,
     Dice,
+    EdgePlans,
     ObjectChanged,
     ObjectGone,
     Objects,
@@ -90,8 +92,17 @@ class Reconciler:
     """Told of each attempt that came to something: the object before it, what it came to, how many seconds it took."""
     mine: Callable[[Resource], bool] = lambda _: True
     """Whether the object is this reconciler's to work on: one that went may be another's than the one of its name."""
+    began: float | None = None
+    """Since when it works, by the event loop's clock; since the first attempt where that is not said."""
     _memories: dict[str, Memory] = field(default_factory=dict, init=False)
-    _started: float | None = field(default=None, init=False)
+
+    def born(self, resource: Resource) -> None:
+        """The object was created just now, as the watch tells: nobody has made anything in AWS for it.
+
+        Not so where another process may have been quicker, which acted until a short while ago.
+        """
+        if self.began is not None and not _left(self.began + self.settle.total_seconds()):
+            self._memories.setdefault(resource.uid, Memory(untouched=True))
 
     async def reconcile(self, key: Key, wakes: frozenset[Wake]) -> timedelta | None:
         """Take the object one step further; how long until it wants to be looked at again, if at all.
@@ -138,7 +149,7 @@ class Reconciler:
     def _circumstances(self, resource: Resource, wakes: frozenset[Wake], memory: Memory) -> Circumstances:
         status, owed = resource.status, resource.status.owed or ()
         scope, refusal = self._scope(resource)
-        self._started = _now() if self._started is None else self._started
+        self.began = _now() if self.began is None else self.began
         given = Circumstances(
             status=status,
             now=self.clock(),
@@ -149,9 +160,9 @@ class Reconciler:
             process=self.process,
             settling_for=_left(memory.settled),
             unanswered_for=_left(memory.unanswered),
-            starting_for=_left(self._started + self.settle.total_seconds()),
+            starting_for=_left(self.began + self.settle.total_seconds()),
             crowd=self.index.crowd(scope) if scope is not None else 0,
-            untouched=memory.untouched,
+            untouched=memory.untouched and not status.has_plan and status.settling is None,
             settle=self.settle,
             scope=scope,
             refusal=refusal,
@@ -234,12 +245,8 @@ class Reconciler:
         assert given.scope is not None  # noqa: S101 - an attempt without a scope asks nothing of AWS
         plans = self.accounts.plans(given.scope)
         try:
-            if isinstance(request, Look):
-                return await plans.describe(resource.plan_name, with_tags=request.with_tags)
-            if isinstance(request, TagsOf):
-                return await plans.tags(request.arn)
-            if request is Ask.ACCOUNT:
-                return await plans.account_id()
+            if not isinstance(request, Action):
+                return await _ask(plans, request, resource)
             if isinstance(request, CreatePlan):
                 self._memories[resource.uid].untouched = False
             return await plans.apply(request, lambda: self._still_so(resource))
@@ -313,6 +320,18 @@ class Reconciler:
             self.index.put(remaining)
         else:
             self.index.let_go(resource)
+
+
+async def _ask(plans: EdgePlans, question: Question, resource: Resource) -> Answer:
+    match question:
+        case Look(with_tags=with_tags):
+            return await plans.describe(resource.plan_name, with_tags=with_tags)
+        case TagsOf(arn=arn):
+            return await plans.tags(arn)
+        case Reference():
+            return await plans.status_of(question)
+        case _:
+            return await plans.account_id()
 
 
 def soonest(waits: Iterable[timedelta | None]) -> timedelta | None:

@@ -78,7 +78,9 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
         if kind == "DELETED":
             operator.gone(parse(body))
         else:
-            operator.heard(body, listed=kind is None)  # Kopf makes a list at the start and after a gap
+            operator.heard(
+                body, listed=kind is None, created=kind == "ADDED"
+            )  # Kopf makes a list at the start and after a gap
 
     if operator.selects_namespaces:
         _register_namespaces(registry, operator)

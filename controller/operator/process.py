@@ -80,7 +80,9 @@ class Operator:
         """Whether it stopped for another one to start: its watch brings no news any more."""
         self.deaf = asyncio.Event()  # not a thread's: Kopf would wait for that in a thread that outlives a SIGTERM
         """Set when the watch brings no news any more: whoever runs this operator stops it and starts another."""
-        self._outages = Outages(self._credentials_work)
+        self._outages = Outages(
+            self._credentials_work, lambda seconds, act: asyncio.get_running_loop().call_later(seconds, act)
+        )
         self._audit = AuditLog(settings.audit_log) if settings.audit_log else None
         self._process = f"{socket.gethostname()}/{uuid4()}"
         self.serving = False
@@ -269,6 +271,7 @@ class Operator:
             dice=random.random,
             attempted=self.metrics.attempted,
             mine=lambda resource: self.shard(resource) == shard,
+            began=asyncio.get_running_loop().time(),
         )
 
     def shard(self, resource: Resource) -> int:
@@ -387,8 +390,8 @@ class Operator:
         if silent > self.settings.watch_patience:
             raise ObjectError(f"the Kubernetes API has not answered for {silent.total_seconds():.0f} s")
 
-    def heard(self, body: Mapping[str, Any], *, listed: bool = False) -> None:
-        """The watch brought this version of an object, or began with a list in which it is.
+    def heard(self, body: Mapping[str, Any], *, listed: bool = False, created: bool = False) -> None:
+        """The watch brought this version of an object, or began with a list in which it is; or it was created just now.
 
         Where the object is known already, a list means that the watch had a gap. What our own write has just returned is
         no news: half of all events are that, and each would be parsed and looked into for nothing.
@@ -400,6 +403,8 @@ class Operator:
         version = (metadata["uid"], metadata["resourceVersion"])
         if known is None or (known.uid, known.resource_version) != version or not _at_rest(known):
             resource = parse(body)
+            if created and (reconciler := self._reconcilers.get(self.shard(resource))) is not None:
+                reconciler.born(resource)
             self.news.seen(resource)
             if known is None:
                 self._ask_for_rights(resource)

@@ -1,13 +1,16 @@
 """Boundaries between teams, on the real API server: who may use which account, and whose session calls."""
 
 import json
+import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.operators import REGION, World, wait_until
+from controller.domain.api import FINALIZER
+from tests.integration.operators import REGION, World, minimal_spec, wait_until
 
 ROLE = "arn:aws:iam::222222222222:role/edge"
 
@@ -86,6 +89,25 @@ def test_a_label_opens_an_account_and_its_loss_closes_it(world: World, accounts:
         world.ask("plan", "once more")
         wait_until(lambda: world.status("plan").get("lastHandledReconcileAt") == "once more", seconds=60)
         assert [call["operation"] for call in world.sandbox.requests()[calls:] if call["name"] == "plan"] == []
+
+
+def test_object_that_never_had_a_plan_goes_while_its_target_is_refused(world: World, accounts: Any) -> None:
+    def finalizers() -> list[str]:
+        return list((world.get("plan") or {})["metadata"].get("finalizers", ()))
+
+    refused = {"spec": minimal_spec() | {"target": {"account": "emea"}}}
+    with world.operator(accounts_file=accounts(emea={"namespaces": ["kitchen"]}), settle=timedelta(seconds=1)):
+        time.sleep(1)  # what comes earlier may have a plan of a former process
+        world.post({"metadata": {"name": "plan", "finalizers": [FINALIZER]}, **refused})
+        world.wait_for("plan", "Stalled", reason="TargetRefused")
+        wait_until(lambda: not finalizers())
+        world.delete("plan")
+        world.wait_gone("plan", seconds=5)
+        world.post({"metadata": {"name": "plan", "finalizers": [FINALIZER]}, **refused})
+        wait_until(lambda: not finalizers())
+    with world.operator(accounts_file=accounts(emea={"namespaces": [world.namespace]})):
+        world.wait_for("plan", "Ready", seconds=60)
+        assert finalizers() == [FINALIZER]
 
 
 def test_what_the_administrator_opens_later_is_taken_up_at_the_next_start(world: World, accounts: Any) -> None:

@@ -158,6 +158,23 @@ def test_plans_over_the_quota_wait_until_one_goes(objects: Objects, shop: Shop) 
         assert plans(shop) == sorted({f"plan-{number}" for number in range(3)} - {gone})
 
 
+def test_a_plan_stands_until_the_one_that_replaces_it_can_be_made(objects: Objects, shop: Shop) -> None:
+    with objects.operator():
+        objects.create("tills", **SPEC | {"policy": {"replacement": "Recreate"}})
+        objects.wait_for("tills", "Ready", seconds=60)
+        arn = objects.status("tills")["edgeDeploymentPlanArn"]
+        objects.edit("tills", modelConfigs=[{"modelHandle": "detector", "edgePackagingJobName": "later"}])
+        said = objects.wait_for("tills", "Ready", "False", reason="ReferenceNotFound", seconds=60)
+        assert "(create it, or correct edgePackagingJobName; the plan stays as it is until then)" in said["message"]
+        assert "Edge packaging job later does not exist." in said["message"]
+        assert (plans(shop), objects.status("tills")["edgeDeploymentPlanArn"]) == (["tills"], arn)
+        shop.package("later")
+        objects.ask("tills", "now")
+        objects.wait_for("tills", "Ready", seconds=60)
+        notes = [event["note"] for event in objects.events("tills")]
+        assert "Deleted plan tills, to create it again as the spec has it" in notes
+
+
 def test_a_plan_waits_for_what_it_refers_to(objects: Objects, shop: Shop) -> None:
     with objects.operator():
         models = [{"modelHandle": "detector", "edgePackagingJobName": "detector"}]

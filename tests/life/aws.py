@@ -34,7 +34,12 @@ from tests.life.virtual import VirtualLoop
 ACCOUNT = "123456789012"
 REGIONS = ("eu-west-1", "us-east-1")
 START = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
-READS = frozenset({"DescribeEdgeDeploymentPlan", "ListEdgeDeploymentPlans", "ListTags", "ListStageDevices"})
+READS = frozenset(
+    {
+        *("DescribeEdgeDeploymentPlan", "ListEdgeDeploymentPlans", "ListTags", "ListStageDevices"),
+        *("DescribeDeviceFleet", "DescribeEdgePackagingJob"),
+    }
+)
 PATIENCE = 5.0
 """Seconds after which a client gives up waiting."""
 
@@ -85,6 +90,8 @@ class Aws:
         self.intruder: tuple[int, Callable[[], object]] | None = None
         self.intruded: tuple[int, dict[tuple[str, str], dict[str, Any]]] = (-100, {})
         """When the last one came, in calls, and the plans as they were before."""
+        self.closed: set[str] = set()
+        """Regions that no operator may use that starts from now on."""
         self.slowness = 0.0
         """Seconds that a message to or from AWS takes at the most."""
         self.dice = random.Random(0)  # noqa: S311 - repeatable journeys

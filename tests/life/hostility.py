@@ -12,7 +12,7 @@ from controller.domain.resource import Key
 from tests.life.aws import READS, REGIONS
 from tests.life.machine import World
 from tests.life.people import ACTS
-from tests.life.shapes import KEYS, NAMES, SPECS, STAGE_NAMES
+from tests.life.shapes import FLEETS_AND_JOBS, KEYS, NAMES, SPECS, STAGE_NAMES
 from tests.life.troubles import Trouble, troubled
 
 WRITES = (
@@ -70,6 +70,24 @@ class Hostility(World):
     def somebody_changes_aws_between_two_calls(self, act: str, place: tuple[str, str], calls: int) -> None:
         self.count("changed in AWS between two calls")
         self.aws.intruder = (self.aws.calls + calls, lambda: self.people.act(act, *place))
+        self.run()
+
+    @precondition(lambda _: troubled(Trouble.MISSING_REFERENCES))
+    @rule(
+        what=st.sampled_from(FLEETS_AND_JOBS),
+        region=st.sampled_from(REGIONS),
+        seconds=st.sampled_from([0.0, 5.0, 90.0]),
+    )
+    def somebody_provides(self, what: str, region: str, seconds: float) -> None:
+        self.count("provided")
+        self.people.provide(what, region, seconds)
+        self.run()
+
+    @precondition(lambda _: troubled(Trouble.CLOSED_REGIONS))
+    @rule(closed=st.sets(st.sampled_from(REGIONS)))
+    def administrator_closes_or_opens_regions(self, closed: set[str]) -> None:
+        self.count("regions closed or opened")
+        self.configure(closed)
         self.run()
 
     # -- AWS --------------------------------------------------------------------------------------------------------

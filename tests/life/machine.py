@@ -13,12 +13,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize
 from controller.domain.resource import Key, Resource
 from controller.domain.schedule import BACKOFF_CAP
 from controller.domain.status import EdgeDeploymentPlanStatus
-from tests.life.aws import Aws
+from tests.life.aws import REGIONS, Aws
 from tests.life.cluster import Cluster
 from tests.life.crash import Crash
 from tests.life.driver import Process
 from tests.life.people import People
-from tests.life.shapes import KEYS, SLOWNESS, SPECS, TROUBLED_WORLDS, TROUBLES, WORLDS, legal
+from tests.life.shapes import FLEETS_AND_JOBS, KEYS, SLOWNESS, SPECS, TROUBLED_WORLDS, TROUBLES, WORLDS, legal
 from tests.life.troubles import Check, Trouble, checked, meet, troubled
 from tests.life.truth import region_of, spec_of
 from tests.life.verdict import Verdict
@@ -76,6 +76,9 @@ class World(RuleBasedStateMachine):
         self.cluster.finalizer_policy = data.draw(st.booleans())
         self.witness = Witness(self.aws, self.cluster)
         self.people = People(self.aws)
+        for region in REGIONS if troubled(Trouble.MISSING_REFERENCES) else ():
+            for each in data.draw(st.sets(st.sampled_from(FLEETS_AND_JOBS))):
+                self.people.provide(each, region)
         self.processes: list[Process] = []
         self.start()
         self.forgetful = False
@@ -116,6 +119,13 @@ class World(RuleBasedStateMachine):
         if not self.processes:
             self.start()
 
+    def configure(self, closed: set[str]) -> None:
+        """Another configuration, which every operator has read once it is restarted."""
+        if self.aws.closed != closed:
+            self.aws.closed = closed
+            for _ in tuple(self.processes):
+                self.kill(self.processes[0])
+
     def run(self, seconds: float = 0.0) -> None:
         """Let so much time go by; with none at all, do what is to be done at this moment."""
         self.aws.loop.run_for(seconds)
@@ -153,6 +163,8 @@ class World(RuleBasedStateMachine):
         for tags: all else comes about without.
         """
         self.aws.calm()
+        self.people.provide_all()
+        self.configure(closed=set())
         self.cluster.failing.clear()
         self.cluster.racing.clear()
         for process in self.processes:

@@ -8,6 +8,8 @@ from botocore.exceptions import ClientError
 
 from controller.domain.api import OWNER_TAG
 from controller.domain.ownership import Owner
+from tests.life.aws import REGIONS
+from tests.life.shapes import FLEET_NAMES, FLEETS_AND_JOBS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +66,21 @@ class People:
         """Whether there is something that only an audit can see."""
         self.tags: set[tuple[str, str, str]] = set()
         """Plan, region and key of each tag that they put on."""
+
+    def provide(self, fleet_or_job: str, region: str, seconds: float = 0.0) -> None:
+        """Have a fleet there, or a packaging job that takes so many seconds, unless it is there."""
+        held, now = self._aws.holdings(region), self._aws.service.clock.now(self._aws.loop.time())
+        if fleet_or_job in FLEET_NAMES:
+            held.seed(fleet_or_job, [f"{fleet_or_job}-canary-1", f"{fleet_or_job}-2"], now)
+        elif fleet_or_job not in held.packages:
+            held.make_up_package(fleet_or_job, now)
+            held.packages[fleet_or_job].ends = now + seconds
+
+    def provide_all(self) -> None:
+        """Whatever objects may name."""
+        for region in REGIONS:
+            for each in FLEETS_AND_JOBS:
+                self.provide(each, region)
 
     def act(self, act: str, name: str, region: str) -> bool:
         """Do one thing; False where there is nothing to do it to, or AWS refuses."""

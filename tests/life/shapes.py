@@ -36,7 +36,9 @@ STAGES = st.lists(
 TAGS = st.dictionaries(st.sampled_from(["team", "env"]), st.sampled_from(["1", "2"])).map(
     lambda tags: [{"key": key, "value": value} for key, value in tags.items()]
 )
-FLEETS = st.sampled_from(["cameras", "scanners"])
+FLEET_NAMES = ("cameras", "scanners")
+FLEETS = st.sampled_from(FLEET_NAMES)
+FLEETS_AND_JOBS = (*FLEET_NAMES, "counter-v1", "counter-v2", "reader-v1")
 MODELS = st.sampled_from([["counter-v1"], ["counter-v2"], ["counter-v1", "reader-v1"]]).map(
     lambda jobs: [{"modelHandle": job.partition("-")[0], "edgePackagingJobName": job} for job in jobs]
 )
@@ -108,6 +110,7 @@ TROUBLES = st.sets(st.sampled_from(sorted(TURNED_ON, key=lambda trouble: trouble
 # Parts of the world that only some lives have, if they meet the trouble.
 TROUBLED_WORLDS: dict[Trouble, st.SearchStrategy[dict[str, Any]]] = {
     Trouble.QUOTA_BEFORE_NAME: st.fixed_dictionaries({}, optional={"quota_before_name": st.booleans()}),
+    Trouble.MISSING_REFERENCES: st.fixed_dictionaries({"strict_references": st.just(True)}),
     Trouble.LAGGING_READS: st.fixed_dictionaries({}, optional={"describe_lag": LAGS, "list_lag": LAGS}),
 }
 SLOWNESS = st.sampled_from([0.1, 2.0])

@@ -29,6 +29,10 @@ class Trouble(Enum):
     """Objects of one plan made in one second, whose uids are in no order."""
     HANGING_ACCOUNT = auto()
     """A region does not answer for a while."""
+    MISSING_REFERENCES = auto()
+    """Packaging jobs that objects name are not there, or not finished."""
+    CLOSED_REGIONS = auto()
+    """The administrator closes a region to everybody, and opens it again; the operator is restarted for either."""
     RUBBISH = auto()
     """A gateway answers with pages of its own, `{}`, or half of an answer."""
     TWO_OPERATORS = auto()

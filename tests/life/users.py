@@ -47,6 +47,14 @@ class Users(World):
             self.count("models edited")
             self.apply(key, modelConfigs=models)
 
+    @rule(key=KEYS, fleet=FLEETS, models=MODELS)
+    def user_has_the_plan_replaced(self, key: Key, fleet: str, models: list[dict[str, str]]) -> None:
+        if self.there(key):
+            self.count("replacement asked for")
+            policy = self.cluster.spec(key).get("policy", {}) | {"replacement": "Recreate"}
+            self.apply(key, deviceFleetName=fleet, modelConfigs=models, policy=policy)
+            self.run()
+
     @rule(key=KEYS, policy=POLICIES)
     def user_edits_policy(self, key: Key, policy: dict[str, str]) -> None:
         if self.there(key):

@@ -87,7 +87,7 @@ class Watch:
         if kind == "DELETED":
             self._gone(parse(body))
         else:
-            self._operator.heard(body)
+            self._operator.heard(body, created=kind == "ADDED")
 
     def _gone(self, resource: Resource) -> None:
         self.told.add(resource.uid)

@@ -10,6 +10,8 @@ from controller.aws.accounts import Accounts
 from controller.aws.sagemaker import SageMakerPlans
 from controller.domain.ownership import Reach, Rights
 from controller.domain.resource import Resource, Scope
+from controller.domain.spec import Target
+from controller.engine.ports import TargetRefused
 from tests.life.aws import ACCOUNT, PATIENCE, REGIONS
 
 if TYPE_CHECKING:
@@ -75,9 +77,17 @@ class LocalAccounts(Accounts):
     def __init__(self, aws: Aws, caller: Caller) -> None:
         super().__init__(region=REGIONS[0], accounts={}, threads=1, timeout=PATIENCE)
         self._aws = aws
+        self._closed = frozenset(aws.closed)
         self._wire = Wire(aws, caller)
         self._caller = caller
         self._local: dict[Scope, LocalPlans] = {}
+
+    def scope(self, namespace: str, target: Target | None) -> Scope:
+        """Account and region, as the configuration was when the process started."""
+        scope = super().scope(namespace, target)
+        if scope.region in self._closed:
+            raise TargetRefused(f"region {scope.region} is closed")
+        return scope
 
     def rights(self, namespace: str, scope: Scope) -> Rights:
         """One namespace may reach for all, the other for what the default lets it."""

@@ -122,8 +122,18 @@ class Witness:
         spec = spec_of(plan)
         if operation == "StopEdgeDeploymentStage" and spec.rollout is not None:
             return own
-        replaced = spec.recreates and not same_immutables(spec, held)
+        replaced = spec.recreates and not same_immutables(spec, held) and self._can_be_made(plan)
         return own and (plan.deleting or replaced)
+
+    def _can_be_made(self, plan: Resource) -> bool:
+        """Whether all that the object names is there."""
+        if not self._aws.service.settings.strict_references:
+            return True
+        spec, held = spec_of(plan), self._aws.holdings(region_of(plan))
+        now = self._aws.service.clock.now(self._aws.loop.time())
+        finished = {name for name, job in held.packages.items() if job.seen(now).status == "COMPLETED"}
+        wanted = {model.edge_packaging_job_name for model in spec.model_configs}
+        return spec.device_fleet_name in held.fleets and wanted <= finished
 
     def _in_order(self, stage: str, held: Mapping[str, Any]) -> None:
         """Every stage before the one that is started is DEPLOYED, in truth."""

@@ -9,6 +9,7 @@ from controller.domain.actions import CreatePlan
 from controller.domain.api import FINALIZER
 from controller.domain.attempt import attempt
 from controller.domain.conversation import Announce, Answer, Ask, Exists, Finalizer, Look, Request, Result, TagsOf, Talk
+from controller.domain.desired import Reference
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.findings import Findings
 from controller.domain.observed import Created, ObservedPlan
@@ -23,6 +24,7 @@ CREATE = "CreateEdgeDeploymentPlan"
 # Answers
 HELD, RELEASED, ANNOUNCED = plan(), plan(), plan()  # stand for the object that the attempt is about, as it is then
 DID = NOTHING = None
+THERE, FINISHED = "", "COMPLETED"
 MADE = Created(ARN, since=NOON - timedelta(seconds=1))
 LOST = failure(code="ReadTimeoutError", message="no answer", harmless=False)
 UNREACHED = failure(code="ConnectTimeoutError", message="no connection", harmless=True, request_id=None, sent=False)
@@ -78,6 +80,8 @@ def word(request: Request) -> str:
     match request:
         case Look(with_tags=with_tags):
             return "look at tags" if with_tags else "look"
+        case Reference():
+            return f"status of {request}"
         case TagsOf():
             return "tags"
         case Exists(owner=owner):
@@ -105,7 +109,7 @@ def fits(request: Request, answer: Answer) -> bool:
             return isinstance(answer, Mapping | Failure)
         case Exists() | Ask.DEFINITION_GOING:
             return isinstance(answer, bool)
-        case Ask.ACCOUNT:
+        case Ask.ACCOUNT | Reference():
             return isinstance(answer, str | Failure)
         case Announce() | Finalizer():
             return isinstance(answer, Resource)

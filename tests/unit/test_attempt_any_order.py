@@ -13,8 +13,10 @@ from controller.domain.actions import Action, AddTags, CreatePlan, DeletePlan, S
 from controller.domain.agenda import Wake
 from controller.domain.api import OWNER_TAG
 from controller.domain.attempt import attempt
+from controller.domain.changes import new_references
 from controller.domain.circumstances import Circumstances
 from controller.domain.conversation import Announce, Answer, Ask, Exists, Finalizer, Look, Request, Result, TagsOf
+from controller.domain.desired import Desired, Reference
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.observed import Created, ObservedPlan
 from controller.domain.outcomes import Gone, Next, Queued, Retrying, Stalled, Waiting
@@ -172,7 +174,7 @@ class Conversation:
         return [
             (place, request, answer)
             for place, (request, answer) in enumerate(self.said)
-            if not isinstance(request, Look | TagsOf | Exists | Ask | Announce | Finalizer)
+            if not isinstance(request, Look | TagsOf | Reference | Exists | Ask | Announce | Finalizer)
         ]
 
 
@@ -202,6 +204,8 @@ def _answers(request: Request, resource: Resource) -> st.SearchStrategy[Any]:
             return plans_of_aws().map(lambda held: held.tags or {}) | FAILURES
         case Exists() | Ask.DEFINITION_GOING:
             return st.booleans()
+        case Reference():
+            return st.sampled_from(["", "COMPLETED", "COMPLETED", "INPROGRESS", "FAILED"]) | FAILURES
         case Ask.ACCOUNT:
             return st.sampled_from([ACCOUNT, ACCOUNT, "999999999999"]) | FAILURES
         case Announce() | Finalizer():
@@ -270,6 +274,18 @@ def what_must_not_be_done_twice_is_announced_first(talk: Conversation) -> None:
             seen = [answer for _, answer in talk.before(place) if isinstance(answer, ObservedPlan)]
             known |= set(seen[-1].tags or ()) | {OWNER_TAG}
             assert action.tags.keys() <= known
+
+
+def plan_is_taken_down_only_for_one_that_can_be_made(talk: Conversation) -> None:
+    if talk.resource.deleting:
+        return
+    for place, action, _ in talk.actions:
+        if not isinstance(action, DeletePlan):
+            continue
+        shown = [answer for _, answer in talk.before(place) if isinstance(answer, ObservedPlan)][-1]
+        told = {request: answer for request, answer in talk.before(place) if isinstance(request, Reference)}
+        for reference in new_references(Desired(NAME, talk.resource.readable_spec, OWNER), shown):
+            assert told[reference] in {"", "COMPLETED"}
 
 
 def first_failed_call_is_followed_by_nothing_but_looks_until_it_is_judged(talk: Conversation) -> None:
@@ -346,6 +362,7 @@ PROMISES: tuple[Callable[[Conversation], None], ...] = (
     plan_is_never_created_while_another_object_holds_its_name,
     plan_is_created_only_where_the_last_look_found_none,
     what_must_not_be_done_twice_is_announced_first,
+    plan_is_taken_down_only_for_one_that_can_be_made,
     first_failed_call_is_followed_by_nothing_but_looks_until_it_is_judged,
     unanswered_create_leaves_a_doubt_in_the_status,
     created_plan_is_never_forgotten,

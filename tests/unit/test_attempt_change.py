@@ -1,5 +1,6 @@
 """Changing a plan, in every order of answers: stages, tags, replacement, rollout; and what another operator did first."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,8 @@ from controller.domain.actions import CreatePlan, StartStage
 from controller.domain.agenda import Wake
 from controller.domain.api import OWNER_TAG
 from controller.domain.conversation import Announce
-from controller.domain.failures import Failure, FailureKind
+from controller.domain.failures import UNKNOWN_OPERATION_CODES, Failure, FailureKind
+from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import IN_SYNC, Done, Gone, Pending, Queued, Retrying, Stalled, Waiting
 from controller.domain.ownership import Owner, Rights
 from controller.domain.reasons import Reason
@@ -44,6 +46,7 @@ from tests.unit.dialogue import (
     NOT_FOUND,
     NOTHING,
     REFUSED,
+    THERE,
     THROTTLED,
     Dialogue,
     attempted,
@@ -295,13 +298,14 @@ OTHER = known(deviceFleetName="other", policy={"replacement": "Recreate"}, gener
 
 
 def test_replacement_is_announced_and_creates_at_once() -> None:
-    talk = attempted(OTHER, observed("canary"), ANNOUNCED, DID, ANNOUNCED, MADE)
+    talk = attempted(OTHER, observed("canary"), THERE, ANNOUNCED, DID, ANNOUNCED, MADE)
     assert [word for word in talk.words if "announce" not in word] == [
         "look at tags",
+        "status of deviceFleetName other",
         f"DeletePlan({NAME})",
         "CreatePlan",
     ]
-    assert [word.startswith("announce") for word in talk.words] == [False, True, False, True, False]
+    assert [word.startswith("announce") for word in talk.words] == [False, False, True, False, True, False]
     assert talk.outcome == IN_SYNC
     first, second = announced(talk)
     assert first.found.arn == ARN
@@ -311,7 +315,7 @@ def test_replacement_is_announced_and_creates_at_once() -> None:
 
 
 def test_plan_that_was_replaced_and_still_shows_is_lag() -> None:
-    talk = attempted(OTHER, observed("canary"), ANNOUNCED, DID, ANNOUNCED, MADE)
+    talk = attempted(OTHER, observed("canary"), THERE, ANNOUNCED, DID, ANNOUNCED, MADE)
     assert talk.found.settling is not None
     assert talk.found.settling.created_after == NOON
     later = reported(OTHER, talk)
@@ -323,24 +327,24 @@ def test_plan_that_was_replaced_and_still_shows_is_lag() -> None:
 
 
 def test_tags_of_the_former_plan_beside_the_new_one_are_lag() -> None:
-    later = reported(OTHER, attempted(OTHER, observed("canary"), ANNOUNCED, DID, ANNOUNCED, MADE))
+    later = reported(OTHER, attempted(OTHER, observed("canary"), THERE, ANNOUNCED, DID, ANNOUNCED, MADE))
     successor = observed("canary").but(fleet="other", created=NOON + SECOND).tagged({})
     talk = attempted(later, successor, now=NOON + 4 * SECOND, wakes=DRIFT)
     assert (talk.words, talk.reason) == (["look at tags"], Reason.SETTLING)
 
 
 def test_deletion_that_was_lost_is_looked_at_before_anything_is_created() -> None:
-    talk = attempted(OTHER, observed("canary"), ANNOUNCED, LOST)
+    talk = attempted(OTHER, observed("canary"), THERE, ANNOUNCED, LOST)
     assert isinstance(talk.outcome, Retrying)
     later = reported(OTHER, talk)
     talk = attempted(later, NOTHING, ACCOUNT, MADE, now=NOON + SECOND)
     assert talk.words == ["look at tags", "account", "CreatePlan"]
-    talk = attempted(later, observed("canary"), ANNOUNCED, DID, ANNOUNCED, MADE, now=NOON + SECOND)
+    talk = attempted(later, observed("canary"), THERE, ANNOUNCED, DID, ANNOUNCED, MADE, now=NOON + SECOND)
     assert f"DeletePlan({NAME})" in talk.words
 
 
 def test_replacement_that_meets_the_quota_waits_its_turn() -> None:
-    talk = attempted(OTHER, observed("canary"), ANNOUNCED, DID, ANNOUNCED, REFUSED_FOR_QUOTA, NOTHING)
+    talk = attempted(OTHER, observed("canary"), THERE, ANNOUNCED, DID, ANNOUNCED, REFUSED_FOR_QUOTA, NOTHING)
     assert talk.words[-2:] == ["CreatePlan", "look at tags"]
     assert talk.outcome == Queued(0, SECOND / 2, 1, REFUSED_FOR_QUOTA)
     assert talk.result.owed == ("Edit",)
@@ -350,14 +354,61 @@ def test_replacement_that_meets_the_quota_waits_its_turn() -> None:
 
 def test_replacement_that_another_operator_has_just_made_is_not_made_twice() -> None:
     successor = observed("canary").but(fleet="other", created=NOON + SECOND, modified=NOON + SECOND)
-    talk = attempted(OTHER, observed("canary"), ANNOUNCED, NOT_FOUND, successor)
+    talk = attempted(OTHER, observed("canary"), THERE, ANNOUNCED, NOT_FOUND, successor)
     assert (talk.words[-2:], talk.outcome) == ([f"DeletePlan({NAME})", "look at tags"], IN_SYNC)
 
 
 def test_replacement_stops_what_runs_and_waits() -> None:
-    talk = attempted(OTHER, observed().at("canary", "INPROGRESS"), DID)
-    assert (talk.words, talk.reason) == (["look at tags", "StopStage(canary)"], Reason.STOPPING_STAGES)
+    talk = attempted(OTHER, observed().at("canary", "INPROGRESS"), THERE, DID)
+    assert (talk.words[2:], talk.reason) == (["StopStage(canary)"], Reason.STOPPING_STAGES)
     assert talk.result.owed == ()
+
+
+RUNNING = observed().at("canary", "INPROGRESS")
+JOB = known(
+    modelConfigs=[{"modelHandle": "people-counter", "edgePackagingJobName": "v9"}],
+    policy={"replacement": "Recreate"},
+    generation=2,
+)
+
+
+@pytest.mark.parametrize("held", [observed("canary"), RUNNING], ids=["idle", "running"])
+def test_nothing_is_stopped_or_deleted_for_a_plan_whose_fleet_or_job_is_missing(held: ObservedPlan) -> None:
+    for one, asked in ((OTHER, "deviceFleetName other"), (JOB, "edgePackagingJobName v9")):
+        operation = "DescribeDeviceFleet" if one is OTHER else "DescribeEdgePackagingJob"
+        talk = attempted(one, held, replace(NOT_FOUND, operation=operation))
+        assert talk.words == ["look at tags", f"status of {asked}"]
+        ready = reported(one, talk).status.condition("Ready")
+        assert ready is not None
+        assert ready.reason == "ReferenceNotFound"
+        assert f"correct {asked.partition(' ')[0]}; the plan stays as it is until then" in ready.message
+        assert talk.found.arn == ARN
+        assert talk.result.owed == ("Edit",)
+
+
+@pytest.mark.parametrize("held", [observed("canary"), RUNNING], ids=["idle", "running"])
+def test_replacement_waits_for_a_packaging_job_that_is_not_finished(held: ObservedPlan) -> None:
+    talk = attempted(JOB, held, "INPROGRESS")
+    assert talk.reason is Reason.REFERENCE_NOT_FOUND
+    assert talk.message == "edgePackagingJobName v9 is INPROGRESS, not COMPLETED; the plan stays as it is until then"
+    assert talk.result.owed == ("Edit",)
+    later = reported(JOB, talk)
+    talk = attempted(later, held, "COMPLETED", *((DID,) if held is RUNNING else (ANNOUNCED, DID, ANNOUNCED, MADE)))
+    assert talk.reason in {Reason.STOPPING_STAGES, Reason.IN_SYNC}
+
+
+def test_replacement_that_may_not_look_at_the_job_says_which_right_is_missing() -> None:
+    talk = attempted(JOB, observed("canary"), replace(DENIED, operation="DescribeEdgePackagingJob"))
+    ready = reported(JOB, talk).status.condition("Ready")
+    assert ready is not None
+    assert ready.reason == "AccessDenied"
+    assert "sagemaker:DescribeEdgePackagingJob" in ready.message
+
+
+@pytest.mark.parametrize("code", sorted(UNKNOWN_OPERATION_CODES))
+def test_service_that_does_not_know_fleets_or_jobs_is_not_asked_for_more_than_it_can_tell(code: str) -> None:
+    cannot = failure(FailureKind.TERMINAL, code, operation="DescribeEdgePackagingJob", harmless=True)
+    assert attempted(JOB, observed("canary"), cannot, ANNOUNCED, DID, ANNOUNCED, MADE).outcome == IN_SYNC
 
 
 # -- Observe ----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 
 from controller.domain.agenda import Wake
 from controller.domain.api import OWNER_TAG
+from controller.domain.conversation import Answer
 from controller.domain.failures import Failure, FailureKind
 from controller.domain.outcomes import IN_SYNC, Queued, Retrying, Stalled, Suspended
 from controller.domain.reasons import Reason
@@ -35,10 +36,12 @@ from tests.unit.dialogue import (
     CONFLICT,
     CREATE,
     DENIED,
+    FINISHED,
     HELD,
     IN_USE,
     LOST,
     MADE,
+    NOT_FOUND,
     NOTHING,
     REFUSED,
     RELEASED,
@@ -232,10 +235,24 @@ def test_look_that_is_lost_is_repeated_and_forgets_nothing() -> None:
 
 
 def test_terminal_refusal_of_the_first_create_stalls_with_the_words_of_aws() -> None:
-    talk = attempted(fresh(), HELD, REFUSED, NOTHING)
-    assert talk.words == ["hold", "CreatePlan", "look at tags"]
+    talk = attempted(fresh(), HELD, REFUSED, NOTHING, FINISHED)
+    assert talk.words == ["hold", "CreatePlan", "look at tags", "status of edgePackagingJobName people-counter-v7"]
     assert talk.outcome == Stalled(Reason.REFUSED_BY_AWS, f"AWS refuses {CREATE}", REFUSED)
     assert talk.result.untouched
+
+
+@pytest.mark.parametrize("told", ["FAILED", "STOPPED", NOT_FOUND, DENIED], ids=str)
+def test_refusal_stalls_where_the_packaging_job_will_not_be_finished_or_cannot_be_looked_at(told: Answer) -> None:
+    assert attempted(fresh(), HELD, REFUSED, NOTHING, told).reason is Reason.REFUSED_BY_AWS
+
+
+def test_plan_that_aws_refuses_as_its_packaging_job_is_not_finished_waits_for_the_job() -> None:
+    talk = attempted(fresh(), HELD, REFUSED, NOTHING, "INPROGRESS")
+    assert (talk.reason, talk.result.untouched) == (Reason.REFERENCE_NOT_FOUND, True)
+    assert talk.message == (
+        "edgePackagingJobName people-counter-v7 is INPROGRESS, and no plan can be made of it before it is COMPLETED"
+    )
+    assert attempted(reported(fresh(), talk), MADE, untouched=True).outcome == IN_SYNC
 
 
 def test_terminal_refusal_of_what_may_be_another_operators_doing_stalls_only_after_the_settling_time() -> None:
@@ -247,7 +264,7 @@ def test_terminal_refusal_of_what_may_be_another_operators_doing_stalls_only_aft
     talk = attempted(one, NOTHING, REFUSED, now=NOON + 30 * SECOND)
     assert isinstance(talk.outcome, Retrying)
     one = reported(one, talk, NOON + 30 * SECOND)
-    talk = attempted(one, NOTHING, REFUSED, now=NOON + SETTLE)
+    talk = attempted(one, NOTHING, REFUSED, FINISHED, now=NOON + SETTLE)
     assert talk.outcome == Stalled(Reason.REFUSED_BY_AWS, f"AWS refuses {CREATE}", REFUSED)
 
 

@@ -12,7 +12,7 @@ from controller.domain.outcomes import Gone, Retrying, Stalled, Waiting
 from controller.domain.ownership import Owner
 from controller.domain.reasons import Reason
 from controller.domain.resource import InvalidSpec, Resource
-from controller.domain.schedule import STAGE_POLL
+from controller.domain.schedule import DOUBT_POLL
 from tests.unit.builders import (
     ACCOUNT,
     ARN,
@@ -201,7 +201,7 @@ def test_not_found_is_believed_once_an_unanswered_create_cannot_be_under_way_any
         assert said.words == LOOK
         assert said.reason is Reason.SETTLING
         assert isinstance(said.outcome, Waiting)
-        assert said.outcome.after == min(STAGE_POLL, SETTLE - seconds * SECOND)
+        assert said.outcome.after == min(DOUBT_POLL, SETTLE - seconds * SECOND)
     said = attempted(one, KEPT, observed("canary"), DID, now=NOON + 59 * SECOND)
     assert said.reason is Reason.DELETED
     said = attempted(one, KEPT, NOTHING, now=NOON + SETTLE)

@@ -10,7 +10,7 @@ from controller.domain.quota import QuotaQueue, Ticket
 from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource
 from tests.unit.builders import MINUTE, NOON, REFUSED_FOR_QUOTA, condition, fresh, observed, plan, retry, status
-from tests.unit.dialogue import BROKEN, HELD, MADE, NOTHING, REFUSED, attempted, reported
+from tests.unit.dialogue import BROKEN, FINISHED, HELD, MADE, NOTHING, REFUSED, attempted, reported
 
 QUOTA = frozenset({Wake.QUOTA})
 SECOND = timedelta(seconds=1)
@@ -69,7 +69,8 @@ def test_object_with_a_plan_waits_for_nobody() -> None:
 
 @pytest.mark.parametrize("refusal", [BROKEN, REFUSED], ids=lambda refusal: refusal.code)
 def test_head_of_the_queue_that_is_refused_for_another_reason_is_no_longer_queued(refusal: object) -> None:
-    talk = attempted(waiting(), refusal, NOTHING, wakes=QUOTA, untouched=True)  # type: ignore[arg-type]
+    told = (FINISHED,) if refusal is REFUSED else ()
+    talk = attempted(waiting(), refusal, NOTHING, *told, wakes=QUOTA, untouched=True)  # type: ignore[arg-type]
     assert not isinstance(talk.outcome, Queued)
 
 

@@ -75,8 +75,10 @@ def test_each_call_is_one_event_that_says_what_happened() -> None:
         Event("Normal", "StageDeleted", "Deleting", "Deleted stage canary"),
         Event("Normal", "TagsChanged", "Tagging", "Set tags team=retail"),
         Event("Normal", "TagsChanged", "Tagging", "Removed tags cost, team"),
-        Event("Normal", "Deleted", "Deleting", f"Deleted plan {NAME}"),
+        Event("Normal", "Deleted", "Deleting", f"Deleted plan {NAME}, to create it again as the spec has it"),
     )
+    (last,) = transitions(EdgeDeploymentPlanStatus(), EdgeDeploymentPlanStatus(), done[-1:], deleting=True)
+    assert last.note == f"Deleted plan {NAME}"
 
 
 def told(before: EdgeDeploymentPlanStatus, *done: Action) -> list[tuple[str, str]]:
@@ -152,7 +154,7 @@ MISSING = failure(
     [
         (failure(), "AWSUnavailable", "DescribeEdgeDeploymentPlan failed: InternalFailure: it broke"),
         (THROTTLED, "Throttled", "AWS throttles this account: ThrottlingException: it broke"),
-        (MISSING, "ReferenceNotFound", "AWS does not have what the spec names: ResourceNotFound: Device fleet x does not exist."),
+        (MISSING, "ReferenceNotFound", "AWS does not have what the spec names (create it, or correct deviceFleetName, edgePackagingJobName or deviceNames): ResourceNotFound: Device fleet x does not exist."),
         (failure(code="ResourceInUse"), "ProgressingWithRetry", "DescribeEdgeDeploymentPlan failed: ResourceInUse: it broke"),
     ],
 )  # fmt: skip

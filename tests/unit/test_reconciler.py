@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 import pytest
 
 from controller.domain.agenda import Wake
-from controller.domain.api import OWNER_TAG
+from controller.domain.api import FINALIZER, OWNER_TAG
 from controller.domain.failures import FailureKind
 from controller.domain.ownership import Owner
 from controller.domain.quota import Ticket
 from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource
-from controller.domain.schedule import STAGE_POLL
+from controller.domain.schedule import DOUBT_POLL, STAGE_POLL
 from controller.domain.status import Claim, Condition, EdgeDeploymentPlanStatus
 from controller.engine.index import Index
 from controller.engine.news import News
@@ -239,6 +239,50 @@ def test_target_that_is_not_open_is_told_and_costs_no_call() -> None:
     assert "region us-east-1 is not open to namespace retail" in loop.ready().message
 
 
+def refused_from_the_first(begun: timedelta) -> Loop:
+    """An object that comes with the finalizer so long after the process began to work, and may not have its target."""
+    loop = Loop(replace(fresh(target={"region": "us-east-1"}), finalizers=(FINALIZER,)))
+    loop.process.began = loop.running - begun.total_seconds()
+    with asyncio.Runner(loop_factory=lambda: _Clocked(lambda: loop.running)) as runner:
+        runner.run(_told(loop.process, loop.objects.there[KEY]))
+    loop.reconcile()
+    assert loop.ready().reason == Reason.TARGET_REFUSED
+    return loop
+
+
+async def _told(process: Reconciler, resource: Resource) -> None:
+    process.born(resource)
+
+
+def test_object_that_never_had_a_plan_goes_although_its_target_is_refused() -> None:
+    loop = refused_from_the_first(begun=SETTLE)
+    assert not loop.objects.there[KEY].has_finalizer
+    loop = refused_from_the_first(begun=SETTLE)
+    loop.objects.change(replace(loop.objects.there[KEY], deleting=True, generation=2, finalizers=(FINALIZER,)))
+    loop.watch()  # somebody put it on again
+    loop.reconcile()
+    assert (loop.objects.there, loop.aws.calls) == ({}, [])
+
+
+def test_object_that_a_former_process_may_have_made_a_plan_for_waits_where_its_target_is_refused() -> None:
+    loop = refused_from_the_first(begun=SETTLE - SECOND)
+    assert loop.objects.there[KEY].has_finalizer
+    loop.objects.change(replace(loop.objects.there[KEY], deleting=True, generation=2))
+    loop.watch()
+    loop.reconcile()
+    assert "waits until it can be told" in loop.ready().message
+
+
+def test_plan_of_another_operator_is_not_taken_for_nothing() -> None:
+    """Two that act by mistake: the one told that the object is new, the other had made its plan by then."""
+    loop = refused_from_the_first(begun=SETTLE)
+    now = loop.objects.there[KEY]
+    loop.objects.change(replace(now, deleting=True, generation=2, finalizers=(FINALIZER,), status=status()))
+    loop.watch()
+    loop.reconcile()
+    assert loop.ready().reason == Reason.TARGET_REFUSED
+
+
 def test_wait_of_an_attempt_that_had_too_much_to_do_is_no_hot_loop() -> None:
     loop = Loop(known(rollout=rollout()))
     loop.aws.plans[NAME] = observed().at("canary", "CREATING")
@@ -379,7 +423,7 @@ def test_create_whose_answer_got_lost_is_remembered_beyond_the_next_one() -> Non
     assert loop.ready().status == "True"
     loop.objects.there[KEY] = loop.objects.change(replace(loop.objects.there[KEY], deleting=True, generation=2))
     loop.watch()
-    assert loop.reconcile() == STAGE_POLL
+    assert loop.reconcile() == DOUBT_POLL
     assert loop.aws.calls[-1] == f"DeletePlan({NAME})"
     assert KEY in loop.objects.there
     loop.wait(MINUTE)
@@ -408,7 +452,7 @@ def test_object_that_goes_while_its_create_is_unanswered_is_looked_for_until_it_
     loop.watch()
     assert loop.reconcile() == SECOND / 2
     loop.wait(SECOND)
-    assert loop.reconcile() == STAGE_POLL
+    assert loop.reconcile() == DOUBT_POLL
     assert loop.aws.calls == ["describe"]
     loop.wait(30 * SECOND)
     loop.aws.plans[NAME] = observed("canary")
@@ -429,7 +473,7 @@ def test_ghost_that_finds_nothing_is_laid_to_rest_after_the_settling_time() -> N
         if wait is None:
             break
         loop.wait(wait)
-    assert waits == [STAGE_POLL] * 30 + [None]
+    assert waits == [DOUBT_POLL] * 6 + [None]
     assert loop.index.at(KEY) == ()
 
 
@@ -735,7 +779,7 @@ def test_object_whose_create_was_lost_once_is_looked_for_however_often_it_was_re
     assert "describe" in loop.aws.calls
     loop.objects.change(replace(loop.objects.there[KEY], deleting=True, generation=2))
     loop.watch()
-    assert loop.reconcile() == STAGE_POLL
+    assert loop.reconcile() == DOUBT_POLL
     assert loop.aws.calls == ["describe"]
 
 
@@ -746,7 +790,7 @@ def test_memory_of_what_was_never_created_dies_with_the_process() -> None:
     loop.process = loop.begin()
     loop.objects.change(replace(loop.objects.there[KEY], deleting=True, generation=2))
     loop.watch()
-    assert loop.reconcile() == STAGE_POLL
+    assert loop.reconcile() == DOUBT_POLL
     assert loop.aws.calls == ["describe"]
     loop.wait(SETTLE)
     loop.reconcile()
@@ -805,7 +849,7 @@ def test_clock_that_jumps_makes_no_deletion_early() -> None:
     loop.now += 60 * MINUTE
     loop.objects.change(replace(loop.objects.there[KEY], deleting=True, generation=2))
     loop.watch()
-    assert loop.reconcile() == STAGE_POLL
+    assert loop.reconcile() == DOUBT_POLL
     loop.wait(SETTLE)
     loop.reconcile()
     assert loop.objects.there == {}

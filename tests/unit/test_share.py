@@ -32,7 +32,7 @@ from tests.unit.builders import (
     settling,
     status,
 )
-from tests.unit.dialogue import ANNOUNCED, DID, HELD, MADE, attempted, reported
+from tests.unit.dialogue import ANNOUNCED, DID, HELD, MADE, THERE, attempted, reported
 from tests.unit.ports import MemoryAccounts
 from tests.unit.test_reconciler import Loop
 
@@ -126,9 +126,10 @@ def test_object_within_the_share_is_created() -> None:
 def test_plan_is_not_deleted_for_one_that_could_not_be_created() -> None:
     """The administrator made the share smaller."""
     known = plan("canary", deviceFleetName="other", policy={"replacement": "Recreate"}, generation=2, status=status())
-    talk = attempted(known, observed("canary"), rights=ONE, over_share=True)
-    assert (talk.words, talk.reason) == (["look at tags"], Reason.SHARE_USED)
-    talk = attempted(known, observed("canary"), ANNOUNCED, DID, ANNOUNCED, MADE, rights=ONE)
+    talk = attempted(known, observed("canary"), THERE, rights=ONE, over_share=True)
+    assert (talk.words[:1], talk.reason) == (["look at tags"], Reason.SHARE_USED)
+    assert not any(isinstance(request, DeletePlan) for request in talk.requests)
+    talk = attempted(known, observed("canary"), THERE, ANNOUNCED, DID, ANNOUNCED, MADE, rights=ONE)
     assert any(isinstance(request, DeletePlan) for request in talk.requests)
 
 
