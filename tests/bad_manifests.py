@@ -300,7 +300,7 @@ BAD: tuple[Bad, ...] = (
     # rollout
     Bad("strategy_missing", _rollout(strategy=DROP), "spec.rollout.strategy", ("Required value",)),
     Bad("strategy_unknown", _rollout(strategy="Parallel"), "spec.rollout.strategy", ("Sequential",)),
-    Bad("through_stage_unknown", _rollout(throughStage="all"), "spec.rollout.throughStage", ("throughStage must be the stageName of one of the stages",)),
+    Bad("through_stage_unknown", _rollout(throughStage="all"), "spec.rollout.throughStage", ("throughStage must be the stageName of one of the stages", '"all" is none of')),
     Bad("through_stage_bad_name", _rollout(throughStage="a b"), "spec.rollout.throughStage", (_NAME,)),
     Bad("through_stage_too_long", _rollout(throughStage=NAME_64), "spec.rollout.throughStage", ("63",)),
     Bad("through_stage_empty", _rollout(throughStage=""), "spec.rollout.throughStage", ("at least 1",)),

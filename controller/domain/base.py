@@ -20,13 +20,15 @@ class Rule:
     """One cross-field rule of a model.
 
     `field` is the path below the model in the API server's spelling (".tags"), "" for the model itself; `cel` is the
-    expression for `x-kubernetes-validations`; `holds` is the same rule over the parsed model.
+    expression for `x-kubernetes-validations`; `holds` is the same rule over the parsed model. `values` is a CEL expression
+    for what the API server adds to the message: what is written.
     """
 
     field: str
     cel: str
     message: str
     holds: Callable[[Any], bool]
+    values: str = ""
 
 
 class Model(BaseModel):

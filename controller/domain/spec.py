@@ -301,6 +301,7 @@ class EdgeDeploymentPlanSpec(RuledModel):
                 or spec.stages is None
                 or spec.rollout.through_stage in {stage.stage_name for stage in spec.stages}
             ),
+            values="""'"' + self.rollout.throughStage + '" is none of them'""",  # to list them costs more than CEL may
         ),
     )
 

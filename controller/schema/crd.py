@@ -176,7 +176,9 @@ def _object(node: dict[str, Any], definitions: dict[str, Any], rules: dict[str, 
     }
     if own := rules.get(node.get("title", ""), ()):
         schema["x-kubernetes-validations"] = [
-            {"rule": rule.cel, "message": rule.message} | ({"fieldPath": rule.field} if rule.field else {})
+            {"rule": rule.cel, "message": rule.message}
+            | ({"messageExpression": f"'{rule.message}: ' + {rule.values}"} if rule.values else {})
+            | ({"fieldPath": rule.field} if rule.field else {})
             for rule in own
         ]
     return schema
