@@ -129,6 +129,7 @@ class _Summary(Answer):
     creation_time: datetime | None = None
     last_modified_time: datetime | None = None
     edge_deployment_failed: int | None = None
+    edge_deployment_success: int | None = None
 
     def summary(self) -> PlanSummary:
         return PlanSummary(
@@ -137,6 +138,7 @@ class _Summary(Answer):
             modified=_utc(self.last_modified_time),
             created=_utc(self.creation_time),
             failed=self.edge_deployment_failed,
+            succeeded=self.edge_deployment_success,
         )
 
 

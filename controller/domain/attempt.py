@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from controller.domain.actions import DeletePlan
 from controller.domain.agenda import Wake
 from controller.domain.api import OWNER_TAG
+from controller.domain.changes import tag_changes
 from controller.domain.circumstances import Circumstances
 from controller.domain.conversation import Answer, Ask, Finalizer, Request, Result, TagsOf, Talk
 from controller.domain.decide import decide, decide_deletion, deleted, may_observe, name_conflict
@@ -19,7 +20,7 @@ from controller.domain.desired import Desired
 from controller.domain.failures import Failure
 from controller.domain.findings import Findings
 from controller.domain.forecast import pending
-from controller.domain.outcomes import Gone, Next, Outcome, Stalled, Suspended, Waiting
+from controller.domain.outcomes import Done, Gone, Next, Outcome, Stalled, Suspended, Waiting
 from controller.domain.ownership import Owner
 from controller.domain.reasons import Reason
 from controller.domain.relation import Relation, relation
@@ -75,7 +76,8 @@ def take_away(resource: Resource, given: Circumstances) -> Talk:
         return Result(Gone(Reason.RETAINED, f"the AWS plan {name} stays, as spec.policy says"))
     if (yield Ask.DEFINITION_GOING):
         return Result(Gone(Reason.RETAINED, "the CustomResourceDefinition is being deleted: what is in AWS stays"))
-    if _untouched(resource, given):
+    # Where another operator may have made one, a look is not spared, if one can be had.
+    if _untouched(resource, given) and (given.alone or given.scope is None):
         return Result(Gone(Reason.DELETED, "nothing of this object was ever created in AWS"))
     if (refusal := scope_refused(resource, given)) is not None:
         text = f"the object is being deleted, and waits until it can be told what is left in AWS: {refusal.message}. "
@@ -128,7 +130,7 @@ def _delete_what_is_tagged(
 def _doubted_until(resource: Resource, given: Circumstances, found: Findings) -> timedelta:
     """How long a look that finds nothing proves nothing: as long as a create can be under way."""
     left = found.settling.until - given.now if found.settling is not None else timedelta(0)
-    return left if resource.status.has_plan else max(left, given.starting_for)
+    return left if resource.status.has_plan or _untouched(resource, given) else max(left, given.starting_for)
 
 
 # -- towards the spec -------------------------------------------------------------------------------------------------
@@ -158,7 +160,23 @@ def keep(resource: Resource, given: Circumstances) -> Talk:
         found = step
         if found.observed is None or relation(found.observed, desired, resource.status) is not Relation.OURS:
             return Result(name_conflict(desired, holder))
+    if (audited := (yield from _audit(resource, desired, given, found))) is not None:
+        return audited
     return (yield from unless_unfinished((yield from _converge(resource, desired, given, found)), desired))
+
+
+def _audit(
+    resource: Resource, desired: Desired, given: Circumstances, found: Findings
+) -> Generator[Request, Answer, Result | None]:
+    """All as before, where the tags of a plan at rest are in step: no listing shows those. None where it must be looked at."""
+    ready, idle = resource.status.condition("Ready"), not (owes(given) or resource.status.is_true("Reconciling"))
+    reason = Reason.of(ready.reason) if ready is not None and ready.status == "True" else None
+    if ready is None or reason is None or found.arn is None or not idle or given.wakes != {Wake.AUDIT} or found.looked:
+        return None
+    tags = yield TagsOf(found.arn)
+    if not isinstance(tags, Mapping) or tag_changes(desired, found.arn, tags, found.applied_tag_keys):
+        return None
+    return result(Done(reason, ready.message), given, found)
 
 
 def _holder(resource: Resource, given: Circumstances) -> Resource | None:

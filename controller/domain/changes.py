@@ -59,16 +59,17 @@ def _settings(selection: DeviceSelectionConfig, policy: DeploymentConfig | None)
     return {**selection.wire(), **(policy.wire() if policy is not None else {})}
 
 
-def tag_changes(desired: Desired, observed: ObservedPlan, applied: Collection[str]) -> tuple[Action, ...]:
+def tag_changes(
+    desired: Desired, arn: str, have: Mapping[str, str] | None, applied: Collection[str]
+) -> tuple[Action, ...]:
     """Calls that bring the tags in step: only keys that the spec has now, or that we put there before."""
-    if observed.tags is None:
+    if have is None:
         return ()
-    have: Mapping[str, str] = observed.tags
     add = {key: value for key, value in desired.tags.items() if have.get(key) != value}
     remove = tuple(key for key in sorted(applied) if key not in desired.tags and key in have)
     # Removing first keeps the plan under AWS's 50 tags when the spec swaps one for another.
-    removal: tuple[Action, ...] = (DeleteTags(observed.arn, remove),) if remove else ()
-    addition: tuple[Action, ...] = (AddTags(observed.arn, add),) if add else ()
+    removal: tuple[Action, ...] = (DeleteTags(arn, remove),) if remove else ()
+    addition: tuple[Action, ...] = (AddTags(arn, add),) if add else ()
     return removal + addition
 
 

@@ -54,5 +54,7 @@ class Circumstances:
     """How many plans have stages under way in this account and region."""
     untouched: bool = False
     """Whether the object certainly has nothing in AWS: it was held by this process, and every create was refused."""
+    alone: bool = True
+    """Whether no other operator acts on the object: what was not made here was not made at all."""
     dice: float = 0.5
     """Uniform in [0, 1): spreads the retries."""

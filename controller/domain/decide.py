@@ -36,7 +36,7 @@ def decide(desired: Desired, observed: ObservedPlan | None, given: Circumstances
     changes = immutable_changes(desired, observed)
     if changes:
         return _replace(desired, observed, changes, given)
-    tags = tag_changes(desired, observed, given.applied_tag_keys)
+    tags = tag_changes(desired, observed.arn, observed.tags, given.applied_tag_keys)
     stages = stage_changes(desired, observed)
     if isinstance(stages, Waiting | Stalled):
         return Decision(tags, stages)

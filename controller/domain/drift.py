@@ -13,7 +13,7 @@ from controller.domain.schedule import CROWD_POLL
 from controller.domain.status import EdgeDeploymentPlanStatus
 
 _LONGEST_FULL = timedelta(minutes=10)
-_PAGE, _SECONDS_A_PAGE = 100, 2.0
+_PAGE, _SECONDS_A_PAGE, _WHILE_FOLLOWING = 100, 2.0, 3.0
 _LAG = timedelta(minutes=1)  # of the listing itself, and between the clocks of those who write what it shows
 
 
@@ -33,8 +33,8 @@ def full_sweep_interval(interval: timedelta, rows: int) -> timedelta:
 
 
 def following_interval(rows: int) -> timedelta:
-    """How long from a listing of so many changed plans to the next, while many stages are under way: the same pace."""
-    return max(CROWD_POLL, timedelta(seconds=rows / _PAGE * _SECONDS_A_PAGE))
+    """How long from a listing of so many changed plans to the next, while many stages are under way: a page every three seconds."""
+    return max(CROWD_POLL, timedelta(seconds=rows / _PAGE * _WHILE_FOLLOWING))
 
 
 def changed_since(rows: Iterable[PlanSummary], now: datetime) -> datetime | None:
@@ -79,7 +79,8 @@ def _as_it_was_made(status: EdgeDeploymentPlanStatus, row: PlanSummary) -> bool:
 def _as_it_was_seen(status: EdgeDeploymentPlanStatus, row: PlanSummary) -> bool:
     """Whether the plan is as the status has it. Devices that fail may stop a stage, and may not count as a change of it."""
     counted = status.devices.failed if status.devices is not None and status.moving else row.failed
-    return row.modified == status.last_modified_time and row.failed in {None, counted}
+    ended = row.succeeded is not None and status.ends_with is not None and row.succeeded >= status.ends_with
+    return row.modified == status.last_modified_time and row.failed in {None, counted} and not ended
 
 
 def _only_moved(status: EdgeDeploymentPlanStatus, row: PlanSummary | None) -> bool:

@@ -64,6 +64,8 @@ class PlanSummary:
     created: datetime | None = None
     failed: int | None = None
     """Devices that failed, of all stages."""
+    succeeded: int | None = None
+    """Devices that succeeded, of all stages."""
 
 
 @dataclass(frozen=True)

@@ -207,6 +207,13 @@ class EdgeDeploymentPlanStatus(Model):
         return any(MEANING[stage.status].ends_as in {"DEPLOYED", "STOPPED"} for stage in self.stages or ())
 
     @property
+    def ends_with(self) -> int | None:
+        """How many devices have succeeded, of all stages, when what is under way has ended well; None where nothing is."""
+        stages = self.stages or ()
+        under_way = sum(stage.devices_pending for stage in stages if MEANING[stage.status].ends_as == "DEPLOYED")
+        return sum(stage.devices_succeeded for stage in stages) + under_way if under_way else None
+
+    @property
     def unfinished(self) -> bool:
         """Whether a stage is not DEPLOYED, as far as is known: it may be under way by now."""
         return any(stage.status != "DEPLOYED" for stage in self.stages or ())

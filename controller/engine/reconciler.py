@@ -92,6 +92,8 @@ class Reconciler:
     """Told of each attempt that came to something: the object before it, what it came to, how many seconds it took."""
     mine: Callable[[Resource], bool] = lambda _: True
     """Whether the object is this reconciler's to work on: one that went may be another's than the one of its name."""
+    alone: bool = True
+    """Whether no other process works on the same objects."""
     began: float | None = None
     """Since when it works, by the event loop's clock; since the first attempt where that is not said."""
     _memories: dict[str, Memory] = field(default_factory=dict, init=False)
@@ -166,6 +168,7 @@ class Reconciler:
             settle=self.settle,
             scope=scope,
             refusal=refusal,
+            alone=self.alone,
             dice=self.dice(),
         )
         if scope is None:

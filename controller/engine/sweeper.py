@@ -20,7 +20,7 @@ from controller.domain.api import OWNER_TAG
 from controller.domain.drift import changed_since, following_interval, full_sweep_interval, is_due_again, suspects
 from controller.domain.observed import PlanSummary
 from controller.domain.ownership import Owner
-from controller.domain.resource import Key, Scope
+from controller.domain.resource import Key, Resource, Scope
 from controller.domain.schedule import CROWD_POLL, FEW
 from controller.engine.index import Index
 from controller.engine.ports import Accounts, AwsError, Clock, EdgePlanError, Objects
@@ -178,7 +178,7 @@ class Sweeper:
                 key = resource.key
                 if (how := found.get(key)) is not None:
                     told[key] = self._tell(key, how, rows.get(resource.plan_name), course)
-                elif resource.status.has_plan and random.random() < audit:  # noqa: S311 - spreads the audits
+                elif _may_be_audited(resource) and random.random() < audit:  # noqa: S311 - spreads the audits
                     self.wake(key, Wake.AUDIT)
         return told
 
@@ -213,6 +213,11 @@ class Sweeper:
             if not await self.objects.exists(owner.key, owner.uid):
                 orphans[row.name] = owner
                 logger.warning("the AWS plan %s in %s, %s was left behind by the object %s", row.name, *scope, owner)
+
+
+def _may_be_audited(resource: Resource) -> bool:
+    # What is under way is looked at anyway, and its tags before anything is done to it.
+    return resource.status.has_plan and not resource.status.moving
 
 
 def _spread() -> float:

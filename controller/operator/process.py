@@ -272,6 +272,7 @@ class Operator:
             attempted=self.metrics.attempted,
             mine=lambda resource: self.shard(resource) == shard,
             began=asyncio.get_running_loop().time(),
+            alone=self._election is not None or self._shards is not None,
         )
 
     def shard(self, resource: Resource) -> int:

@@ -64,6 +64,7 @@ class Process:
             settle=SETTLE,
             clock=self.now,
             dice=dice.random,
+            alone=False,
         )
         self.operator._reconcilers[0] = self.reconciler
         self.operator.serving = True

@@ -1,5 +1,6 @@
 """Changing a plan, in every order of answers: stages, tags, replacement, rollout; and what another operator did first."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -87,13 +88,48 @@ def test_plan_in_step_costs_one_call() -> None:
         (known(generation=2), frozenset[Wake]()),
         (known(requested="now"), frozenset[Wake]()),
         (known(), DRIFT),
-        (known(), AUDIT),
         (known(status=status(conditions=READY, retry=retry(1, NOON))), frozenset[Wake]()),
     ],
-    ids=["edited", "asked", "drift", "audit", "after a failure"],
+    ids=["edited", "asked", "drift", "after a failure"],
 )
 def test_tags_are_looked_at_where_they_may_differ(one: Resource, wakes: frozenset[Wake]) -> None:
     assert attempted(one, observed("canary"), wakes=wakes).words == ["look at tags"]
+
+
+OWN = {OWNER_TAG: OWNER.tag_value}
+AT_REST = known(status=status(conditions=READY, applied_tag_keys=(OWNER_TAG, "team")), tags={"team": "x"})
+
+
+@pytest.mark.parametrize(
+    "tags", [OWN | {"team": "x"}, OWN | {"team": "x", "billing": "central"}], ids=["own", "others"]
+)
+def test_audit_of_a_plan_at_rest_costs_one_call_and_no_write(tags: dict[str, str]) -> None:
+    talk = attempted(AT_REST, tags, wakes=AUDIT)
+    assert (talk.words, talk.outcome) == (["tags"], Done(Reason.IN_SYNC, ""))
+    one = reported(AT_REST, talk)
+    assert reported(one, attempted(one, tags, wakes=AUDIT), NOON + MINUTE).status == one.status
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"team": "x"}, OWN | {"team": "y"}, OWN, {OWNER_TAG: "other"}, NOT_FOUND, BROKEN],
+    ids=["owner gone", "changed", "gone", "taken", "plan gone", "failed"],
+)
+def test_audit_that_finds_something_looks_at_the_plan(told: Mapping[str, str] | Failure) -> None:
+    assert attempted(AT_REST, told, BROKEN, wakes=AUDIT).words == ["tags", "look at tags"]
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        known(status=status(conditions=(condition("Ready", "False"), condition("Reconciling")))),
+        known(status=status(conditions=(*READY, condition("Reconciling")), retry=retry(1, NOON))),
+        known(generation=2),
+    ],
+    ids=["under way", "failing", "edited"],
+)
+def test_audit_of_what_is_not_at_rest_looks_at_the_plan(one: Resource) -> None:
+    assert attempted(one, observed("canary"), wakes=AUDIT).words == ["look at tags"]
 
 
 def test_attempt_that_always_finds_something_to_do_lets_others_have_their_turn() -> None:

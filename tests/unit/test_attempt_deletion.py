@@ -124,6 +124,16 @@ def test_object_whose_every_create_was_refused_goes_without_a_call() -> None:
     assert (said.words, said.reason) == (["definition"], Reason.DELETED)
 
 
+def test_plan_that_another_operator_may_have_made_is_looked_for() -> None:
+    """Two that act by mistake: the status of the one that made it has not been seen yet."""
+    one = deleted(status=status(arn=None))
+    said = attempted(one, KEPT, observed("canary"), DID, untouched=True, alone=False)
+    assert (said.words[-1], said.reason) == (DELETE, Reason.DELETED)
+    for held, reason in ((NOTHING, Reason.DELETED), (observed("canary").tagged({}), Reason.KEPT)):
+        said = attempted(one, KEPT, held, untouched=True, alone=False, starting_for=SETTLE)
+        assert said.reason is reason
+
+
 def test_suspended_object_is_deleted_like_any_other() -> None:
     said = attempted(deleted(suspend=True), KEPT, ACCOUNT, OWN, DID)
     assert said.reason is Reason.DELETED

@@ -12,7 +12,7 @@ from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import Stalled, Waiting
 from controller.domain.spec import Stage
 from controller.domain.stage import StageStatus
-from tests.unit.builders import OWNER, desired, observed, observed_stage, stage
+from tests.unit.builders import ARN, OWNER, desired, observed, observed_stage, stage
 
 NAMES = st.sampled_from("abcde")
 WANTED = st.lists(st.tuples(NAMES, st.integers(1, 2)), unique_by=lambda each: each[0], max_size=5)
@@ -84,14 +84,14 @@ def test_tags_reach_the_spec_and_leave_those_of_others(
     wanted: dict[str, str], have: dict[str, str], applied: set[str]
 ) -> None:
     want, plan = desired(tags=wanted), observed(tags=have)
-    reached = after(plan, tag_changes(want, plan, sorted(applied)))
+    reached = after(plan, tag_changes(want, ARN, plan.tags, sorted(applied)))
     others = {key: value for key, value in have.items() if key not in applied and key not in wanted}
     assert reached.tags == others | wanted | {OWNER_TAG: OWNER.tag_value}
-    assert tag_changes(want, reached, sorted(applied | wanted.keys())) == ()
+    assert tag_changes(want, ARN, reached.tags, sorted(applied | wanted.keys())) == ()
 
 
 def test_tags_that_were_not_fetched_are_not_judged() -> None:
-    assert tag_changes(desired(tags={"team": "retail"}), observed().but(tags=None), ()) == ()
+    assert tag_changes(desired(tags={"team": "retail"}), ARN, None, ()) == ()
 
 
 def test_both_immutable_fields_are_named() -> None:

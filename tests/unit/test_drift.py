@@ -123,8 +123,10 @@ def under_way(**fields: Any) -> EdgeDeploymentPlanStatus:
     )
 
 
-def moved(before: EdgeDeploymentPlanStatus, *, modified: datetime = NOON, failed: int | None = 1) -> Wake | None:
-    row = PlanSummary(NAME, ARN, modified, created=NOON - MINUTE, failed=failed)
+def moved(
+    before: EdgeDeploymentPlanStatus, *, modified: datetime = NOON, failed: int | None = 1, succeeded: int | None = None
+) -> Wake | None:
+    row = PlanSummary(NAME, ARN, modified, created=NOON - MINUTE, failed=failed, succeeded=succeeded)
     return suspects([plan(status=before)], {NAME: row}).get(plan().key)
 
 
@@ -135,6 +137,11 @@ def test_stage_that_moves_on_needs_no_look_at_the_tags() -> None:
 
 def test_device_that_fails_is_news_even_where_it_does_not_count_as_a_change() -> None:
     assert moved(under_way(), failed=2) is Wake.MOVED
+    deploying = StageState(stage_name="canary", status="INPROGRESS", devices_failed=1, devices_pending=4)
+    done = StageState(stage_name="first", status="DEPLOYED", devices_succeeded=2)
+    before = under_way().model_copy(update={"stages": (done, deploying)})
+    assert moved(before, succeeded=5) is None
+    assert moved(before, succeeded=6) is Wake.MOVED  # the last device, which may not count as a change of the plan
     assert moved(under_way(), failed=None) is None
 
 
