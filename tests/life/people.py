@@ -70,9 +70,11 @@ class People:
     def provide(self, fleet_or_job: str, region: str, seconds: float = 0.0) -> None:
         """Have a fleet there, or a packaging job that takes so many seconds, unless it is there."""
         held, now = self._aws.holdings(region), self._aws.service.clock.now(self._aws.loop.time())
+        if fleet_or_job in held.fleets or fleet_or_job in held.packages:
+            return
         if fleet_or_job in FLEET_NAMES:
             held.seed(fleet_or_job, [f"{fleet_or_job}-canary-1", f"{fleet_or_job}-2"], now)
-        elif fleet_or_job not in held.packages:
+        else:
             held.make_up_package(fleet_or_job, now)
             held.packages[fleet_or_job].ends = now + seconds
 
