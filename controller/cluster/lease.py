@@ -7,6 +7,7 @@ and takes the time from the wall clock, which may jump (kubernetes 36 and 37).
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -38,6 +39,17 @@ class Terms:
     """Between two looks of those who stand by."""
 
 
+async def _written(call: Awaitable[object]) -> bool:
+    """Make the call; False if another one was quicker."""
+    try:
+        await call
+    except ApiException as error:
+        if error.status != _CONFLICT:
+            raise
+        return False
+    return True
+
+
 class _Lock(LeaseLock):
     """The library's lock, which may be given back as well."""
 
@@ -47,26 +59,14 @@ class _Lock(LeaseLock):
             metadata=client.V1ObjectMeta(name=name),
             spec=self.update_lease(election_record),
         )
-        try:
-            await self.api_instance.create_namespaced_lease(namespace, body)
-        except ApiException as error:
-            if error.status != _CONFLICT:
-                raise
-            return False
-        return True
+        return await _written(self.api_instance.create_namespaced_lease(namespace, body))
 
     async def update(self, name: str, namespace: str, updated_record: LeaderElectionRecord) -> bool:
         """Write the lease; False if another one has written it meanwhile. The library's own way hides why it cannot."""
         lease = self.lease_reference
         assert lease is not None  # noqa: S101 - who updates has read it before
         lease.spec = self.update_lease(updated_record, lease.spec)
-        try:
-            await self.api_instance.replace_namespaced_lease(name=name, namespace=namespace, body=lease)
-        except ApiException as error:
-            if error.status != _CONFLICT:
-                raise
-            return False
-        return True
+        return await _written(self.api_instance.replace_namespaced_lease(name=name, namespace=namespace, body=lease))
 
     async def release(self) -> None:
         """Name no holder, if it is still this one."""

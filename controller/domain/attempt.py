@@ -66,12 +66,10 @@ def attempt(resource: Resource, given: Circumstances) -> Talk:
 def take_away(resource: Resource, given: Circumstances) -> Talk:
     """Take from AWS what goes with the object."""
     spec, name = resource.readable_spec, resource.plan_name
-    unreadable = isinstance(resource.spec, InvalidSpec) and {"policy", "target"} & set(resource.spec.unreadable)
-    if isinstance(resource.spec, InvalidSpec) and unreadable and not given.untouched:
+    invalid = resource.spec if isinstance(resource.spec, InvalidSpec) and not given.untouched else None
+    if invalid is not None and {"policy", "target"} & set(invalid.unreadable):
         # What cannot be read may be what says that the plan stays, or where it is.
-        return Result(
-            Stalled(Reason.INVALID_SPEC, f"cannot tell what to do with the AWS plan: {resource.spec.message}")
-        )
+        return Result(Stalled(Reason.INVALID_SPEC, f"cannot tell what to do with the AWS plan: {invalid.message}"))
     if not spec.deletes:
         return Result(Gone(Reason.RETAINED, f"the AWS plan {name} stays, as spec.policy says"))
     if (yield Ask.DEFINITION_GOING):

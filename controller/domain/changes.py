@@ -30,11 +30,15 @@ def references(fleet: str, models: Iterable[ModelConfig]) -> tuple[Reference, ..
     return (Reference("deviceFleetName", fleet), *(Reference("edgePackagingJobName", job) for job in jobs))
 
 
-def new_references(desired: Desired, observed: ObservedPlan | None) -> tuple[Reference, ...]:
+def wanted_references(desired: Desired) -> tuple[Reference, ...]:
+    """What the spec names: the fleet, then packaging jobs."""
+    return references(desired.spec.device_fleet_name, desired.spec.model_configs)
+
+
+def new_references(desired: Desired, observed: ObservedPlan) -> tuple[Reference, ...]:
     """What the spec names and the plan is not made of."""
-    held = references(observed.fleet, observed.models) if observed is not None else ()
-    wanted = references(desired.spec.device_fleet_name, desired.spec.model_configs)
-    return tuple(reference for reference in wanted if reference not in held)
+    held = references(observed.fleet, observed.models)
+    return tuple(reference for reference in wanted_references(desired) if reference not in held)
 
 
 def stage_differences(desired: Desired, observed: ObservedPlan) -> tuple[str, ...]:

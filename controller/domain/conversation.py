@@ -1,6 +1,6 @@
 """The conversation of an attempt: what it may ask for, what it is answered, and what it comes to.
 
-Questions change nothing (a `Reference` asks for its status, which a fleet does not have: then it is empty); changes are made to the object, actions to AWS. A call that failed is answered with a `Failure`.
+Questions change nothing; changes are made to the object, actions to AWS. A call that failed is answered with a `Failure`.
 """
 
 from collections.abc import Generator, Mapping

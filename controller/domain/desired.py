@@ -12,7 +12,7 @@ from controller.domain.spec import EdgeDeploymentPlanSpec, Stage
 
 @dataclass(frozen=True)
 class Reference:
-    """What a plan is to be made of."""
+    """What a plan is to be made of. As a question, answered with its status in AWS; a fleet has none: the empty text."""
 
     field: Literal["deviceFleetName", "edgePackagingJobName"]
     name: str

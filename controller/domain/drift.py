@@ -33,7 +33,7 @@ def full_sweep_interval(interval: timedelta, rows: int) -> timedelta:
 
 
 def following_interval(rows: int) -> timedelta:
-    """How long from a listing of so many changed plans to the next, while many stages are under way: a page every three seconds."""
+    """How long from a listing of so many changed plans to the next, while many stages are under way: 3 s a page."""
     return max(CROWD_POLL, timedelta(seconds=rows / _PAGE * _WHILE_FOLLOWING))
 
 
@@ -79,8 +79,10 @@ def _as_it_was_made(status: EdgeDeploymentPlanStatus, row: PlanSummary) -> bool:
 def _as_it_was_seen(status: EdgeDeploymentPlanStatus, row: PlanSummary) -> bool:
     """Whether the plan is as the status has it. Devices that fail may stop a stage, and may not count as a change of it."""
     counted = status.devices.failed if status.devices is not None and status.moving else row.failed
-    ended = row.succeeded is not None and status.ends_with is not None and row.succeeded >= status.ends_with
-    return row.modified == status.last_modified_time and row.failed in {None, counted} and not ended
+    if row.modified != status.last_modified_time or row.failed not in {None, counted}:
+        return False
+    end = status.ends_with if row.succeeded is not None else None
+    return row.succeeded is None or end is None or row.succeeded < end
 
 
 def _only_moved(status: EdgeDeploymentPlanStatus, row: PlanSummary | None) -> bool:

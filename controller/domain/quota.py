@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
 
-from controller.domain.failures import QUOTA_CODES, Failure, FailureKind
+from controller.domain.failures import CREATE, QUOTA_CODES, Failure, FailureKind
 from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource
 
@@ -104,6 +104,4 @@ def remembered_refusal(resource: Resource) -> Failure | None:
         return None
     message = last.message if last is not None else condition.message.partition(": ")[2]
     request_id = last.request_id if last is not None else None
-    return Failure(
-        FailureKind.QUOTA, "CreateEdgeDeploymentPlan", "ResourceLimitExceeded", message, request_id, harmless=True
-    )
+    return Failure(FailureKind.QUOTA, CREATE, "ResourceLimitExceeded", message, request_id, harmless=True)

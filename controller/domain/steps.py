@@ -4,7 +4,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from controller.domain.actions import Action, AddTags, CreatePlan, DeletePlan, StartStage
-from controller.domain.changes import immutable_changes, new_references
+from controller.domain.changes import immutable_changes, new_references, wanted_references
 from controller.domain.circumstances import Circumstances
 from controller.domain.conversation import Announce, Answer, Ask, Exists, Look, Request, Result
 from controller.domain.desired import Desired
@@ -105,10 +105,11 @@ def unless_unfinished(ended: Result, desired: Desired) -> Generator[Request, Ans
     outcome = ended.outcome
     if not isinstance(outcome, Stalled) or outcome.failure is None or outcome.failure.operation != CREATE:
         return ended
-    for reference in new_references(desired, None):
-        status = "" if reference.field == "deviceFleetName" else (yield reference)
+    _, *jobs = wanted_references(desired)
+    for job in jobs:
+        status = yield job
         if isinstance(status, str) and status in _UNFINISHED:
-            text = f"{reference} is {status}, and no plan can be made of it before it is {_FINISHED}"
+            text = f"{job} is {status}, and no plan can be made of it before it is {_FINISHED}"
             return replace(ended, outcome=Waiting(REFERENCE_POLL, Reason.REFERENCE_NOT_FOUND, text))
     return ended
 

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from controller.domain.failures import Failure, FailureKind
+from controller.domain.failures import CREATE, Failure, FailureKind
 from controller.domain.observed import ObservedStage
 from controller.domain.reasons import Reason
 
@@ -13,7 +13,7 @@ UNWATCHED = (
 
 _UNCHANGED = "; the plan stays as it is until then"
 _WAYS_OUT = {
-    "CreateEdgeDeploymentPlan": "create it, or correct deviceFleetName, edgePackagingJobName or deviceNames",
+    CREATE: "create it, or correct deviceFleetName, edgePackagingJobName or deviceNames",
     "DescribeDeviceFleet": f"create it, or correct deviceFleetName{_UNCHANGED}",
     "DescribeEdgePackagingJob": f"create it, or correct edgePackagingJobName{_UNCHANGED}",
 }

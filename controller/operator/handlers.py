@@ -78,9 +78,8 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
         if kind == "DELETED":
             operator.gone(parse(body))
         else:
-            operator.heard(
-                body, listed=kind is None, created=kind == "ADDED"
-            )  # Kopf makes a list at the start and after a gap
+            # Kopf makes a list at the start and after a gap.
+            operator.heard(body, listed=kind is None, created=kind == "ADDED")
 
     if operator.selects_namespaces:
         _register_namespaces(registry, operator)

@@ -111,7 +111,7 @@ class Call:
     def compiled(self, job: str) -> str:
         """What a compilation job ended with; one that nobody created will do unless references are strict."""
         if job not in self.holdings.compilations and not self.settings.strict_references:
-            return f"s3://edge-manager-{self.scope.account}/{job}"
+            return f"{self.holdings.bucket}/{job}"
         return source_of(self.compilation_jobs.find(job))
 
 

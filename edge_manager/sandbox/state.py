@@ -184,6 +184,11 @@ class Holdings:
     plans: dict[str, Plan] = field(default_factory=dict)
     history: History = field(default_factory=History)
 
+    @property
+    def bucket(self) -> str:
+        """Where what is made up is said to be."""
+        return f"s3://edge-manager-{self.scope.account}"
+
     def note(self, name: str, now: float) -> None:
         """Keep for lagging readers what became of a plan."""
         self.history.note(name, self.plans.get(name), now)
@@ -192,7 +197,7 @@ class Holdings:
         """A fleet with devices, made if it is not there; not a call of the API."""
         fleet = self.fleets.get(name)
         if fleet is None:
-            details = {"OutputConfig": {"S3OutputLocation": f"s3://edge-manager-{self.scope.account}/{name}"}}
+            details = {"OutputConfig": {"S3OutputLocation": f"{self.bucket}/{name}"}}
             fleet = self.fleets[name] = Fleet(name, self.scope.arn("device-fleet", name), now, now, details)
         fleet.register((Device(device, now) for device in devices), now)
         return fleet
@@ -205,11 +210,10 @@ class Holdings:
 
     def make_up_package(self, name: str, now: float) -> None:
         """The packaging job, long finished, that somebody refers to without having created it."""
-        place = f"s3://edge-manager-{self.scope.account}"
         details = {
             "CompilationJobName": name,
-            "InputS3Uri": f"{place}/{name}",
-            "OutputConfig": {"S3OutputLocation": place},
+            "InputS3Uri": f"{self.bucket}/{name}",
+            "OutputConfig": {"S3OutputLocation": self.bucket},
             "RoleArn": f"arn:aws:iam::{self.scope.account}:role/made-up",
         }
         arn = self.scope.arn("edge-packaging-job", name)

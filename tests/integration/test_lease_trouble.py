@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from kubernetes.aio import client
@@ -15,20 +14,24 @@ from controller.cluster.connection import configuration, connect
 from controller.cluster.lease import Election, Terms
 from controller.cluster.shards import Shards
 from playground.cluster import Cluster
+from tests.log import lines
 
 RIGHTS = ("create", "role", "leases", "--resource=leases.coordination.k8s.io")
 
 
-@pytest.fixture
-def own_kubeconfig(cluster: Cluster, namespace: str) -> Path:
-    """That of a service account which may read and create Leases, but not update them."""
+@pytest.fixture(autouse=True)
+def _service_account(
+    cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Calls are those of a service account which may read and create Leases, but not update them."""
+    caplog.set_level(logging.INFO)
     inside = ("--namespace", namespace)
     cluster.kubectl("create", "serviceaccount", "operator", *inside)
     cluster.kubectl(*RIGHTS, "--verb=get,create", *inside)
     cluster.kubectl(
         *("create", "rolebinding", "leases", "--role=leases", f"--serviceaccount={namespace}:operator", *inside)
     )
-    return cluster.service_account_kubeconfig(namespace, "operator")
+    monkeypatch.setenv("KUBECONFIG", str(cluster.service_account_kubeconfig(namespace, "operator")))
 
 
 @asynccontextmanager
@@ -40,21 +43,9 @@ async def connected() -> AsyncIterator[client.ApiClient]:
         await api.close()  # type: ignore[no-untyped-call]
 
 
-def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
-    return [
-        (record.levelname, record.getMessage()) for record in caplog.records if record.name.startswith("controller.")
-    ]
-
-
 def test_renewal_that_is_refused_is_told_once_and_its_end_too(
-    cluster: Cluster,
-    namespace: str,
-    own_kubeconfig: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
-    monkeypatch.setenv("KUBECONFIG", str(own_kubeconfig))
     monkeypatch.setattr(trouble, "_CALM", timedelta(0))
     lease = f"{namespace}/edgeplan"
 
@@ -78,14 +69,8 @@ def test_renewal_that_is_refused_is_told_once_and_its_end_too(
 
 
 def test_token_of_a_deleted_service_account_is_one_warning_for_all_leases_of_the_shards(
-    cluster: Cluster,
-    namespace: str,
-    own_kubeconfig: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    cluster: Cluster, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
-    monkeypatch.setenv("KUBECONFIG", str(own_kubeconfig))
     cluster.kubectl("delete", "serviceaccount", "operator", "--namespace", namespace)
 
     async def take_part() -> None:

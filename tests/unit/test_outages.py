@@ -9,6 +9,7 @@ from controller.domain.failures import Failure, FailureKind
 from controller.domain.reasons import Reason
 from controller.domain.resource import Scope
 from controller.operator.outages import Outages
+from tests.log import lines
 from tests.unit.builders import SCOPE, failure
 
 DESCRIBE, CREATE = "DescribeEdgeDeploymentPlan", "CreateEdgeDeploymentPlan"
@@ -42,6 +43,14 @@ class Told:
         """A call, made where it did not fail."""
         self._outages.called(scope, failed.operation if failed else operation, failed)
 
+    def fail_soon_after_all_were_woken(self) -> None:
+        """A call is denied, works, and ten seconds later is denied and works again."""
+        self.call(DENIED)
+        self.call(operation=CREATE)
+        self.wait(10)
+        self.call(DENIED)
+        self.call(operation=CREATE)
+
     def wait(self, seconds: float) -> None:
         """Time goes on."""
         self.now += seconds
@@ -54,7 +63,7 @@ class Told:
 
     @property
     def lines(self) -> list[tuple[str, str]]:
-        return [(record.levelname, record.getMessage()) for record in self._log.records]
+        return lines(self._log)
 
 
 @pytest.fixture
@@ -133,11 +142,7 @@ def test_what_works_for_one_and_not_for_others_wakes_them_once_a_minute(told: To
 
 
 def test_those_who_were_not_woken_as_others_just_had_been_are_woken_later(told: Told) -> None:
-    told.call(DENIED)
-    told.call(operation=CREATE)
-    told.wait(10)
-    told.call(DENIED)
-    told.call(operation=CREATE)
+    told.fail_soon_after_all_were_woken()
     told.call(operation=CREATE)
     assert len(told.woken) == 1
     told.wait(49)
@@ -148,11 +153,7 @@ def test_those_who_were_not_woken_as_others_just_had_been_are_woken_later(told: 
 
 
 def test_nobody_is_woken_later_for_what_failed_again_since(told: Told) -> None:
-    told.call(DENIED)
-    told.call(operation=CREATE)
-    told.wait(10)
-    told.call(DENIED)
-    told.call(operation=CREATE)
+    told.fail_soon_after_all_were_woken()
     told.wait(10)
     told.call(DENIED)
     told.wait(60)

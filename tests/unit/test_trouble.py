@@ -8,6 +8,7 @@ from kubernetes.aio.client.exceptions import ApiException
 from controller.cluster.connection import Unreachable
 from controller.cluster.trouble import Trouble
 from controller.engine.ports import ObjectError
+from tests.log import lines
 
 
 def refused(status: int, words: str = "no") -> ObjectError:
@@ -35,7 +36,7 @@ class Told:
 
     @property
     def lines(self) -> list[tuple[str, str]]:
-        return [(record.levelname, record.getMessage()) for record in self._log.records]
+        return lines(self._log)
 
 
 @pytest.fixture
