@@ -19,6 +19,11 @@ def _retry_in(world: World, name: str) -> float:
     return (due - datetime.now(UTC)).total_seconds()
 
 
+def _lease(world: World) -> str:
+    """Who holds one knows what was created, as nobody else acts."""
+    return f"{world.namespace}/edgeplan"
+
+
 def test_throttled_plan_waits_without_counting_the_attempt(world: World) -> None:
     world.sandbox.fault(CREATE, error="ThrottlingException", times=3)  # it has three turns
     with world.operator():
@@ -70,7 +75,7 @@ def test_refused_connection_is_named_and_retried(world: World) -> None:
     with socket.socket() as probe:  # a port on which nobody listens
         probe.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    with world.operator(aws_endpoint_url=nowhere):
+    with world.operator(aws_endpoint_url=nowhere, lease=_lease(world)):
         world.create("plan")
         said = world.wait_for("plan", "Reconciling", reason="ProgressingWithRetry")
         assert "EndpointConnectionError: Could not connect to the endpoint URL" in said["message"]
@@ -142,12 +147,26 @@ def test_edit_during_a_retry_is_taken_up_at_once(world: World) -> None:
 def test_object_deleted_before_it_was_created_goes_at_once(world: World) -> None:
     world.sandbox.fault(CREATE, error="AccessDeniedException")
     world.sandbox.fault("DescribeEdgeDeploymentPlan", error="AccessDeniedException")
-    with world.operator():
+    with world.operator(lease=_lease(world)):
         world.create("plan")
         world.wait_for("plan", "Reconciling", reason="ProgressingWithRetry")
         world.delete("plan")
         world.wait_gone("plan", seconds=3)
     assert world.calls() == {CREATE: 1}
+
+
+def test_without_a_lease_an_object_that_was_never_created_goes_after_a_look(world: World) -> None:
+    world.sandbox.fault(CREATE, error="AccessDeniedException")
+    world.sandbox.fault("DescribeEdgeDeploymentPlan", error="AccessDeniedException")
+    with world.operator():
+        world.create("plan")
+        world.wait_for("plan", "Reconciling", reason="ProgressingWithRetry")
+        world.delete("plan")
+        wait_until(lambda: "DescribeEdgeDeploymentPlan" in world.condition("plan", "Ready")["message"])
+        world.sandbox.clear_faults()
+        world.ask("plan", "now")
+        world.wait_gone("plan", seconds=5)
+    assert world.sandbox.plans() == []
 
 
 def test_retry_time_survives_a_restart(world: World) -> None:
