@@ -12,10 +12,13 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import boto3
+
 from controller.aws.accounts_file import OWN_ACCOUNT, Account, Bounds, OwnAccount
 from controller.aws.audience import Labels
 from controller.aws.sagemaker import Called, Changed, SageMakerPlans, Waited, client_config
 from controller.aws.sessions import Assumption, Role, open_session, unknown_region
+from controller.aws.wire import Wire
 from controller.domain.ownership import Rights
 from controller.domain.resource import Scope
 from controller.domain.spec import Target
@@ -44,7 +47,9 @@ class Accounts:
         called: Called = lambda *_: None,
         changed: Changed = lambda _: None,
         waited: Waited = lambda *_: None,
+        in_loop: bool = False,
     ) -> None:
+        """`in_loop`: calls are made in the event loop where they can be, for whoever makes many, and closes this."""
         self._own = own or OwnAccount()
         self._region = region or (self._own.regions[0] if self._own.regions else None)
         self._accounts = accounts
@@ -58,8 +63,10 @@ class Accounts:
         self._called = called
         self._changed = changed
         self._waited = waited
+        self._in_loop = in_loop
         self._plans: dict[Scope, SageMakerPlans] = {}
         self._roles: dict[str, Role] = {}
+        self._sessions: dict[Scope, boto3.Session] = {}
 
     @property
     def selects_namespaces(self) -> bool:
@@ -80,6 +87,7 @@ class Accounts:
                 lambda: self._client(scope),
                 self._threads,
                 make_sts=lambda: self._sts(scope),
+                make_wire=lambda client: self._make_wire(scope, client),
                 account_id=account.id if account else None,
                 identity=not self._answers_for_both(),
                 may_call=self._may_call,
@@ -99,7 +107,7 @@ class Accounts:
         return self._bounds(scope.account).rights(namespace, self._labels_of(namespace))
 
     def close(self) -> None:
-        """Let all threads go once their calls are done."""
+        """Let all threads and connections go once their calls are done."""
         for plans in self._plans.values():
             plans.close()
 
@@ -154,11 +162,13 @@ class Accounts:
                 plans.let_go()
 
     def _client(self, scope: Scope) -> Any:
-        return self._connect(scope, "sagemaker", self._endpoint_url, self._threads)
+        self._sessions[scope] = session = self._session(scope)
+        return self._connect(session, "sagemaker", self._endpoint_url, self._threads)
 
     def _sts(self, scope: Scope) -> Any:
         # A service that is not AWS answers for both; an endpoint of AWS's SageMaker does not speak STS.
-        return self._connect(scope, "sts", self._sagemaker_url() if self._answers_for_both() else None, 1)
+        endpoint_url = self._sagemaker_url() if self._answers_for_both() else None
+        return self._connect(self._session(scope), "sts", endpoint_url, 1)
 
     def _sagemaker_url(self) -> str | None:
         named = (os.environ.get(name) for name in ("AWS_ENDPOINT_URL_SAGEMAKER", "AWS_ENDPOINT_URL"))
@@ -170,8 +180,16 @@ class Accounts:
         elsewhere = bool(host) and not host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
         return elsewhere and "AWS_ENDPOINT_URL_STS" not in os.environ
 
-    def _connect(self, scope: Scope, service: str, endpoint_url: str | None, connections: int) -> Any:
-        session = open_session(scope.region, self._role(scope.account))
+    def _make_wire(self, scope: Scope, client: Any) -> Wire | None:
+        if not self._in_loop or not Wire.reaches(client.meta.endpoint_url):
+            return None
+        role, own = self._role(scope.account), self._sessions[scope].get_credentials()
+        return Wire(client, role.signing if role is not None else lambda: own)
+
+    def _session(self, scope: Scope) -> boto3.Session:
+        return open_session(scope.region, self._role(scope.account))
+
+    def _connect(self, session: boto3.Session, service: str, endpoint_url: str | None, connections: int) -> Any:
         config = client_config(connections, self._timeout)
         return session.client(service, endpoint_url=endpoint_url, config=config)
 

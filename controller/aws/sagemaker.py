@@ -1,9 +1,9 @@
-"""SageMaker through boto3: one client and one bounded thread pool per account and region.
+"""SageMaker through boto3: one client for each account and region, whose calls are made in the event loop where they can.
 
-boto3 blocks, so calls run in threads; the pool is as wide as the client's connection pool. botocore's own retries are off
-(the loop retries, with its state in status), and so is its token bucket, in which calls wait in threads: where AWS
-throttles, they wait in `throttle.py`. Client and threads are made for the first call, let go while nobody calls, and made
-again for the next one.
+Else, and to make clients, there is a thread pool, as wide as the client's connection pool: boto3 blocks. botocore's own
+retries are off (the loop retries, with its state in status), and so is its token bucket, in which calls wait in threads:
+where AWS throttles, they wait in `throttle.py`. Client and threads are made for the first call, let go while nobody calls,
+and made again for the next one.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from botocore.config import Config
@@ -36,6 +37,7 @@ from controller.aws.answers import (
 from controller.aws.errors import UnreadableAnswerError, failure_of
 from controller.aws.requests import request_of
 from controller.aws.throttle import Throttle, Ticket
+from controller.aws.wire import Wire
 from controller.domain.actions import Action, CreatePlan
 from controller.domain.desired import Reference
 from controller.domain.failures import Failure, FailureKind
@@ -114,6 +116,7 @@ class SageMakerPlans:
         threads: int,
         *,
         make_sts: Callable[[], Any] | None = None,
+        make_wire: Callable[[Any], Wire | None] = lambda _client: None,
         account_id: str | None = None,
         identity: bool = True,
         may_call: Callable[[], bool] = lambda: True,
@@ -127,7 +130,9 @@ class SageMakerPlans:
         self._called = called
         self._changed = changed
         self._makers = {"sagemaker": make_client} | ({"sts": make_sts} if make_sts else {})
+        self._make_wire = make_wire
         self._clients: dict[str, Any] = {}
+        self._wire: Wire | None = None
         self._making = asyncio.Lock()
         self._width = threads
         self._threads: ThreadPoolExecutor | None = None
@@ -341,11 +346,13 @@ class SageMakerPlans:
         begun, request_id = time.monotonic(), None
         try:
             client = await self._client(service)
-            loop = asyncio.get_running_loop()
             begun = time.monotonic()
-            task = copy_context()  # for whom the call is made matters where it is signed, in a thread
-            made = loop.run_in_executor(self._threads, task.run, self._make, client, operation, request, ticket)
-            raw = await made
+            make = partial(self._make, client, operation, request, ticket)
+            if service == "sagemaker" and self._wire is not None and self._wire.ready:
+                raw = await self._wire.call(make, operation)
+            else:
+                task = copy_context()  # for whom the call is made matters where it is signed
+                raw = await asyncio.get_running_loop().run_in_executor(self._threads, task.run, make)
             request_id = _request_id(raw)
             answer = parse(raw)
         except AwsError as error:  # the role could not be assumed: the call itself was not made
@@ -366,7 +373,7 @@ class SageMakerPlans:
         self._called(self._scope, operation, failure, time.monotonic() - begun, known)
 
     def _make(self, client: Any, operation: str, request: Mapping[str, Any], ticket: Ticket) -> Any:
-        """Make the call, in a thread, if it is still this process's to make: it may have waited for its turn."""
+        """Make the call if it is still this process's to make: it may have waited for its turn. Called in any thread."""
         if not self._may_call():
             raise NotLeading(f"{operation} was not called: this operator does not hold the lease at this moment")
         _TICKET.set(ticket)
@@ -395,6 +402,7 @@ class SageMakerPlans:
                     if service == "sagemaker":
                         client.meta.events.register("before-parse.sagemaker", refuse_rubbish)
                         client.meta.events.register("before-send.sagemaker", self._hold)
+                        self._wire = await loop.run_in_executor(self._threads, self._make_wire, client)
                     self._clients[service] = client
         return self._clients[service]
 
@@ -405,6 +413,9 @@ class SageMakerPlans:
         if self._threads is not None:
             self._threads.shutdown(wait=False)
             self._threads = None
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
         for client in self._clients.values():
             client.close()
         self._clients.clear()
@@ -413,6 +424,8 @@ class SageMakerPlans:
         """Let the threads go once their calls are done; no other call is made after that."""
         if self._threads is not None:
             self._threads.shutdown(wait=False)
+        if self._wire is not None and not self._under_way:
+            self._wire.close()
 
 
 def _next_page(model: type[PageT], answer: Any, seen: set[str]) -> PageT:

@@ -101,10 +101,17 @@ class Role:
 
     def sign(self, request: Any, **_: Any) -> None:
         """Have botocore sign a request with the session of the namespace that it is for."""
-        namespace = acting_namespace()
-        if self._assumption.tagged and namespace is not None:
+        if self._acting() is not None:
             signing = request.context.get("signing", {})
-            request.context["signing"] = {**signing, "request_credentials": self.credentials(namespace)}
+            request.context["signing"] = {**signing, "request_credentials": self.signing()}
+
+    def signing(self) -> DeferredRefreshableCredentials:
+        """The credentials that sign what is called now."""
+        return self.credentials(self._acting())
+
+    def _acting(self) -> str | None:
+        """The namespace that has a session of its own for what is called now, if one has."""
+        return acting_namespace() if self._assumption.tagged else None
 
     def _credentials(self, namespace: str | None) -> DeferredRefreshableCredentials:
         return DeferredRefreshableCredentials(functools.partial(self._assume, namespace), _Assumed.METHOD)

@@ -130,6 +130,7 @@ class Operator:
             called=self._called,
             changed=self._changed,
             waited=self.metrics.waited,
+            in_loop=True,
         )
         self._objects = KubernetesObjects(
             self._api, utc_now, socket.gethostname(), _PATIENCE, wrote=self.metrics.tracing.wrote

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
@@ -35,11 +37,13 @@ class Endpoint:
     def __init__(self) -> None:
         self.says: list[Said] = []
         self.asked: list[str] = []
+        self.heads: list[dict[str, str]] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                outer.heads.append({name.lower(): value for name, value in self.headers.items()} | {"path": self.path})
                 outer.asked.append(self.headers.get("X-Amz-Target", "").rpartition(".")[2] or "sts")
                 said = outer.says.pop(0) if len(outer.says) > 1 else outer.says[0]
                 self.send_response_only(said.status)
@@ -59,6 +63,13 @@ class Endpoint:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @contextmanager
+    def secured(self, trust: ssl.SSLContext) -> Iterator[str]:
+        """The same endpoint, spoken to by TLS meanwhile."""
+        plain = self._server.socket
+        self._server.socket = trust.wrap_socket(plain, server_side=True)
+        yield self.url.replace("http:", "https:")
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -94,11 +105,27 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
         yield running
 
 
+_in_loop = True
+
+
+@pytest.fixture(params=["loop", "threads"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`accounts_at` makes calls in the event loop, as the operator does, and in threads, as commands do."""
+    monkeypatch.setattr("tests.aws.conftest._in_loop", request.param == "loop")
+
+
 def accounts_at(
     url: str, own: OwnAccount | None = None, may_call: Callable[[], bool] = lambda: True, **accounts: Account
 ) -> Accounts:
     return Accounts(
-        region=REGION, accounts=accounts, threads=4, timeout=5, endpoint_url=url, own=own, may_call=may_call
+        region=REGION,
+        accounts=accounts,
+        threads=4,
+        timeout=5,
+        endpoint_url=url,
+        own=own,
+        may_call=may_call,
+        in_loop=_in_loop,
     )
 
 

@@ -4,6 +4,8 @@ import asyncio
 from contextlib import closing
 from dataclasses import replace
 
+import pytest
+
 from controller.aws.sagemaker import SageMakerPlans
 from controller.domain.actions import CreatePlan, StartStage
 from controller.domain.observed import ObservedStage
@@ -12,6 +14,7 @@ from controller.domain.spec import ModelConfig, Stage
 from edge_manager.sandbox.server import Sandbox
 from tests.aws.conftest import REGION, accounts_at
 
+pytestmark = pytest.mark.usefixtures("either_way")
 FAST = {"start_duration": 0.0, "deploy_duration_per_stage": 0.0, "stop_duration": 0.0}
 MODELS = (ModelConfig(model_handle="a", edge_packaging_job_name="a"),)
 SELECTION = {"deviceSubsetType": "PERCENTAGE", "percentage": 100}

@@ -26,6 +26,7 @@ from controller.domain.spec import ModelConfig
 from controller.engine.ports import AwsError
 from tests.aws.conftest import HTML, Endpoint, Said, account, accounts_at
 
+pytestmark = pytest.mark.usefixtures("either_way")
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:edge-deployment/plan"
 CREATE = CreatePlan("plan", "fleet", (ModelConfig(model_handle="a", edge_packaging_job_name="a"),), (), {})
 Call = Callable[[SageMakerPlans], Awaitable[object]]

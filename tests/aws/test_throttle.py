@@ -21,6 +21,7 @@ from edge_manager.sandbox.server import Sandbox
 from tests.aws.conftest import REGION, accounts_at
 from tests.life.virtual import VirtualLoop
 
+pytestmark = pytest.mark.usefixtures("either_way")
 HERE, ELSEWHERE = Scope("default", REGION), Scope("default", "us-east-1")
 MODELS = (ModelConfig(model_handle="a", edge_packaging_job_name="a"),)
 REFUSAL = Failure(FailureKind.THROTTLED, "CreateEdgeDeploymentPlan", "ThrottlingException", "Rate exceeded", "id-1")
