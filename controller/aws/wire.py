@@ -60,10 +60,16 @@ class Wire:
     """The way to one client's endpoint. It belongs to the event loop of its first call."""
 
     def __init__(self, client: Any, credentials: Callable[[], Credentials | None]) -> None:
-        """`credentials`: those that sign what is called now."""
+        """`credentials`: those that sign what is called now. It reads files, so: in a thread.
+
+        Raises:
+            SSLError: the authorities that the environment names cannot be read.
+
+        """
         self._client = client
         self._credentials = credentials
         self._session: aiohttp.ClientSession | None = None
+        self._trust = _trust(client.meta.endpoint_url)
         model = client.meta.service_model
         self._parser = create_parser(model.resolved_protocol)
         self._service = model.service_id.hyphenize()
@@ -118,8 +124,6 @@ class Wire:
                 allow_redirects=False,
             ) as answer:
                 return AWSResponse(url, answer.status, answer.headers, _Body(await answer.read()))
-        except SSLError:
-            raise
         except aiohttp.ClientSSLError as error:
             raise SSLError(endpoint_url=url, error=error) from error
         except aiohttp.ConnectionTimeoutError as error:
@@ -151,9 +155,8 @@ class Wire:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             config = self._client.meta.config
-            connections = aiohttp.TCPConnector(
-                limit=config.max_pool_connections, keepalive_timeout=_KEPT, ssl=_trust(self._client.meta.endpoint_url)
-            )
+            # No limit, as urllib3 has none: a call that waited for a connection would go long after it was said that it may.
+            connections = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT, ssl=self._trust)
             self._session = aiohttp.ClientSession(
                 connector=connections,
                 timeout=aiohttp.ClientTimeout(
