@@ -20,7 +20,7 @@ from controller.aws.accounts_file import read_accounts, read_own_account
 from controller.aws.redaction import RedactingFilter
 from controller.cluster.arrival import call_on_cluster
 from controller.engine.ports import ObjectError
-from controller.operator import settings
+from controller.operator import eventloop, settings
 from controller.operator.audit import AuditLog
 from controller.operator.garbage import leave_all_alone, survivors_left_alone
 from controller.operator.handlers import WatchLost, register
@@ -92,14 +92,17 @@ def _operate(chosen: Settings) -> bool:
     operator, registry = Operator(chosen), kopf.OperatorRegistry()
     register(registry, operator)
     try:
-        kopf.run(
-            registry=registry,
-            namespaces=chosen.namespaces,
-            clusterwide=not chosen.namespaces,
-            standalone=True,
-            liveness_endpoint=chosen.liveness,
-            stop_flag=operator.deaf,
-        )
+        with asyncio.Runner(loop_factory=eventloop.new_event_loop) as runner:
+            runner.run(
+                kopf.operator(
+                    registry=registry,
+                    namespaces=chosen.namespaces,
+                    clusterwide=not chosen.namespaces,
+                    standalone=True,
+                    liveness_endpoint=chosen.liveness,
+                    stop_flag=operator.deaf,
+                )
+            )
     except WatchLost as error:
         logger.warning("the definition went while it was watched (%s); starting again", error)
         time.sleep(_PAUSES[0])

@@ -7,9 +7,10 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -20,10 +21,12 @@ from controller.domain.failures import Failure
 from controller.domain.resource import Scope
 from controller.domain.spec import ModelConfig
 from controller.engine.ports import AwsError
+from controller.operator.eventloop import new_event_loop
 from edge_manager.sandbox.server import Sandbox
 from tests.aws.conftest import REGION, Endpoint, Said, account, accounts_at
 from tests.edge_manager.test_serve import certificate
 
+T = TypeVar("T")
 HERE = Scope("default", REGION)
 MODELS = (ModelConfig(model_handle="a", edge_packaging_job_name="b"),)
 CREATE = CreatePlan("plan", "fleet", MODELS, (), {"team": "retail"})
@@ -32,18 +35,24 @@ TAGS = Said('{"Tags": [{"Key": "team", "Value": "retail"}]}')
 OF_ONE_CALL = re.compile(r"\d{8}T\d{6}Z|Signature=\w+|[0-9a-f]{8}-[0-9a-f-]{27}")
 
 
+def in_its_loop(call: Coroutine[Any, Any, T]) -> T:
+    """What it returns in a loop of the operator's kind."""
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(call)
+
+
 def way(url: str, *, in_loop: bool, timeout: float = 5) -> Accounts:
     return Accounts(region=REGION, accounts={}, threads=4, timeout=timeout, endpoint_url=url, in_loop=in_loop)
 
 
 def tags(url: str, *, in_loop: bool) -> dict[str, str]:
     with closing(way(url, in_loop=in_loop)) as accounts:
-        return asyncio.run(accounts.plans(HERE).tags("arn"))
+        return in_its_loop(accounts.plans(HERE).tags("arn"))
 
 
 def failure(url: str, *, in_loop: bool, timeout: float = 5) -> Failure:
     with closing(way(url, in_loop=in_loop, timeout=timeout)) as accounts, pytest.raises(AwsError) as caught:
-        asyncio.run(accounts.plans(HERE).apply(CREATE))
+        in_its_loop(accounts.plans(HERE).apply(CREATE))
     return caught.value.failure
 
 
@@ -85,7 +94,7 @@ def test_calls_under_way_need_no_threads(endpoint: Endpoint) -> None:
 
     endpoint.says = [TAGS]
     with closing(accounts_at(endpoint.url)) as accounts:
-        asyncio.run(many(accounts))
+        in_its_loop(many(accounts))
     assert len(endpoint.asked) == 20
     assert len(threads) <= 2  # which made the client
 
@@ -182,7 +191,7 @@ def test_a_role_is_assumed_in_a_thread_and_signs_in_the_loop_from_then_on(
             await accounts.plans(Scope("emea", REGION)).list_plans()
 
     with closing(accounts_at(sandbox.url, emea=account())) as accounts:
-        asyncio.run(several(accounts))
+        in_its_loop(several(accounts))
     here = threading.current_thread()
     assert len(assumed) == 1
     assert assumed[0] is not here

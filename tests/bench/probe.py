@@ -1,28 +1,28 @@
 """`python -m tests.bench.probe run …`: the operator, which also says how long its event loop was blocked.
 
-The longest run of one callback goes into the file that EDGEPLAN_BENCH_PROBE names, as two doubles: seconds that passed,
-and seconds of CPU of the loop's thread (up to 2 ms too many), which a busy machine does not lengthen. Whoever reads them may set them to zero.
+How late a beat of its own came at most goes into the file that EDGEPLAN_BENCH_PROBE names, as two doubles: seconds that
+passed, and seconds of CPU of the loop's thread between two beats, which a busy machine does not lengthen. Both are more
+than the longest callback took, as several may have run. Whoever reads them may set them to zero.
 """
 
 from __future__ import annotations
 
-import asyncio
 import mmap
 import os
 import struct
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from controller.cli import main
+from controller.operator import eventloop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import asyncio
 
 VARIABLE: Final = "EDGEPLAN_BENCH_PROBE"
-_NO_BLOCK: Final = 0.002
+_BEAT: Final = 0.01  # seconds
 FIGURES: Final = struct.Struct("dd")
 
 
@@ -40,33 +40,36 @@ def take(path: Path) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def install(path: Path) -> None:
-    """Time every callback that asyncio's own event loop runs. Another loop, such as uvloop's, is not seen."""
+def watch(loop: asyncio.AbstractEventLoop, path: Path) -> None:
+    """Have it beat while it runs, and note for how long at most it did not: no callback took longer than that."""
     with path.open("r+b") as file:
         shared = mmap.mmap(file.fileno(), FIGURES.size)
-    run: Callable[[asyncio.Handle], Any] = asyncio.Handle._run
-    thread, this, wall, cpu = threading.main_thread().ident, threading.get_ident, time.perf_counter, time.thread_time
+    noted, spent = 0.0, 0.0
 
-    noted, spent = wall(), cpu()
-
-    def timed(handle: asyncio.Handle) -> None:
+    def beat() -> None:
         nonlocal noted, spent
-        if this() != thread:
-            run(handle)
-            return
-        began = wall()
-        if began - noted > _NO_BLOCK:  # the clock of CPU is a system call, too dear for every callback
-            noted, spent = began, cpu()
-        run(handle)
-        took = wall() - began
-        if took < _NO_BLOCK:
-            return
-        used = cpu() - spent
-        longest, most = FIGURES.unpack_from(shared)
-        if took > longest or used > most:
-            FIGURES.pack_into(shared, 0, max(took, longest), max(used, most))
+        now, used = time.perf_counter(), time.thread_time()
+        if noted:
+            longest, most = FIGURES.unpack_from(shared)
+            late = now - noted - _BEAT
+            if late > longest or used - spent > most:
+                FIGURES.pack_into(shared, 0, max(late, longest), max(used - spent, most))
+        noted, spent = now, used
+        loop.call_later(_BEAT, beat)
 
-    asyncio.Handle._run = timed  # type: ignore[assignment,method-assign]
+    loop.call_soon(beat)
+
+
+def install(path: Path) -> None:
+    """Watch the loop that the operator will run in."""
+    new_event_loop = eventloop.new_event_loop
+
+    def watched() -> asyncio.AbstractEventLoop:
+        loop = new_event_loop()
+        watch(loop, path)
+        return loop
+
+    eventloop.new_event_loop = watched
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 import kopf
 
 from controller.domain.api import API_VERSION, GROUP, KIND, PLURAL, RECONCILE_ANNOTATION
+from controller.operator.eventloop import new_event_loop
 from controller.operator.handlers import WatchLost, register
 from controller.operator.process import Operator
 from controller.operator.settings import Settings
@@ -101,8 +102,9 @@ class OperatorThread:
 
         try:
             while not self._stop.is_set():
-                with contextlib.suppress(WatchLost):  # as `edgeplan run` does
-                    asyncio.run(operate())
+                # As `edgeplan run` does.
+                with contextlib.suppress(WatchLost), asyncio.Runner(loop_factory=new_event_loop) as runner:
+                    runner.run(operate())
                 self._operator = Operator(self._settings)
         except BaseException as failure:  # noqa: BLE001 - handed to the test's thread
             self._failure = failure
