@@ -102,7 +102,6 @@ def client_config(connections: int, timeout: float) -> Config:
         connect_timeout=min(timeout, 10.0),
         read_timeout=timeout,
         retries={"mode": "standard", "total_max_attempts": 1},
-        user_agent_extra="edgeplan",
     )
 
 

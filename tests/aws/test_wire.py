@@ -84,6 +84,17 @@ def test_the_request_is_the_one_that_botocore_sends(endpoint: Endpoint) -> None:
     assert "Credential=AKIAEXAMPLE" in ours["authorization"]
 
 
+def test_who_calls_is_told_with_its_version_and_what_it_runs_on(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_EXECUTION_ENV", "EKS")
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "fleets")
+    endpoint.says = [TAGS]
+    tags(endpoint.url, in_loop=True)
+    said = endpoint.heads[0]["user-agent"]
+    assert re.fullmatch(r"edgeplan/\S+ Boto3/\S+ Python/\S+ \w+/\S+ exec-env/EKS Botocore/\S+ app/fleets", said), said
+
+
 def test_calls_under_way_need_no_threads(endpoint: Endpoint) -> None:
     threads: list[str] = []
 
