@@ -321,8 +321,8 @@ class SageMakerPlans:
         try:
             while True:
                 ticket = await throttle.turn(operation)
-                still()
                 try:
+                    still()
                     return await self._once(operation, request, parse, service, ticket)
                 except _Held:
                     continue
@@ -334,6 +334,8 @@ class SageMakerPlans:
                     left -= 1
                     if not (left and failure.harmless):
                         raise
+                finally:
+                    throttle.over()
         finally:
             self._under_way -= 1
             self.last_used = time.monotonic()

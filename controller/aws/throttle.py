@@ -1,6 +1,6 @@
 """Waiting for AWS's throttle: in the event loop, so that a call which waits holds no thread. `pace.py` has the arithmetic.
 
-Nothing waits until AWS refuses a call for the first time. From then on calls go one by one: those of the object that was
+Until AWS refuses a call for the first time, next to nothing waits: `opening.py` says for what. From then on calls go one by one: those of the object that was
 taken up first, so that its attempt ends and makes room for another, and of what nobody waits for, sweeps and audits, a
 little later. There is one throttle for each account and region: nobody waits for another one's.
 """
@@ -16,6 +16,7 @@ from datetime import timedelta
 from itertools import count
 from typing import NamedTuple
 
+from controller.aws.opening import PATIENCE, Opening
 from controller.aws.pace import FREE, Pace
 from controller.domain.failures import Failure
 from controller.domain.schedule import OWN_ACCORD
@@ -52,6 +53,7 @@ class Throttle:
     def __init__(self, waited: Callable[[float], None] = lambda _: None) -> None:
         self._waited = waited
         self._pace: Pace | None = None
+        self._opening = Opening()
         self._recent: deque[float] = deque(maxlen=int(FREE))
         """When the latest calls went."""
         self._waiting: list[tuple[float, int, asyncio.Future[Ticket]]] = []  # a heap
@@ -67,13 +69,13 @@ class Throttle:
         return rate if rate < FREE else None
 
     async def turn(self, operation: str) -> Ticket:
-        """Wait until the call may go.
+        """Wait until the call may go. Whoever gets a ticket says when the call is `over`.
 
         Raises:
             AwsError: it did not come to its turn.
 
         """
-        if self._pace is None:
+        if self._pace is None and not self._waiting and self._opening.has_room(_now()):
             return self._go(_now())
         began, turn = _now(), _turn.get()
         ticket: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
@@ -82,11 +84,22 @@ class Throttle:
         self._next()
         try:
             return await asyncio.wait_for(ticket, LONGEST_WAIT.total_seconds())
+        except asyncio.CancelledError:
+            if ticket.done() and not ticket.cancelled():
+                self.over()
+            raise
         except TimeoutError:
-            assert self._latest is not None  # noqa: S101 - nobody waits unless AWS has refused a call
+            assert self._latest is not None  # noqa: S101 - nobody waits as long unless AWS has refused a call
             raise AwsError(replace(self._latest, operation=operation, harmless=True, sent=False)) from None
         finally:
-            self._waited(_now() - began)
+            if self._latest is not None:
+                self._waited(_now() - began)
+
+    def over(self) -> None:
+        """A call that had a ticket is over, whatever came of it."""
+        self._opening = self._opening.over()
+        if self._pace is None:
+            self._next()
 
     def heard(self) -> None:
         """A thread has heard of a refusal, of which the event loop will hear in a moment: `refused`."""
@@ -116,15 +129,24 @@ class Throttle:
                 heapq.heappop(self._waiting)
                 continue
             now = loop.time()
+            if self._pace is None and not self._opening.has_room(now):
+                self._timer = loop.call_at(self._opening.latest + PATIENCE, self._open)
+                return
             if self._pace is not None and self._pace.due > now:
                 self._timer = loop.call_at(self._pace.due, self._next)
                 return
             heapq.heappop(self._waiting)[2].set_result(self._go(now))
 
+    def _open(self) -> None:
+        self._opening = self._opening.wide()
+        self._next()
+
     def _go(self, now: float) -> Ticket:
         self._recent.append(now)
+        self._opening = self._opening.sent(now)
         if self._pace is not None:
             self._pace = self._pace.sent(now) if self._pace.allowed(now) < FREE else None
+            self._opening = self._opening if self._pace is not None else self._opening.again()
         return Ticket(now, self._pace.calls if self._pace is not None else 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from contextvars import Context
@@ -45,6 +46,7 @@ class Queue:
 
     async def _throttled(self) -> None:
         self.throttle.refused(await self.throttle.turn("ListTags"), REFUSAL)
+        self.throttle.over()
 
     def do(self, work: object) -> None:
         self.loop.run_to_end(work, Context())  # type: ignore[arg-type]
@@ -56,6 +58,7 @@ class Queue:
                     for _ in range(calls):
                         await self.throttle.turn("DescribeEdgeDeploymentPlan")
                         self.served.append((name, self.loop.now))
+                        self.throttle.over()
             except AwsError as error:
                 self.refused.append(error)
 
@@ -110,6 +113,7 @@ def test_call_that_waits_too_long_is_told_as_refused_with_the_words_of_aws(loop:
     async def refuse_all() -> None:
         while True:
             queue.throttle.refused(await queue.throttle.turn("ListTags"), REFUSAL)
+            queue.throttle.over()
 
     with_turn = Context()
     task = with_turn.run(loop.create_task, refuse_all())
@@ -129,10 +133,77 @@ def test_without_a_refusal_nothing_waits_and_nothing_is_told(loop: VirtualLoop) 
     async def many() -> None:
         for _ in range(5_000):
             await throttle.turn("ListTags")
+            throttle.over()
         assert throttle.rate is None
 
     loop.run_to_end(many(), Context())
     assert (loop.now, waited) == (0, [])
+
+
+class Callers:
+    """Who calls an AWS that answers after that many seconds, all at once, and when each call went."""
+
+    def __init__(self, loop: VirtualLoop, latency: float) -> None:
+        self.loop, self.latency, self.throttle = loop, latency, Throttle()
+        self.went: list[float] = []
+
+    def start(self, count: int) -> list[asyncio.Task[None]]:
+        async def call() -> None:
+            await self.throttle.turn("ListTags")
+            try:
+                self.went.append(self.loop.now)
+                await asyncio.sleep(self.latency)
+            finally:
+                self.throttle.over()
+
+        made = [Context().run(self.loop.create_task, call()) for _ in range(count)]
+        self.loop.run_ready()
+        return made
+
+    def waves(self) -> list[int]:
+        return list(Counter(round(moment - self.went[0], 6) for moment in self.went).values())
+
+
+def test_few_calls_go_at_first_and_twice_as_many_with_each_round_of_answers(loop: VirtualLoop) -> None:
+    callers = Callers(loop, latency=0.125)
+    callers.start(100)
+    loop.run_for(1)
+    assert callers.waves() == [4, 8, 16, 32, 40]
+
+
+def test_a_wide_way_stays_open_and_is_narrow_again_after_a_silence(loop: VirtualLoop) -> None:
+    callers = Callers(loop, latency=0.125)
+    callers.start(60)
+    loop.run_for(5)
+    callers.went.clear()
+    callers.start(60)
+    loop.run_for(12)
+    assert callers.waves() == [60]
+    callers.went.clear()
+    callers.start(60)
+    loop.run_for(5)
+    assert callers.waves() == [4, 8, 16, 32]
+
+
+def test_nobody_waits_long_for_an_aws_that_does_not_answer(loop: VirtualLoop) -> None:
+    callers = Callers(loop, latency=30)
+    callers.start(32)
+    loop.run_for(0.9)
+    assert len(callers.went) == 4
+    loop.run_for(3)
+    assert len(callers.went) == 32
+    loop.run_for(40)
+
+
+def test_calls_that_were_given_up_leave_their_room_to_others(loop: VirtualLoop) -> None:
+    callers = Callers(loop, latency=30)
+    for task in callers.start(8):
+        task.cancel()
+    loop.run_ready()
+    callers.went.clear()
+    callers.start(4)
+    assert len(callers.went) == 4
+    loop.run_for(40)
 
 
 def test_the_wait_is_told_and_the_rate_while_aws_throttles(loop: VirtualLoop) -> None:
