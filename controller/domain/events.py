@@ -51,7 +51,7 @@ def transitions(
     stages = (event for event in _stages(before, after) if event.reason not in told)
     events += [*_told(before, after, done, deleting=deleting), *stages, *troubles]
     trouble = _trouble(before)
-    over = not (suspended or after.retry or after.is_true("ResourceLimitExceeded") or after.is_true("Stalled"))
+    over = not suspended and not after.is_true("ResourceLimitExceeded") and _trouble(after) is None
     if trouble is not None and over:
         events.append(Event("Normal", "Recovered", "Reconciling", f"{trouble} has ended"))
     if not done and ready is not None and ready.status == "True" and (was is None or was.reason != ready.reason):
@@ -59,13 +59,17 @@ def transitions(
     return tuple(events)
 
 
-def _trouble(before: Status) -> str | None:
-    """What failed or stalled, by the name that it was told by when it began."""
-    ready, stalled = before.condition("Ready"), before.condition("Stalled")
-    if before.retry is None:
-        return stalled.reason if stalled is not None else None
-    # What is Ready stays so while calls fail, and so does not tell why they did.
-    return ready.reason if ready is not None and ready.status == "False" else before.retry.last_error.code
+def _trouble(status: Status) -> str | None:
+    """What fails or stalls, by the name that it was told by when it began."""
+    ready, stalled = status.condition("Ready"), status.condition("Stalled")
+    unready = ready.reason if ready is not None and ready.status == "False" else None
+    if status.retry is not None:
+        # What is Ready stays so while calls fail, and so does not tell why they do.
+        return unready or status.retry.last_error.code
+    if stalled is not None:
+        return stalled.reason
+    # What is there and not finished yet is waited for under the name that it was missed by.
+    return unready if unready == Reason.REFERENCE_NOT_FOUND else None
 
 
 def _stages(before: Status, after: Status) -> Iterator[Event]:

@@ -230,6 +230,13 @@ def test_end_of_a_stall_is_told() -> None:
     assert reasons(stalled, after(Stalled(Reason.NAME_CONFLICT, ""))) == [("Warning", "NameConflict")]
 
 
+def test_what_is_missing_has_not_ended_while_it_is_waited_for() -> None:
+    missing = after(Retrying(MISSING, MINUTE, 1))
+    waits = after(Waiting(MINUTE, Reason.REFERENCE_NOT_FOUND, "the packaging job is INPROGRESS"), missing)
+    assert reasons(missing, waits) == []
+    assert reasons(waits, after(Done(Reason.IN_SYNC, ""), waits)) == [("Normal", "Recovered"), ("Normal", "InSync")]
+
+
 def test_stages_that_end_are_told_with_their_numbers() -> None:
     before = status(stages=(state("canary", "INPROGRESS"), state("fleet", "INPROGRESS"), state("rest", "STARTING")))
     now = status(
