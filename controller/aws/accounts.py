@@ -205,4 +205,4 @@ class Accounts:
 
 
 def _refused(why: str) -> TargetRefused:
-    return TargetRefused(f"{why} (spec.target cannot be edited: to change it delete the object and create it again)")
+    return TargetRefused(f"{why} (spec.target cannot be edited: a new object can name another one)")

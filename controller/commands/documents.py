@@ -2,6 +2,8 @@
 
 import os
 
+import click
+
 from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
 
@@ -24,6 +26,13 @@ def troubleshooting(resource: Resource) -> str | None:
     return f"{site}/{_PAGE}.html#{section}" if site else f"docs/{_PAGE}.md#{section}"
 
 
+def point(resource: Resource | None) -> None:
+    """Say on stderr where to read on, where there is something to read."""
+    section = troubleshooting(resource) if resource is not None else None
+    if section is not None:
+        click.echo(f"see {section}", err=True)
+
+
 def _trouble(resource: Resource) -> str | None:
     """The reason that tells the most of what keeps the object from being ready."""
     status = resource.status
@@ -34,6 +43,8 @@ def _trouble(resource: Resource) -> str | None:
         return stalled.reason
     if ready is None or ready.status == "True":
         return None
-    # What is under way needs nothing done, unless calls fail or quota is waited for: Ready's reason tells which.
-    held_up = status.retry is not None or status.is_true("ResourceLimitExceeded")
+    # What is under way needs nothing done, unless calls fail, or quota or what the spec names is waited for: Ready's
+    # reason tells which.
+    missing = ready.reason == Reason.REFERENCE_NOT_FOUND
+    held_up = missing or status.retry is not None or status.is_true("ResourceLimitExceeded")
     return ready.reason if held_up or not status.is_true("Reconciling") else None

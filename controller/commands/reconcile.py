@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from controller.cluster.access import Access
+from controller.commands.documents import point
 from controller.commands.options import LENGTH, ClusterFlags, cluster_options
 from controller.commands.session import DONE, NO, complain, resource_of, with_cluster
 from controller.commands.view import length, state
@@ -57,11 +58,12 @@ async def request(access: Access, name: str, *, wait: bool, timeout: timedelta) 
                 if is_carried_out(resource, token):
                     return _tell(resource)
     except TimeoutError:
-        why = "nor taken up: is an operator running?"
+        how = f"not taken up after {length(timeout)}: is an operator running?"
         if resource is not None and resource.status.last_handled_reconcile_at == token:
             shown = state(resource)
-            why = f"it is under way: {shown.word}: {shown.message}"
-        complain(f"{access.namespace}/{name}: not carried out after {length(timeout)}, {why}")
+            how = f"taken up, and not at its end after {length(timeout)}: {shown.word}: {shown.message}"
+        complain(f"{access.namespace}/{name}: {how}")
+        point(resource)
     return NO
 
 

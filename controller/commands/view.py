@@ -136,7 +136,9 @@ def _parts(
 def _where(resource: Resource) -> str:
     arn = resource.status.edge_deployment_plan_arn
     if arn is None:
-        return f"plan {resource.plan_name}: not in AWS yet, as far as is known"
+        stalled = resource.status.condition("Stalled")
+        foreign = stalled is not None and stalled.reason in {Reason.NAME_CONFLICT, Reason.NOT_OWNED}
+        return f"plan {resource.plan_name}: " + ("another's" if foreign else "not in AWS yet, as far as is known")
     return f"plan {resource.plan_name} in {region_of(arn)}, account {account_of(arn)}"
 
 

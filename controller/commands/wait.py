@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from controller.cluster.access import Access
-from controller.commands.documents import troubleshooting
+from controller.commands.documents import point
 from controller.commands.options import LENGTH, ClusterFlags, Parsed, cluster_options
 from controller.commands.session import DONE, NO, complain, resource_of, with_cluster
 from controller.commands.view import length, state
@@ -74,7 +74,7 @@ async def wait_for(access: Access, name: str, goal: str, timeout: timedelta) -> 
                         click.echo(f"{access.namespace}/{name}: {ended.text}")
                         return DONE
                     complain(f"{access.namespace}/{name}: {ended.text}")
-                    _point(resource)
+                    point(resource)
                     return NO
                 _tell_trouble(last, resource)
                 last = resource
@@ -82,7 +82,7 @@ async def wait_for(access: Access, name: str, goal: str, timeout: timedelta) -> 
         shown = state(last) if last else None
         words = f": {shown.word}: {shown.message}" if shown else ""
         complain(f"{access.namespace}/{name}: not {_words(goal)} after {length(timeout)}{words}")
-        _point(last)
+        point(last)
     return NO
 
 
@@ -93,13 +93,6 @@ def _tell_trouble(before: Resource | None, now: Resource | None) -> None:
     shown = state(now)
     if before is None or before.status.retry is None or state(before).word != shown.word:
         click.echo(f"{now.key}: waiting: {shown.word}: {shown.message}", err=True)
-
-
-def _point(resource: Resource | None) -> None:
-    """Say where to read on, where there is something to read."""
-    section = troubleshooting(resource) if resource is not None else None
-    if section is not None:
-        click.echo(f"see {section}", err=True)
 
 
 def verdict(resource: Resource | None, goal: str) -> Verdict | None:

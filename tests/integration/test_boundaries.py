@@ -14,7 +14,7 @@ from tests.integration.operators import REGION, World, minimal_spec, wait_until
 
 ROLE = "arn:aws:iam::222222222222:role/edge"
 
-NO_EDIT = "spec.target cannot be edited: to change it delete the object and create it again"
+NO_EDIT = "spec.target cannot be edited: a new object can name another one"
 
 
 @pytest.fixture
