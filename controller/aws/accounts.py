@@ -205,4 +205,4 @@ class Accounts:
 
 
 def _refused(why: str) -> TargetRefused:
-    return TargetRefused(f"{why} (spec.target cannot be edited: a new object can name another one)")
+    return TargetRefused(f"{why} (spec.target cannot be edited: a new object can have a different target)")

@@ -48,6 +48,12 @@ async def _promote_live(access: Access, name: str, wanted: str | None) -> int:
     guard = {"resourceVersion": resource.resource_version}
     await access.patch(name, {"metadata": guard, "spec": {"rollout": {"throughStage": stage}}})
     click.echo(f"{resource.key}: promoted to {stage}")
+    for each in resource.status.stages or ():
+        if each.status in {"FAILED", "STOPPED"}:
+            text = (
+                f"stage {each.stage_name} is {each.status}: once `edgeplan retry` has it start again and it ends well"
+            )
+            complain(f"{resource.key}: {text}, {stage} follows")
     return DONE
 
 

@@ -10,7 +10,7 @@ import click
 from controller.cluster.access import Access
 from controller.commands.documents import point
 from controller.commands.options import LENGTH, ClusterFlags, cluster_options
-from controller.commands.session import DONE, NO, complain, resource_of, with_cluster
+from controller.commands.session import DONE, NO, SUSPENDED, complain, resource_of, with_cluster
 from controller.commands.view import length, state
 from controller.domain.api import RECONCILE_ANNOTATION
 from controller.domain.resource import Resource, parse
@@ -18,7 +18,9 @@ from controller.domain.resource import Resource, parse
 
 def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--wait` and `--timeout`."""
-    wait = click.option("--wait", is_flag=True, help="Wait until it was done, and fail when the plan is stalled then.")
+    wait = click.option(
+        "--wait", is_flag=True, help="Wait until it was done, and fail when the plan is stalled or suspended then."
+    )
     timeout = click.option("--timeout", type=LENGTH, default="5m", show_default=True, help="How long, with --wait.")
     return wait(timeout(command))
 
@@ -75,6 +77,9 @@ def is_carried_out(resource: Resource, token: str) -> bool:
 
 
 def _tell(resource: Resource) -> int:
+    if resource.readable_spec.suspend:
+        complain(f"{resource.key}: {SUSPENDED}")
+        return NO
     shown = state(resource)
     text = f"{resource.key}: {shown.word}: {shown.message}"
     if resource.status.is_true("Stalled"):

@@ -19,6 +19,7 @@ from controller.domain.wording import explain
 from controller.engine.ports import EdgePlanError, ObjectGone
 
 DONE, NO, TROUBLE = 0, 1, 2
+SUSPENDED = "suspended: nothing is reconciled until `edgeplan resume`"
 _OWN = "this command asks AWS with your own credentials"
 
 

@@ -11,7 +11,7 @@ import click
 from controller.cluster.access import Access
 from controller.commands.documents import point
 from controller.commands.options import LENGTH, ClusterFlags, Parsed, cluster_options
-from controller.commands.session import DONE, NO, complain, resource_of, with_cluster
+from controller.commands.session import DONE, NO, SUSPENDED, complain, resource_of, with_cluster
 from controller.commands.view import length, state
 from controller.domain.resource import Resource, parse
 
@@ -108,7 +108,7 @@ def verdict(resource: Resource | None, goal: str) -> Verdict | None:
     if goal == "delete":
         return None
     if settled and resource.readable_spec.suspend:
-        return Verdict(good=False, text="suspended: nothing is reconciled until `edgeplan resume`")
+        return Verdict(good=False, text=SUSPENDED)
     if goal.startswith(_STAGE):
         stage = status.stage(goal.removeprefix(_STAGE))
         deployed = settled and stage is not None and stage.status == "DEPLOYED"

@@ -109,19 +109,20 @@ def _lives_here(desired: Desired, other: Owner | None, given: Circumstances) -> 
 def _replace(desired: Desired, observed: ObservedPlan, changes: tuple[str, ...], given: Circumstances) -> Decision:
     """What to do about changed fields that AWS cannot change."""
     differences = "; ".join(changes)
+    back = "Put it back" if given.status.has_plan else "Set it as the plan has it"
     gate = "; its rollout starts over, through rollout.throughStage as it stands" if desired.spec.rollout else ""
     if not desired.spec.recreates:
         return Decision(
             (),
             Stalled(
                 Reason.IMMUTABLE_FIELD_CHANGED,
-                f"AWS cannot change {differences}. Put it back, or set policy.replacement to Recreate to have the plan "
+                f"AWS cannot change {differences}. {back}, or set policy.replacement to Recreate to have the plan "
                 f"deleted and created again{gate}",
             ),
         )
     if not given.rights.recreate:
         text = f"spec.policy.replacement Recreate is not permitted to namespace {desired.owner.namespace}, and AWS "
-        text += f"cannot change {differences}. Put it back, or ask who runs the operator"
+        text += f"cannot change {differences}. {back}, or ask who runs the operator"
         return Decision((), Stalled(Reason.NOT_PERMITTED, text))
     # The tag first: were we to stop between adoption and deletion, the plan must be known as ours.
     adoption: tuple[Action, ...] = ()

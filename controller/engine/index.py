@@ -155,6 +155,14 @@ class Index:
         """Of all objects."""
         return tuple(self._objects)
 
+    def namespaces(self) -> set[str]:
+        """Those that have objects."""
+        return {name for name, keys in self._local.items() if keys}
+
+    def count(self, namespace: str | None) -> int:
+        """How many objects there are in a namespace, or in all."""
+        return len(self._objects if namespace is None else self._local.get(namespace, ()))
+
     def used(self, scope: Scope) -> bool:
         """Whether there is an object whose plan lives there."""
         return any(self._scopes.get(key) == scope for key in self._objects)

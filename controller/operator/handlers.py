@@ -45,7 +45,7 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
         settings.watching.server_timeout = 300  # a silent watch is renewed at the latest then
         settings.watching.client_timeout = 330
         settings.watching.connect_timeout = 30
-        settings.watching.chunk_size = 500  # a list of all would hold up the event loop while it is parsed
+        settings.watching.chunk_size = 250  # a list of all would hold up the event loop while it is parsed
         # Kopf keeps a task for each object for that long after its last event: with the default of 5 s, a seventh of all
         # memory while thousands of objects come.
         settings.queueing.idle_timeout = 0.5

@@ -353,10 +353,12 @@ class Operator:
         """AWS takes the account's credentials, or no longer denies a call: who waits for that need not wait for its time."""
         acting = ACTING.get()
         for resource in self.index:
-            scope, retry = self.index.scope(resource.key), resource.status.retry
+            retry = resource.status.retry
+            if retry is None or credentials_trouble(retry.last_error.code) is not ended:
+                continue
+            scope = self.index.scope(resource.key)
             mine = acting is not None and acting.resource.key == resource.key  # what works now is its own call
-            waits = retry is not None and credentials_trouble(retry.last_error.code) is ended
-            if scope is not None and scope.account == account and waits and not mine:
+            if scope is not None and scope.account == account and not mine:
                 self._wake(resource.key, Wake.CREDENTIALS)
 
     async def _introduce(self) -> None:

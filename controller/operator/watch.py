@@ -95,7 +95,7 @@ class WatchCheck:
     async def _take_stock(self) -> None:
         """Compare with a list of all: what it does not show is gone."""
         self._doubt.clear()
-        listing = await self._objects.listed(self._known_namespaces() if self._namespaces else [None])
+        listing = await self._objects.listed(self._index.namespaces() if self._namespaces else [None])
         self._stock_due = _now() + _STOCK.total_seconds()
         for resource in self._index:
             if listing.misses(resource):
@@ -112,8 +112,7 @@ class WatchCheck:
         if namespace == "":
             return
         found = await self._objects.glimpse(namespace)
-        known = sum(1 for resource in self._index if namespace in (None, resource.key.namespace))
-        if found.count is not None and known > found.count:
+        if found.count is not None and self._index.count(namespace) > found.count:
             self._doubt.set()
         first = found.first
         if first is not None and self._missed is not None:
@@ -128,12 +127,9 @@ class WatchCheck:
         if not self._namespaces:
             return None
         plain = {name for name in self._namespaces if name.isascii() and not set(name) & _GLOB}
-        names = sorted(plain | self._known_namespaces())
+        names = sorted(plain | self._index.namespaces())
         self._turn += 1
         return names[self._turn % len(names)] if names else ""
-
-    def _known_namespaces(self) -> set[str]:
-        return {resource.key.namespace for resource in self._index}
 
     def _behind(self, found: Item) -> bool:
         known = self._index.get(found.key)

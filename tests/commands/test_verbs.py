@@ -306,6 +306,17 @@ def test_promotion_of_the_object_goes_stage_by_stage(here: Run, world: World) ->
     assert (world.get("store") or {})["spec"]["rollout"]["throughStage"] == "fleet"
 
 
+def test_promotion_of_a_rollout_with_a_failed_stage_says_what_has_to_come_before(here: Run, world: World) -> None:
+    world.create("store", stages=STAGES, rollout=ROLLOUT)
+    failed = {"stageName": "canary", "status": "FAILED", "devicesSucceeded": 0, "devicesPending": 0, "devicesFailed": 2}
+    stall(world, "store", stages=[failed])
+    ended = here("promote", "store", "--live")
+    assert (ended.code, ended.out) == (0, f"{world.namespace}/store: promoted to half\n")
+    assert (
+        "stage canary is FAILED: once `edgeplan retry` has it start again and it ends well, half follows" in ended.err
+    )
+
+
 def test_suspending_and_resuming_leave_the_spec_as_it_was(here: Run, world: World) -> None:
     before = world.create("store")["spec"]
     assert here("suspend", "store").out == f"{world.namespace}/store: suspended\n"
@@ -376,6 +387,12 @@ def test_a_plans_life_by_the_command_line(here: Run, edgeplan: Run, sandbox: San
         again = here("retry", "store", "--wait", "--timeout", "2m")
         assert again.code == 1
         assert "Stalled: ImmutableFieldChanged" in again.err
+        here("suspend", "store")
+        idle = here("reconcile", "store", "--wait", "--timeout", "2m")
+        assert (idle.code, idle.err) == (
+            1,
+            f"error: {world.namespace}/store: suspended: nothing is reconciled until `edgeplan resume`\n",
+        )
     assert edgeplan("orphans", "--cluster-id", "test").code == 0
     # Somebody takes the finalizer off by hand.
     path = f"{COLLECTION.format(world.namespace)}/store"

@@ -14,7 +14,7 @@ from tests.integration.operators import REGION, World, minimal_spec, wait_until
 
 ROLE = "arn:aws:iam::222222222222:role/edge"
 
-NO_EDIT = "spec.target cannot be edited: a new object can name another one"
+NO_EDIT = "spec.target cannot be edited: a new object can have a different target"
 
 
 @pytest.fixture

@@ -246,7 +246,7 @@ def test_unknown_account_is_refused_and_nothing_is_told_of_others(world: World) 
         world.create("plan", target={"account": "nowhere"})
         said = world.wait_for("plan", "Stalled", reason="TargetRefused")
         told = f"spec.target.account 'nowhere' is not open to namespace '{world.namespace}' (spec.target cannot be edited: "
-        assert said["message"] == f"{told}a new object can name another one)"
+        assert said["message"] == f"{told}a new object can have a different target)"
 
 
 def test_target_account_is_reached_by_its_role(world: World, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -276,6 +276,17 @@ def test_fleet_changed_under_never_stalls_with_both_values() -> None:
     assert "policy.replacement to Recreate" in decision.outcome.message
 
 
+def test_what_an_adopted_plan_has_otherwise_is_to_be_set_as_it_is_there() -> None:
+    adopting = other_fleet(adoption="Adopt")
+    foreign = observed().but(tags={})
+    decision = decide(adopting, foreign, given(before=EdgeDeploymentPlanStatus()))
+    assert isinstance(decision.outcome, Stalled)
+    assert f"deviceFleetName: {NAME} -> other-fleet. Set it as the plan has it, or set" in decision.outcome.message
+    known = decide(other_fleet(), observed(), given())
+    assert isinstance(known.outcome, Stalled)
+    assert f"deviceFleetName: {NAME} -> other-fleet. Put it back, or set" in known.outcome.message
+
+
 def test_models_changed_under_never_stalls_with_both_values() -> None:
     decision = decide(other_model(), observed(), given())
     assert isinstance(decision.outcome, Stalled)
