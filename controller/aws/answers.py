@@ -189,7 +189,7 @@ class PlanCreated(Answer):
 
 
 class Referent(Answer):
-    """DescribeDeviceFleet's, and DescribeEdgePackagingJob's."""
+    """DescribeDeviceFleet's, DescribeDevice's and DescribeEdgePackagingJob's."""
 
     edge_packaging_job_status: str = ""
 

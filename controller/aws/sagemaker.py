@@ -35,7 +35,7 @@ from controller.aws.answers import (
     refuse_rubbish,
 )
 from controller.aws.errors import UnreadableAnswerError, failure_of
-from controller.aws.requests import request_of
+from controller.aws.requests import lookup_of, request_of
 from controller.aws.throttle import Throttle, Ticket
 from controller.aws.wire import Wire
 from controller.domain.actions import Action, CreatePlan
@@ -213,11 +213,9 @@ class SageMakerPlans:
         return rows
 
     async def status_of(self, reference: Reference) -> str:
-        """The status of a packaging job; of a fleet, which has none, nothing but that it is there."""
-        of_fleet = reference.field == "deviceFleetName"
-        operation = "DescribeDeviceFleet" if of_fleet else "DescribeEdgePackagingJob"
-        member = reference.field[0].upper() + reference.field[1:]
-        answer = await self._call(operation, {member: reference.name}, lambda raw: read(Referent, raw))
+        """The status of a packaging job; of a fleet or a device, which have none, nothing but that it is there."""
+        operation, request = lookup_of(reference)
+        answer = await self._call(operation, request, lambda raw: read(Referent, raw))
         return answer.edge_packaging_job_status
 
     async def account_id(self) -> str:

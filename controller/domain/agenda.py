@@ -8,6 +8,7 @@ from enum import StrEnum
 from controller.domain.reasons import Reason
 from controller.domain.resource import InvalidSpec, Resource
 from controller.domain.schedule import LONGEST, OWN_ACCORD, STAGE_POLL, stage_poll
+from controller.domain.stage import MEANING
 
 
 class Wake(StrEnum):
@@ -64,7 +65,8 @@ def agenda(
     left = status.retry.next_attempt_time - now if due is None and status.retry is not None else timedelta(0)
     if timedelta(0) < left < LONGEST:  # what is further away than any retry is due: the clock jumped
         return Rest(left)
-    if resource.deleting or status.is_true("Reconciling") or claim is not None:
+    guarded = guard(resource, now) is not None
+    if resource.deleting or status.is_true("Reconciling") or claim is not None or guarded:
         return Work()
     if status.edge_deployment_plan_arn is not None and resource.has_finalizer != _wants_finalizer(resource):
         return Work()  # somebody took it off: a replace does
@@ -78,6 +80,18 @@ def agenda(
         return Rest()
     left = STAGE_POLL - (now - ready.last_transition_time)
     return Rest(left) if timedelta(0) < left <= STAGE_POLL else Work()  # a moment to come: the clock was set back
+
+
+def guard(resource: Resource, now: datetime, crowd: int = 0) -> timedelta | None:
+    """How soon stages that run are looked at for the bounds of the rollout, whatever else holds the plan up.
+
+    None where nothing is bounded; how often it is looked at beside a `crowd` of others, `stage_poll` says.
+    """
+    spec = resource.readable_spec
+    if spec.rollout is None or not spec.rollout.bounded or spec.suspend or not spec.manages:
+        return None
+    running = [stage for stage in resource.status.stages or () if MEANING[stage.status].stoppable]
+    return min((stage_poll(stage.start_time, now, crowd) for stage in running), default=None)
 
 
 def next_look(resource: Resource, now: datetime) -> timedelta | None:

@@ -20,7 +20,7 @@ from controller.domain.desired import Desired
 from controller.domain.failures import Failure
 from controller.domain.findings import Findings
 from controller.domain.forecast import pending
-from controller.domain.outcomes import Done, Gone, Next, Outcome, Stalled, Suspended, Waiting
+from controller.domain.outcomes import Decision, Done, Gone, Next, Outcome, Stalled, Suspended, Waiting
 from controller.domain.ownership import Owner
 from controller.domain.reasons import Reason
 from controller.domain.relation import Relation, relation
@@ -212,7 +212,7 @@ def _converge(resource: Resource, desired: Desired, given: Circumstances, found:
             return _observed(desired, given, found)
         given = replace(given, other_owner_lives=(yield from other_owner_lives(desired, found, given)))
         decision = decide(desired, found.observed, given)
-        if decision.actions and (held := (yield from _held_back(resource, desired, given, found))) is not None:
+        if (held := (yield from _held_back(decision, resource, desired, given, found))) is not None:
             return held
         if decision.actions and found.observed is not None and not whose:
             tags = True  # whose the plan is decides whether it may be changed, and a look without tags does not say
@@ -241,9 +241,12 @@ def _observed(desired: Desired, given: Circumstances, found: Findings) -> Result
 
 
 def _held_back(
-    resource: Resource, desired: Desired, given: Circumstances, found: Findings
+    decision: Decision, resource: Resource, desired: Desired, given: Circumstances, found: Findings
 ) -> Generator[Request, Answer, Result | None]:
     """Why nothing is done although there is something to do, or None."""
+    bound = isinstance(decision.outcome, Waiting) and decision.outcome.reason is Reason.STOPPING_STAGE
+    if bound or not decision.actions:  # a bound of the rollout holds whatever else is held back
+        return None
     rest = _at_rest(resource, given, found)
     return rest if rest is not None else (yield from not_replaceable(desired, resource, given, found))
 

@@ -36,9 +36,17 @@ def wanted_references(desired: Desired) -> tuple[Reference, ...]:
 
 
 def new_references(desired: Desired, observed: ObservedPlan) -> tuple[Reference, ...]:
-    """What the spec names and the plan is not made of."""
-    held = references(observed.fleet, observed.models)
-    return tuple(reference for reference in wanted_references(desired) if reference not in held)
+    """What the spec names and the plan is not made of, devices among it."""
+    held = references(observed.fleet, observed.models) + _devices(
+        observed.fleet, (each.selection for each in observed.stages)
+    )
+    named = _devices(desired.spec.device_fleet_name, (each.device_selection_config for each in desired.stages))
+    return tuple(reference for reference in (*wanted_references(desired), *named) if reference not in held)
+
+
+def _devices(fleet: str, selections: Iterable[DeviceSelectionConfig]) -> tuple[Reference, ...]:
+    names = dict.fromkeys(name for selection in selections for name in selection.device_names or ())
+    return tuple(Reference("deviceNames", name, fleet) for name in names)
 
 
 def stage_differences(desired: Desired, observed: ObservedPlan) -> tuple[str, ...]:

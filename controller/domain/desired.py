@@ -12,10 +12,12 @@ from controller.domain.spec import EdgeDeploymentPlanSpec, Stage
 
 @dataclass(frozen=True)
 class Reference:
-    """What a plan is to be made of. As a question, answered with its status in AWS; a fleet has none: the empty text."""
+    """What a plan is to be made of. As a question, answered with a packaging job's status in AWS; others have none: ""."""
 
-    field: Literal["deviceFleetName", "edgePackagingJobName"]
+    field: Literal["deviceFleetName", "edgePackagingJobName", "deviceNames"]
     name: str
+    fleet: str = ""
+    """The fleet of a device."""
 
     def __str__(self) -> str:
         return f"{self.field} {self.name}"

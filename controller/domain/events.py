@@ -96,6 +96,8 @@ def _troubles(before: Status, after: Status, failure: Failure | None) -> Iterato
                 yield Event("Warning", failure.reason, "Reconciling", lasting(now.message))
         elif now.type in {"Stalled", "ResourceLimitExceeded"} and now.status == "True" and came:
             yield Event("Warning", now.reason, "Reconciling", lasting(now.message))
+        elif now.type == "Ready" and now.reason == Reason.REFERENCE_NOT_FOUND and failure is None and came:
+            yield Event("Normal", now.reason, "Reconciling", lasting(now.message))
 
 
 def _told(before: Status, after: Status, done: Sequence[Action], *, deleting: bool) -> Iterator[Event]:

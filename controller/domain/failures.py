@@ -13,7 +13,7 @@ STS_OPERATIONS = frozenset({"AssumeRole", "GetCallerIdentity"})
 
 CREATE = "CreateEdgeDeploymentPlan"
 # What these can miss is what the spec names: the fleet, packaging jobs, devices.
-_OF_WHAT_THE_SPEC_NAMES = frozenset({CREATE, "DescribeDeviceFleet", "DescribeEdgePackagingJob"})
+_OF_WHAT_THE_SPEC_NAMES = frozenset({CREATE, "DescribeDeviceFleet", "DescribeEdgePackagingJob", "DescribeDevice"})
 
 
 class FailureKind(StrEnum):
@@ -46,6 +46,11 @@ class Failure:
     def iam_action(self) -> str:
         """The IAM action that the failed call needs, such as sagemaker:CreateEdgeDeploymentPlan."""
         return f"{'sts' if self.operation in STS_OPERATIONS else 'sagemaker'}:{self.operation}"
+
+    @property
+    def passes(self) -> bool:
+        """Whether it is of this call alone: others may be made meanwhile."""
+        return self.kind not in {FailureKind.THROTTLED, FailureKind.CREDENTIALS}
 
     @property
     def reason(self) -> Reason:

@@ -14,10 +14,26 @@ from controller.domain.outcomes import IN_SYNC, Decision, Done, Stalled, Waiting
 from controller.domain.reasons import Reason
 from controller.domain.schedule import STAGE_POLL, stage_poll
 from controller.domain.spec import Rollout, duration
+from controller.domain.stage import MEANING
 from controller.domain.wording import a_failed_device, counts, until
 
 RETRY_HINT = "have it tried again, by `edgeplan retry` or the annotation edgeplan.dev/reconcile-requested-at, or change the stage"
 _BY_HAND = "stopped in AWS"
+
+
+def halt(desired: Desired, observed: ObservedPlan, given: Circumstances) -> Decision | None:
+    """Stop the stages that run and have crossed a bound of the rollout; None where none has.
+
+    Whatever else keeps the plan from being brought in step with the spec: the bounds hold for what runs.
+    """
+    rollout = desired.spec.rollout
+    if rollout is None:
+        return None
+    running = (stage for stage in observed.stages if MEANING[stage.status].stoppable)
+    over = {stage.name: _failed_bound(stage, rollout) or _overdue(stage, rollout, given.now) for stage in running}
+    why = "; ".join(f"stopping stage {name}: {breach}" for name, breach in over.items() if breach is not None)
+    stops = tuple(StopStage(observed.name, name) for name, breach in over.items() if breach is not None)
+    return Decision(stops, Waiting(STAGE_POLL, Reason.STOPPING_STAGE, why)) if stops else None
 
 
 def roll_out(desired: Desired, observed: ObservedPlan, given: Circumstances) -> Decision:
@@ -53,9 +69,6 @@ def _stage_step(
         case "READYTODEPLOY":
             return _act(start, Reason.ROLLOUT_PROGRESSING, f"starting stage {stage.name}")
         case "STARTING" | "INPROGRESS":
-            if breach is not None:
-                text = f"stopping stage {stage.name}: {breach}"
-                return _act(StopStage(plan, stage.name), Reason.STOPPING_STAGE, text)
             text = f"stage {stage.name} is {stage.status}: {counts(stage.succeeded, stage.pending, stage.failed)}"
             return Decision((), Waiting(_until_a_look(stage, rollout, given), Reason.ROLLOUT_PROGRESSING, text))
         case "STOPPING":

@@ -193,6 +193,11 @@ class Rollout(RuledModel):
     min_devices: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = None
     """How many devices of a stage must have finished before maxFailedPercent is judged, 1 to 1000000 (default 1)."""
 
+    @property
+    def bounded(self) -> bool:
+        """Whether a stage may cross a bound while it runs."""
+        return self.max_failed_percent is not None or self.progress_deadline is not None
+
     rules: ClassVar = (
         Rule(
             field=".minDevices",

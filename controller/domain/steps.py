@@ -17,7 +17,7 @@ from controller.domain.quota import Ticket
 from controller.domain.reasons import Reason
 from controller.domain.relation import Relation, relation
 from controller.domain.resource import Resource, account_of, region_of
-from controller.domain.schedule import BACKOFF_CAP, REFERENCE_POLL, STAGE_POLL, queue_recheck, retry_after
+from controller.domain.schedule import BACKOFF_CAP, LONGEST, REFERENCE_POLL, STAGE_POLL, queue_recheck, retry_after
 from controller.domain.status import Claim, OwedWork, Settling
 
 _FINISHED = "COMPLETED"  # a packaging job's status; a fleet has none
@@ -218,6 +218,10 @@ def failed(
     retry, owed = resource.status.retry, owes(given)
     attempts = 1 if resource.edited or retry is None else retry.attempts + 1
     after = retry_after(failure, attempts, given.dice)
+    news = resource.edited or resource.asked
+    if retry is not None and found.observed is not None and not news and retry.next_attempt_time > given.now:
+        # Looked at early, for the sake of a stage that runs: the call has its time as before.
+        attempts, after = retry.attempts, min(retry.next_attempt_time - given.now, LONGEST)
     outcome: Outcome = Retrying(failure, after, attempts)
     match failure.kind:
         case FailureKind.THROTTLED:

@@ -16,6 +16,7 @@ _WAYS_OUT = {
     CREATE: "create it, or correct deviceFleetName, edgePackagingJobName or deviceNames",
     "DescribeDeviceFleet": f"create it, or correct deviceFleetName{_UNCHANGED}",
     "DescribeEdgePackagingJob": f"create it, or correct edgePackagingJobName{_UNCHANGED}",
+    "DescribeDevice": f"register it, or correct deviceNames{_UNCHANGED}",
 }
 
 

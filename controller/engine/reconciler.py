@@ -14,7 +14,7 @@ from functools import partial
 from itertools import islice
 
 from controller.domain.actions import Action, CreatePlan
-from controller.domain.agenda import Rest, Wake, agenda, next_look
+from controller.domain.agenda import Rest, Wake, agenda, guard, next_look
 from controller.domain.attempt import attempt
 from controller.domain.circumstances import Circumstances
 from controller.domain.conversation import (
@@ -33,7 +33,7 @@ from controller.domain.conversation import (
 from controller.domain.desired import Reference
 from controller.domain.events import Event, transitions
 from controller.domain.failures import FailureKind
-from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Waiting
+from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Suspended, Waiting
 from controller.domain.quota import goes_before
 from controller.domain.resource import Key, Resource, Scope
 from controller.domain.schedule import STAGE_POLL
@@ -299,7 +299,15 @@ class Reconciler:
             logger.log(level, "%s: %s: %s", current.key, event.reason, event.note)
         for event in tell(result.found.done):
             self.objects.publish(current, event)
-        return _next(outcome, current, now)
+        after = _next(outcome, current, now)
+        if (
+            isinstance(outcome, Suspended)
+            or result.found.observed is None
+            or (failure is not None and not failure.passes)
+        ):
+            return after
+        scope = self.index.scope(current.key)
+        return soonest((after, guard(current, now, self.index.crowd(scope) if scope is not None else 0)))
 
     async def _written(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
         try:

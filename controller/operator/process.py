@@ -430,10 +430,11 @@ class Operator:
         self._namespaces.gone(name)
 
     def _ask_for_rights(self, resource: Resource) -> None:
-        """An earlier process refused it: the administrator may have opened since what was closed then."""
+        """An earlier process had its own: the administrator may have opened since what was closed then, or closed it."""
         stalled = resource.status.condition("Stalled")
         reason = Reason.of(stalled.reason) if stalled is not None else None
-        if reason is not None and reason.ends_when_rights_are_given:
+        closed = self.index.scope(resource.key) is None
+        if closed or (reason is not None and reason.ends_when_rights_are_given):
             self._wake(resource.key, Wake.RIGHTS)
 
     def gone(self, resource: Resource) -> None:

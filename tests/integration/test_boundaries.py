@@ -118,6 +118,15 @@ def test_what_the_administrator_opens_later_is_taken_up_at_the_next_start(world:
         world.wait_for("plan", "Ready", seconds=60)
 
 
+def test_what_the_administrator_closes_is_told_at_the_next_start(world: World, accounts: Any) -> None:
+    world.create("plan", target={"account": "emea"})
+    with world.operator(accounts_file=accounts(emea={})):
+        world.wait_for("plan", "Ready")
+    with world.operator(accounts_file=accounts(emea={"namespaces": ["kitchen"]})):
+        world.wait_for("plan", "Stalled", reason="TargetRefused", seconds=60)
+    assert world.sandbox.plans(account="222222222222") == ["plan"]
+
+
 def test_replacement_is_for_those_that_are_permitted(world: World, accounts: Any) -> None:
     world.create("plan", target={"account": "emea"}, policy={"replacement": "Recreate"})
     with world.operator(accounts_file=accounts(emea={"recreate": {"namespaces": ["kitchen"]}})):

@@ -17,6 +17,21 @@ READY = status(conditions=(condition("Ready"),))
 WAITING = status(conditions=(condition("Ready", "False"), condition("Reconciling")), retry=retry(3, NOON + MINUTE))
 
 
+def test_a_running_stage_with_bounds_is_work_whatever_holds_the_plan_up() -> None:
+    bounds = {"strategy": "Sequential", "maxFailedPercent": 20}
+    running = status(stages=(state("canary", "INPROGRESS"),))
+    for conditions in ((condition("Ready"),), (condition("Ready", "False"), condition("Stalled"))):
+        held = running.model_copy(update={"conditions": conditions})
+        assert agenda(plan("canary", rollout=bounds, status=held), NEVER, NOON) == Work()
+        assert agenda(plan("canary", rollout=bounds, status=held), NEVER, NOON, due=MINUTE) == Rest(MINUTE)
+        for idle in ({"rollout": {"strategy": "Sequential"}}, {"rollout": bounds, "suspend": True}, {}):
+            assert agenda(plan("canary", status=held, **idle), NEVER, NOON) == Rest()
+        observing = plan("canary", rollout=bounds, policy={"management": "Observe"}, status=held, has_finalizer=False)
+        assert agenda(observing, NEVER, NOON) == Rest()
+        over = held.model_copy(update={"stages": (state("canary", "FAILED"),)})
+        assert agenda(plan("canary", rollout=bounds, status=over), NEVER, NOON) == Rest()
+
+
 def test_new_object_is_work() -> None:
     assert agenda(plan(), NEVER, NOON) == Work()
 

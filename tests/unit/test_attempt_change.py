@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,8 @@ from controller.domain.ownership import Owner, Rights
 from controller.domain.reasons import Reason
 from controller.domain.resource import Resource
 from controller.domain.schedule import LONGEST, STAGE_POLL
+from controller.domain.spec import Stage
+from controller.domain.stage import StageStatus
 from controller.domain.status import Claim, Settling
 from tests.unit.builders import (
     ACCOUNT,
@@ -29,6 +32,7 @@ from tests.unit.builders import (
     REFUSED_FOR_QUOTA,
     condition,
     failure,
+    named,
     observed,
     plan,
     retry,
@@ -60,7 +64,7 @@ DRIFT, AUDIT = frozenset({Wake.DRIFT}), frozenset({Wake.AUDIT})
 READY = (condition("Ready"),)
 
 
-def known(*stages: str, **fields: object) -> Resource:
+def known(*stages: str | Stage, **fields: object) -> Resource:
     """An object whose plan is known and in step, and whose spec somebody may have edited."""
     before = status(conditions=READY, last_modified_time=NOON)
     return plan(*(stages or ("canary",)), **{"status": before} | fields)  # type: ignore[arg-type]
@@ -431,6 +435,69 @@ def test_replacement_waits_for_a_packaging_job_that_is_not_finished(held: Observ
     later = reported(JOB, talk)
     talk = attempted(later, held, "COMPLETED", *((DID,) if held is RUNNING else (ANNOUNCED, DID, ANNOUNCED, MADE)))
     assert talk.reason in {Reason.STOPPING_STAGES, Reason.IN_SYNC}
+
+
+def test_replacement_asks_for_the_devices_that_no_stage_named_before() -> None:
+    held = observed(named("canary", "one"))
+    one = known(named("canary", "one", "two"), generation=2, **CHANGES["models, Recreate"])
+    gone = replace(NOT_FOUND, operation="DescribeDevice", message="Device two does not exist.")
+    talk = attempted(one, held, "COMPLETED", gone)
+    assert talk.words == ["look at tags", "status of edgePackagingJobName v9", "status of deviceNames two"]
+    ready = reported(one, talk).status.condition("Ready")
+    assert ready is not None
+    assert ready.reason == "ReferenceNotFound"
+    assert "register it, or correct deviceNames; the plan stays as it is until then" in ready.message
+
+
+OVER = {"succeeded": 1, "failed": 1, "pending": 8}
+BOUNDED = rollout(maxFailedPercent=20)
+CHANGES: dict[str, dict[str, Any]] = {
+    "models, Never": {"modelConfigs": JOB.readable_spec.wire()["modelConfigs"]},
+    "models, Recreate": {
+        "modelConfigs": JOB.readable_spec.wire()["modelConfigs"],
+        "policy": {"replacement": "Recreate"},
+    },
+    "fleet, Recreate": {"deviceFleetName": "other", "policy": {"replacement": "Recreate"}},
+    "nothing": {},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("running", ["STARTING", "INPROGRESS"])
+def test_a_bound_stops_what_runs_whatever_else_keeps_the_plan_as_it_is(
+    running: StageStatus, change: dict[str, Any]
+) -> None:
+    one = known(rollout=BOUNDED, generation=2, **change)
+    talk = attempted(one, observed().at("canary", running, **OVER), DID)
+    assert talk.words == ["look at tags", "StopStage(canary)"]
+    assert talk.reason is Reason.STOPPING_STAGE
+    assert "1 of 2 finished devices failed (50.0%), over maxFailedPercent 20" in talk.message
+
+
+def test_a_bound_stops_a_stage_that_is_to_be_changed_or_removed() -> None:
+    held = observed().at("canary", "INPROGRESS", **OVER)
+    for wanted in (stage("canary", percentage=90), stage("fleet")):
+        talk = attempted(known(wanted, rollout=BOUNDED, generation=2), held, DID)
+        assert talk.words == ["look at tags", "StopStage(canary)"]
+
+
+def test_a_bound_stops_no_stage_of_a_plan_that_is_not_ours() -> None:
+    held = observed().at("canary", "INPROGRESS", **OVER).but(tags={})
+    adopting = plan("canary", rollout=BOUNDED, policy={"adoption": "Adopt"}, **CHANGES["models, Never"])
+    talk = attempted(adopting, replace(REFUSED, code="ResourceInUse"), held)
+    assert not any("Stop" in word for word in talk.words)
+
+
+def test_what_is_tried_early_for_a_running_stage_has_its_time_as_before() -> None:
+    missing = replace(NOT_FOUND, operation="DescribeEdgePackagingJob")
+    one = known(rollout=BOUNDED, generation=2, **CHANGES["models, Recreate"])
+    held = observed().at("canary", "INPROGRESS")
+    first = reported(one, attempted(one, held, missing))
+    early = attempted(first, held, missing, now=NOON + SECOND / 100)
+    assert first.status.retry is not None
+    again = reported(first, early, NOON + SECOND / 100).status.retry
+    assert again is not None
+    assert (again.attempts, again.next_attempt_time) == (1, first.status.retry.next_attempt_time)
 
 
 def test_replacement_that_may_not_look_at_the_job_says_which_right_is_missing() -> None:

@@ -234,6 +234,7 @@ def test_what_is_missing_has_not_ended_while_it_is_waited_for() -> None:
     missing = after(Retrying(MISSING, MINUTE, 1))
     waits = after(Waiting(MINUTE, Reason.REFERENCE_NOT_FOUND, "the packaging job is INPROGRESS"), missing)
     assert reasons(missing, waits) == []
+    assert reasons(READY, waits) == [("Normal", "ReferenceNotFound")]
     assert reasons(waits, after(Done(Reason.IN_SYNC, ""), waits)) == [("Normal", "Recovered"), ("Normal", "InSync")]
 
 

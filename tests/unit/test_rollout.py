@@ -10,9 +10,12 @@ from hypothesis import given as generate
 from hypothesis import strategies as st
 
 from controller.domain.actions import StartStage, StopStage
+from controller.domain.circumstances import Circumstances
 from controller.domain.decide import decide
+from controller.domain.desired import Desired
+from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import Decision, Done, Next, Stalled, Waiting
-from controller.domain.rollout import roll_out
+from controller.domain.rollout import halt, roll_out
 from controller.domain.spec import duration
 from controller.domain.stage import StageStatus
 from controller.domain.status import EdgeDeploymentPlanStatus, FailedDevice
@@ -64,11 +67,15 @@ STEPS: dict[str, tuple[tuple[str, str], tuple[str, str], tuple[str, str], tuple[
 SITUATIONS = ("plain", "asked", "edited", "over its bound")
 
 
+def step(want: Desired, held: ObservedPlan, circumstances: Circumstances) -> Decision:
+    return halt(want, held, circumstances) or roll_out(want, held, circumstances)
+
+
 def decision(stage_status: StageStatus, *, asked: bool = False, edited: bool = False, over: bool = False) -> Decision:
     counts = {"succeeded": 1, "failed": 1} if over else {"succeeded": 2, "failed": 0}
     held = observed().at("canary", stage_status, **counts)
     want = desired("canary", rollout=rollout(maxFailedPercent=10))
-    return roll_out(want, held, given(asked=asked, edited=edited))
+    return step(want, held, given(asked=asked, edited=edited))
 
 
 def short(found: Decision) -> tuple[str, str]:
@@ -100,7 +107,7 @@ def test_at_most_one_stage_is_touched_and_only_behind_deployed_ones(
         held = held.at(name, stage_status)
     through = names[min(gate, len(names) - 1)]
     want = desired(*names, rollout=rollout(throughStage=through))
-    found = roll_out(want, held, given(asked=asked, edited=edited))
+    found = step(want, held, given(asked=asked, edited=edited))
     assert len(found.actions) <= 1
     for action in found.actions:
         assert isinstance(action, StartStage)
@@ -120,14 +127,14 @@ def test_stage_first_seen_deployed_bakes_from_now() -> None:
     held = observed().at("canary", "DEPLOYED").at("fleet", "READYTODEPLOY")
     want = desired("canary", "fleet", rollout=rollout(bakeTime="30m"))
     for before in (status(), baking(None)):
-        found = roll_out(want, held, given(before=before))
+        found = step(want, held, given(before=before))
         assert isinstance(found.outcome, Waiting)
         assert found.outcome.after == timedelta(minutes=30)
         assert found.outcome.message.endswith("bakes for 30m before the next one, until 12:30:00 UTC")
 
 
 def test_stage_that_is_not_listed_yet_is_waited_for() -> None:
-    found = roll_out(desired("canary", rollout=rollout()), observed(), given())
+    found = step(desired("canary", rollout=rollout()), observed(), given())
     assert short(found) == ("", "RolloutProgressing")
 
 
@@ -135,13 +142,13 @@ def test_deadline_is_not_over_at_its_very_end() -> None:
     want = desired("canary", rollout=rollout(progressDeadline="1h"))
     for minutes, action in ((60, ""), (61, "stop")):
         held = observed().at("canary", "INPROGRESS", started=NOON - minutes * MINUTE)
-        assert short(roll_out(want, held, given()))[0] == action
+        assert short(step(want, held, given()))[0] == action
 
 
 def test_stage_is_looked_at_when_its_deadline_is_over_however_many_are_under_way() -> None:
     want = desired("canary", rollout=rollout(progressDeadline="1h"))
     held = observed().at("canary", "INPROGRESS", started=NOON - 50 * MINUTE)
-    found = roll_out(want, held, given(crowd=5000)).outcome
+    found = step(want, held, given(crowd=5000)).outcome
     assert isinstance(found, Waiting)
     assert found.after == 10 * MINUTE
 
@@ -164,7 +171,7 @@ def test_failures_are_judged_against_what_finished(
 ) -> None:
     fields = {"maxFailedPercent": percent} | ({"minDevices": minimum} if minimum else {})
     held = observed().at("canary", "INPROGRESS", succeeded=succeeded, failed=failed, pending=100)
-    found = roll_out(desired("canary", rollout=rollout(**fields)), held, given())
+    found = step(desired("canary", rollout=rollout(**fields)), held, given())
     assert (short(found)[0] == "stop") == over
 
 
