@@ -118,8 +118,11 @@ class Throttle:
             self._pace = self._pace.refused(ticket.moment, ticket.number, now)
         self._next()
 
-    def _next(self) -> None:
-        """Let those go whose time has come, and set the clock for the next one."""
+    def _next(self, moment: float = 0.0) -> None:
+        """Let those go whose time has come, and set the clock for the next one.
+
+        `moment` is the timer's own: asyncio may call a little before it.
+        """
         loop = asyncio.get_running_loop()
         if self._timer is not None:
             self._timer.cancel()
@@ -128,12 +131,12 @@ class Throttle:
             if self._waiting[0][2].done():  # it waits no more
                 heapq.heappop(self._waiting)
                 continue
-            now = loop.time()
+            now = max(loop.time(), moment)
             if self._pace is None and not self._opening.has_room(now):
                 self._timer = loop.call_at(self._opening.latest + PATIENCE, self._open)
                 return
             if self._pace is not None and self._pace.due > now:
-                self._timer = loop.call_at(self._pace.due, self._next)
+                self._timer = loop.call_at(self._pace.due, self._next, self._pace.due)
                 return
             heapq.heappop(self._waiting)[2].set_result(self._go(now))
 

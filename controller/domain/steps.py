@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from controller.domain.actions import Action, AddTags, CreatePlan, DeletePlan, StartStage
 from controller.domain.changes import immutable_changes, new_references, wanted_references
@@ -215,13 +216,13 @@ def failed(
     An edited spec starts to count from one. While the object is being deleted nothing is terminal: AWS has the last word
     on what is left, so the loop goes on asking.
     """
-    retry, owed = resource.status.retry, owes(given)
+    retry, owed, fresh = resource.status.retry, owes(given), resource.edited or resource.asked
     attempts = 1 if resource.edited or retry is None else retry.attempts + 1
     after = retry_after(failure, attempts, given.dice)
-    news = resource.edited or resource.asked
-    if retry is not None and found.observed is not None and not news and retry.next_attempt_time > given.now:
+    left = retry.next_attempt_time - given.now if retry is not None else timedelta(0)
+    if retry is not None and found.observed is not None and not fresh and STAGE_POLL < left < LONGEST:
         # Looked at early, for the sake of a stage that runs: the call has its time as before.
-        attempts, after = retry.attempts, min(retry.next_attempt_time - given.now, LONGEST)
+        attempts, after = retry.attempts, left
     outcome: Outcome = Retrying(failure, after, attempts)
     match failure.kind:
         case FailureKind.THROTTLED:

@@ -140,6 +140,16 @@ def test_without_a_refusal_nothing_waits_and_nothing_is_told(loop: VirtualLoop) 
     assert (loop.now, waited) == (0, [])
 
 
+def test_a_timer_that_comes_a_little_early_lets_go_who_is_due(loop: VirtualLoop) -> None:
+    queue = Queue(loop)
+    queue.start("edit", EDIT)
+    due = loop.next_moment()
+    assert due is not None
+    loop.jump(due - loop.now - 1e-7)
+    loop.run_ready()
+    assert queue.names == ["edit"]
+
+
 class Callers:
     """Who calls an AWS that answers after that many seconds, all at once, and when each call went."""
 

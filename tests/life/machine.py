@@ -14,6 +14,7 @@ from controller.domain.resource import Key, Resource
 from controller.domain.schedule import BACKOFF_CAP
 from controller.domain.status import EdgeDeploymentPlanStatus
 from tests.life.aws import REGIONS, Aws
+from tests.life.bounds import Bounds
 from tests.life.cluster import Cluster
 from tests.life.crash import Crash
 from tests.life.driver import Process
@@ -39,6 +40,7 @@ UNTOLD = (
     Trouble.TWO_OPERATORS,
 )
 A_WHILE = (BACKOFF_CAP + timedelta(seconds=1)).total_seconds()
+_PARTS = 10
 
 AWS = Aws()
 
@@ -174,15 +176,16 @@ class World(RuleBasedStateMachine):
             process.watch.speak()
         observed = any(not spec_of(plan).manages for plan in self.cluster.plans())
         swept = self.people.plans_changed or observed or any(map(troubled, UNTOLD))
-        quiet = 0
+        quiet, bounds = 0, Bounds(self.aws, self.cluster)
         for _ in range(PATIENCE):
             before = self.picture()
             self.run()
+            bounds.look()
             moment = self.next_moment()
             if moment is not None:
                 self.run(moment - self.aws.loop.time())
                 continue
-            self.run(A_WHILE)  # who waits for quota asks once more
+            self.wait(bounds)
             if swept or any(map(self.waits_for_what_is_there, self.cluster.plans())):
                 self.sweep(audit=self.people.tags_changed)
             self.run()
@@ -207,6 +210,12 @@ class World(RuleBasedStateMachine):
         ).judge()
         if checked(Check.NO_WRITES_AT_REST):
             self.rest()
+
+    def wait(self, bounds: Bounds) -> None:
+        """For so long that who waits for quota asks once more."""
+        for _ in range(_PARTS):
+            self.run(A_WHILE / _PARTS)
+            bounds.look()
 
     def rest(self) -> None:
         """Nobody asks AWS for a change, but the first of those whom quota alone keeps out."""

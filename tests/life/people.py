@@ -104,6 +104,8 @@ class People:
         elif act == "replace":
             client.delete_edge_deployment_plan(EdgeDeploymentPlanName=name)
             self.plans_changed = True
+            # Made while the answer to a create was under way: by its times it may be that one, and tags tell.
+            self.tags_changed |= self._aws.now().timestamp() - held["CreationTime"] < 2
             self._aws.advance(1)
             create(client, name)
         elif act in _TO_PLANS:

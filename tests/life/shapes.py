@@ -104,6 +104,7 @@ WORLDS = st.fixed_dictionaries(
         "page_size": st.just(1),
         "do_nothing_ends_as": st.sampled_from(["FAILED", "DEPLOYED"]),
         "quota": st.integers(0, 3),
+        "deploy_duration_per_stage": st.just(400.0),
     },
 )
 TROUBLES = st.sets(st.sampled_from(sorted(TURNED_ON, key=lambda trouble: trouble.name)), max_size=MOST)

@@ -55,6 +55,24 @@ class Users(World):
             self.apply(key, deviceFleetName=fleet, modelConfigs=models, policy=policy)
             self.run()
 
+    @rule(key=KEYS, fleet=FLEETS, models=MODELS, stages=STAGES, seconds=st.sampled_from([5.0, 20.0]))
+    def user_changes_what_is_failing(
+        self, key: Key, fleet: str, models: list[dict[str, str]], stages: list[dict[str, Any]], seconds: float
+    ) -> None:
+        """While a stage runs whose devices fail."""
+        if not self.there(key):
+            return
+        self.count("changed while failing")
+        self.apply(key, rollout={"strategy": "Sequential", "maxFailedPercent": 0}, suspend=None)
+        self.run(seconds)
+        if not self.there(key):
+            return
+        for stage in self.cluster.spec(key).get("stages", ()):
+            self.aws.fail_devices(stage["stageName"], 50)
+        self.apply(key, deviceFleetName=fleet, modelConfigs=models, stages=stages)
+        self.run(30)
+        self.settle()
+
     @rule(key=KEYS, policy=POLICIES)
     def user_edits_policy(self, key: Key, policy: dict[str, str]) -> None:
         if self.there(key):

@@ -30,7 +30,7 @@ class Watch:
         self.lag = 0.0
         self.silent = False
         self.told: set[str] = set()
-        """Objects, by uid, of which the operator heard that they are gone."""
+        """Objects, by uid, of which the operator heard what they asked for last, and that they are gone."""
 
     def begin(self) -> None:
         """List all there is, and watch from there on."""
@@ -90,5 +90,7 @@ class Watch:
             self._operator.heard(body, created=kind == "ADDED")
 
     def _gone(self, resource: Resource) -> None:
-        self.told.add(resource.uid)
+        # Who did not hear of the last edit, as it fell into a gap, cannot know what the object asked for.
+        if resource.generation == self._cluster.departed[resource.uid].generation:
+            self.told.add(resource.uid)
         self._operator.gone(resource)

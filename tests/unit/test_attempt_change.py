@@ -493,11 +493,12 @@ def test_what_is_tried_early_for_a_running_stage_has_its_time_as_before() -> Non
     one = known(rollout=BOUNDED, generation=2, **CHANGES["models, Recreate"])
     held = observed().at("canary", "INPROGRESS")
     first = reported(one, attempted(one, held, missing))
-    early = attempted(first, held, missing, now=NOON + SECOND / 100)
-    assert first.status.retry is not None
-    again = reported(first, early, NOON + SECOND / 100).status.retry
-    assert again is not None
-    assert (again.attempts, again.next_attempt_time) == (1, first.status.retry.next_attempt_time)
+    waits = first.status.model_copy(update={"retry": retry(4, NOON + MINUTE)})
+    first = replace(first, status=waits)
+    for now, attempts in ((NOON + SECOND, 4), (NOON + MINUTE - SECOND, 5)):
+        again = reported(first, attempted(first, held, missing, now=now), now).status.retry
+        assert again is not None
+        assert (again.attempts, again.next_attempt_time == NOON + MINUTE) == (attempts, attempts == 4)
 
 
 def test_replacement_that_may_not_look_at_the_job_says_which_right_is_missing() -> None:
