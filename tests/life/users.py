@@ -63,12 +63,12 @@ class Users(World):
         if not self.there(key):
             return
         self.count("changed while failing")
+        for stage in self.cluster.spec(key).get("stages", ()):
+            self.aws.fail_devices(stage["stageName"], 50)
         self.apply(key, rollout={"strategy": "Sequential", "maxFailedPercent": 0}, suspend=None)
         self.run(seconds)
         if not self.there(key):
             return
-        for stage in self.cluster.spec(key).get("stages", ()):
-            self.aws.fail_devices(stage["stageName"], 50)
         self.apply(key, deviceFleetName=fleet, modelConfigs=models, stages=stages)
         self.run(30)
         self.settle()
