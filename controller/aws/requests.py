@@ -14,7 +14,6 @@ from controller.domain.actions import (
     StartStage,
     StopStage,
 )
-from controller.domain.desired import Reference
 from controller.domain.spec import Stage
 
 
@@ -70,16 +69,3 @@ def _stage_request(stage: Stage) -> dict[str, Any]:
     if stage.deployment_config is not None:
         request["DeploymentConfig"] = {"FailureHandlingPolicy": stage.deployment_config.failure_handling_policy}
     return request
-
-
-def lookup_of(reference: Reference) -> tuple[str, dict[str, Any]]:
-    """The operation and the request that tell whether what a spec names is there."""
-    match reference.field:
-        case "deviceFleetName":
-            return "DescribeDeviceFleet", {"DeviceFleetName": reference.name}
-        case "edgePackagingJobName":
-            return "DescribeEdgePackagingJob", {"EdgePackagingJobName": reference.name}
-        case "deviceNames":
-            return "DescribeDevice", {"DeviceName": reference.name, "DeviceFleetName": reference.fleet}
-        case _:
-            assert_never(reference.field)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -35,7 +35,7 @@ from controller.aws.answers import (
     refuse_rubbish,
 )
 from controller.aws.errors import UnreadableAnswerError, failure_of
-from controller.aws.requests import lookup_of, request_of
+from controller.aws.requests import request_of
 from controller.aws.throttle import Throttle, Ticket
 from controller.aws.wire import Wire
 from controller.domain.actions import Action, CreatePlan
@@ -214,7 +214,7 @@ class SageMakerPlans:
 
     async def status_of(self, reference: Reference) -> str:
         """The status of a packaging job; of a fleet or a device, which have none, nothing but that it is there."""
-        operation, request = lookup_of(reference)
+        operation, request = _lookup(reference)
         answer = await self._call(operation, request, lambda raw: read(Referent, raw))
         return answer.edge_packaging_job_status
 
@@ -453,3 +453,16 @@ def _since(answer: Mapping[str, Any], took: timedelta) -> datetime | None:
     if answered.tzinfo is None:
         answered = answered.replace(tzinfo=UTC)
     return answered.astimezone(UTC) - took - _DATE_IS_COARSE
+
+
+def _lookup(reference: Reference) -> tuple[str, dict[str, Any]]:
+    """The operation and the request that tell whether what a spec names is there."""
+    match reference.field:
+        case "deviceFleetName":
+            return "DescribeDeviceFleet", {"DeviceFleetName": reference.name}
+        case "edgePackagingJobName":
+            return "DescribeEdgePackagingJob", {"EdgePackagingJobName": reference.name}
+        case "deviceNames":
+            return "DescribeDevice", {"DeviceName": reference.name, "DeviceFleetName": reference.fleet}
+        case _:
+            assert_never(reference.field)

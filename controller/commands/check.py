@@ -24,6 +24,7 @@ from controller.commands.session import complain
 from controller.commands.view import length
 from controller.domain.api import API_VERSION, GROUP, PLURAL, VERSION
 from controller.domain.changes import references
+from controller.domain.desired import Reference
 from controller.domain.failures import UNKNOWN_OPERATION_CODES
 from controller.domain.resource import Scope, parse
 from controller.domain.wording import explain
@@ -35,7 +36,6 @@ _FORBIDDEN = 403
 _LABEL = "app.kubernetes.io/name=edgeplan"
 _LEASE_FLAG, _SHARDS_FLAG = "--lease", "--shards"
 _LEASES_UNTIL_OVER = 3
-_NO_DENIALS = UNKNOWN_OPERATION_CODES | {"ResourceNotFound"}  # a service may know no jobs, and one may be gone
 _UNUSED_NAME = "edgeplan-check-no-plan-of-this-name"
 _WRITES = (
     "CreateEdgeDeploymentPlan, DeleteEdgeDeploymentPlan, CreateEdgeDeploymentStage, DeleteEdgeDeploymentStage, "
@@ -298,11 +298,14 @@ async def _reads(plans: EdgePlans) -> list[str]:
     for operation, reference in (
         ("DescribeDeviceFleet", fleet),
         *(("DescribeEdgePackagingJob", job) for job in jobs[:1]),
+        ("DescribeDevice", Reference("deviceNames", _UNUSED_NAME, plan.fleet)),
     ):
         try:
             await plans.status_of(reference)
-            allowed.append(operation)
         except AwsError as error:
-            if error.failure.code not in _NO_DENIALS:
+            if error.failure.code in UNKNOWN_OPERATION_CODES:  # a service may know no jobs
+                continue
+            if error.failure.code != "ResourceNotFound":  # which tells that one may ask
                 raise
+        allowed.append(operation)
     return allowed

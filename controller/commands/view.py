@@ -138,7 +138,9 @@ def _where(resource: Resource) -> str:
     if arn is None:
         stalled = resource.status.condition("Stalled")
         foreign = stalled is not None and stalled.reason in {Reason.NAME_CONFLICT, Reason.NOT_OWNED}
-        return f"plan {resource.plan_name}: " + ("another's" if foreign else "not in AWS, as far as is known")
+        away = resource.status.replacing_since
+        gone = f"deleted {away:%F %T} UTC to be created again" if away else "not in AWS, as far as is known"
+        return f"plan {resource.plan_name}: " + ("another's" if foreign else gone)
     return f"plan {resource.plan_name} in {region_of(arn)}, account {account_of(arn)}"
 
 

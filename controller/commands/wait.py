@@ -110,7 +110,10 @@ def verdict(resource: Resource | None, goal: str) -> Verdict | None:
     if settled and resource.readable_spec.suspend:
         return Verdict(good=False, text=SUSPENDED)
     if goal.startswith(_STAGE):
-        stage = status.stage(goal.removeprefix(_STAGE))
+        name = goal.removeprefix(_STAGE)
+        stage, names = status.stage(name), [each.stage_name for each in resource.readable_spec.stages or ()]
+        if settled and stage is None and name not in names:
+            return Verdict(good=False, text=f"there is no stage {name!r}; spec.stages has {', '.join(names) or 'none'}")
         deployed = settled and stage is not None and stage.status == "DEPLOYED"
         return Verdict(good=True, text=f"stage {stage.stage_name} is DEPLOYED") if deployed and stage else None
     ready = settled and status.is_true("Ready") and not status.is_true("Reconciling") and not resource.deleting

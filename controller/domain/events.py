@@ -51,7 +51,7 @@ def transitions(
     stages = (event for event in _stages(before, after) if event.reason not in told)
     events += [*_told(before, after, done, deleting=deleting), *stages, *troubles]
     trouble = _trouble(before)
-    over = not suspended and not after.is_true("ResourceLimitExceeded") and _trouble(after) is None
+    over = not suspended and not deleting and not after.is_true("ResourceLimitExceeded") and _trouble(after) is None
     if trouble is not None and over:
         events.append(Event("Normal", "Recovered", "Reconciling", f"{trouble} has ended"))
     if not done and ready is not None and ready.status == "True" and (was is None or was.reason != ready.reason):

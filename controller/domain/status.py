@@ -171,6 +171,8 @@ class EdgeDeploymentPlanStatus(Model):
     """AWS's LastModifiedTime of the state that this status describes; tells a later drift sweep what changed."""
     creation_time: MicroTime | None = None
     """AWS's CreationTime of the plan; another one means that somebody deleted the plan and made another."""
+    replacing_since: Time | None = None
+    """When the controller deleted the plan to create it again, while it is not there yet."""
     applied_tag_keys: tuple[str, ...] | None = None
     """Tag keys that the controller has put on the plan; of these alone it removes what the spec no longer has."""
     owed: OwedWork | None = None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import assert_never
 
+from controller.domain.actions import DeletePlan
 from controller.domain.findings import Findings
 from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Stalled, Suspended, Waiting
 from controller.domain.reasons import Reason
@@ -25,6 +26,7 @@ from controller.domain.status import (
 )
 from controller.domain.wording import UNWATCHED, explain, next_try, place_in_queue
 
+_AWAY = "; the former plan was deleted to be created again"
 _ORDER: tuple[ConditionType, ...] = ("Ready", "Reconciling", "Stalled", "ResourceLimitExceeded")
 
 
@@ -49,11 +51,13 @@ def summarize(
     created = (observed.created if observed is not None else None) if told else before.creation_time
     standing = before.settling if before.settling is not None and now < before.settling.until else None
     arn = found.arn if found.looked else before.edge_deployment_plan_arn
+    away = arn is None and not resource.deleting
+    replacing = now if any(isinstance(done, DeletePlan) for done in found.done) else before.replacing_since
     return EdgeDeploymentPlanStatus(
         observed_generation=resource.generation,
         edge_deployment_plan_arn=arn,
         edge_deployment_plan_name=resource.plan_name if arn is not None else None,
-        conditions=_conditions(resource, found, outcome, now),
+        conditions=_conditions(resource, found, outcome, now, replacing=away and replacing is not None),
         stages=stages,
         devices=Devices(succeeded=succeeded, pending=pending, failed=failed) if stages else None,
         devices_deployed=f"{succeeded}/{succeeded + pending + failed}" if stages else None,
@@ -65,6 +69,7 @@ def summarize(
         last_handled_reconcile_at=resource.reconcile_requested_at or before.last_handled_reconcile_at,
         last_modified_time=observed.modified if observed else before.last_modified_time if not found.looked else None,
         creation_time=created if arn is not None else None,
+        replacing_since=replacing if away else None,
         applied_tag_keys=tuple(sorted(found.applied_tag_keys)) or None if found.looked else before.applied_tag_keys,
         owed=owed or None,
         settling=found.settling if found.looked or found.settling is not None else standing,
@@ -165,9 +170,13 @@ def _say(
             assert_never(outcome)
 
 
-def _conditions(resource: Resource, found: Findings, outcome: Outcome, now: datetime) -> tuple[Condition, ...]:
+def _conditions(
+    resource: Resource, found: Findings, outcome: Outcome, now: datetime, *, replacing: bool
+) -> tuple[Condition, ...]:
     before = resource.status
     said = dict(_say(before, resource.generation, outcome, now, deleting=resource.deleting))
+    if replacing and not (isinstance(outcome, Waiting) and outcome.reason is Reason.RECREATING):
+        said = {kind: (truth, reason, message + _AWAY) for kind, (truth, reason, message) in said.items()}
     standing = before.condition("ResourceLimitExceeded")
     if standing is not None:
         said.setdefault("ResourceLimitExceeded", _quota_said_before(standing, found, outcome))

@@ -66,7 +66,8 @@ def _types(given: Mapping[str, Any]) -> Iterator[Wrong]:
             if value is None:
                 continue
             if not isinstance(value, kind) or isinstance(value, bool) or (keys is _MOMENTS and not _is_moment(value)):
-                yield (key,), refused(value, f"must be {words}")
+                quotes = ": put it in quotes" if words == "a string" and isinstance(value, bool | int | float) else ""
+                yield (key,), refused(value, f"must be {words}{quotes}")
 
 
 def _names(given: Mapping[str, Any]) -> Iterator[Wrong]:

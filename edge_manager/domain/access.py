@@ -31,6 +31,7 @@ OPERATOR_OPERATIONS = frozenset(
         "ListTags",
         "DeleteTags",
         "DescribeDeviceFleet",
+        "DescribeDevice",
         "DescribeEdgePackagingJob",
     }
 )

@@ -142,6 +142,14 @@ def test_what_fails_while_a_plan_is_waited_for_is_told_once(here: Run, world: Wo
     assert ended.err.count(f"{world.namespace}/store: waiting: AccessDenied: {text}") == 1
 
 
+def test_a_stage_that_the_spec_does_not_have_is_not_waited_for(here: Run, world: World) -> None:
+    world.create("store", stages=STAGES)
+    make_ready(world, "store")
+    ended = here("wait", "store", "--for", "stage=flet", "--timeout", "5m")
+    assert ended.code == 1
+    assert "there is no stage 'flet'; spec.stages has canary, half, fleet" in ended.err
+
+
 def test_a_suspended_plan_is_not_waited_for(here: Run, world: World) -> None:
     world.create("store")
     assert here("suspend", "store").code == 0
@@ -429,7 +437,7 @@ def test_all_that_is_there_is_checked_and_nothing_is_written(
     assert "✓ definition: edgeplan.dev/v1alpha1 is served, with the schema of this version" in told.out
     assert re.search(
         r"✓ AWS eu-west-1: account \d{12}; allowed: .*ListTags, ListStageDevices, "
-        r"DescribeDeviceFleet, DescribeEdgePackagingJob",
+        r"DescribeDeviceFleet, DescribeEdgePackagingJob, DescribeDevice",
         told.out,
     )
     assert told.code == 0

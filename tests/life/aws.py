@@ -37,7 +37,7 @@ START = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 READS = frozenset(
     {
         *("DescribeEdgeDeploymentPlan", "ListEdgeDeploymentPlans", "ListTags", "ListStageDevices"),
-        *("DescribeDeviceFleet", "DescribeEdgePackagingJob"),
+        *("DescribeDeviceFleet", "DescribeEdgePackagingJob", "DescribeDevice"),
     }
 )
 PATIENCE = 5.0

@@ -354,6 +354,20 @@ def test_replacement_is_announced_and_creates_at_once() -> None:
     assert talk.requests[-1].fleet == "other"
 
 
+@pytest.mark.parametrize("answer", [REFUSED_FOR_QUOTA, DENIED, refusal(FailureKind.TRANSIENT, "ResourceNotFound")])
+def test_a_plan_that_went_and_cannot_be_made_again_is_told_until_it_is(answer: Failure) -> None:
+    away = "; the former plan was deleted to be created again"
+    looks = () if answer is DENIED else (NOTHING,)
+    one = reported(OTHER, attempted(OTHER, observed("canary"), THERE, ANNOUNCED, DID, ANNOUNCED, answer, *looks))
+    for later in (one, reported(one, attempted(one, NOTHING, answer, now=NOON + MINUTE), NOON + MINUTE)):
+        assert later.status.replacing_since == NOON
+        for each in later.status.conditions:
+            assert each.message.endswith(away)
+    made = reported(one, attempted(one, NOTHING, MADE, now=NOON + MINUTE), NOON + MINUTE)
+    assert made.status.replacing_since is None
+    assert away not in str(made.status.conditions)
+
+
 def test_plan_that_was_replaced_and_still_shows_is_lag() -> None:
     talk = attempted(OTHER, observed("canary"), THERE, ANNOUNCED, DID, ANNOUNCED, MADE)
     assert talk.found.settling is not None

@@ -58,6 +58,7 @@ WIRE: dict[str, Any] = {
     "lastHandledReconcileAt": "2026-03-01",
     "lastModifiedTime": "2026-03-01T12:00:00.123000Z",
     "creationTime": "2026-03-01T10:00:00.001000Z",
+    "replacingSince": "2026-03-01T10:00:00Z",
     "appliedTagKeys": ["edgeplan.dev/owner"],
     "owed": ["Edit", "Request"],
     "settling": {
