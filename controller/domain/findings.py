@@ -110,7 +110,8 @@ class Findings:
                 return found.settled_by(now + settle, modified_after=before.modified)
             case DeletePlan():
                 found = replace(found, arn=None, observed=None, applied_tag_keys=frozenset())
-                return found.settled_by(now + settle, created_after=before.created if before is not None else None)
+                former = before.created if before is not None else None
+                return found.settled_by(now + settle, created_after=former, deleted=True)
             case StartStage(stage=stage):
                 return found.settled_by(now + settle, started=stage)
             case _:

@@ -127,6 +127,8 @@ class Settling(Model):
     """The plan was changed after this LastModifiedTime: an older one is a former state of it."""
     started: str | None = None
     """The stage that was started."""
+    deleted: bool | None = None
+    """Whether the change is the plan's deletion, since which AWS refused or did whatever was asked of it."""
 
 
 class Claim(Model):

@@ -230,11 +230,23 @@ def test_deletion_waits_until_an_earlier_create_whose_answer_got_lost_cannot_be_
     said = attempted(one, KEPT, observed("canary"), DID, unanswered_for=20 * SECOND)
     assert (said.words, said.reason) == ([*LOOK, DELETE], Reason.SETTLING)
     one = reported(one, said)
-    said = attempted(one, KEPT, NOTHING, now=NOON + 2 * SECOND)
+    said = attempted(one, KEPT, NOTHING, now=NOON + 2 * SECOND, unanswered_for=18 * SECOND)
     assert said.reason is Reason.SETTLING
+    later = attempted(one, KEPT, NOTHING, now=NOON + 2 * SECOND, starting_for=58 * SECOND)
+    assert later.reason is Reason.SETTLING
     late = observed("canary").but(created=NOON + 10 * SECOND)
     said = attempted(one, KEPT, late, DID, now=NOON + 30 * SECOND)
     assert said.reason is Reason.DELETED
+
+
+def test_deletion_waits_for_nothing_where_aws_answered_all_since_the_plan_was_deleted_to_be_replaced() -> None:
+    away = settling(deleted=True, created_after=NOON)
+    one = deleted(status=status(arn=None, settling=away, retry=retry(1, NOON + MINUTE)))
+    said = attempted(one, KEPT, NOTHING)
+    assert (said.words, said.reason) == (LOOK, Reason.DELETED)
+    assert attempted(one, KEPT, NOTHING, alone=False).reason is Reason.SETTLING
+    lost = deleted(status=status(arn=None, settling=settling(created_after=NOON), retry=retry(1, NOON + MINUTE)))
+    assert attempted(lost, KEPT, NOTHING).reason is Reason.SETTLING
 
 
 def test_create_of_a_process_that_was_killed_may_be_under_way_after_a_restart() -> None:
