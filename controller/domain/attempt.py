@@ -89,15 +89,39 @@ def take_away(resource: Resource, given: Circumstances) -> Talk:
     if isinstance(found, Result):
         return found
     decision = decide_deletion(desired, found.observed, given)
-    doubt = _doubted_until(resource, given, found)
-    if doubt > timedelta(0) and isinstance(decision.outcome, Gone) and not decision.actions:
-        return Result(_may_still_come(f"a create of the AWS plan {name}", doubt, given.now), found)
+    if (doubted := _doubted(decision, resource, given, found)) is not None:
+        return doubted
     acted = yield from apply(decision.actions, decision.outcome, resource, given, found)
     assert not isinstance(acted, Refused)  # noqa: S101 - a deletion looks again in its next attempt, not in this one
     if isinstance(acted, Findings) and isinstance(decision.outcome, Gone) and given.unanswered_for > timedelta(0):
         # One that was tried before the one that made what is deleted now.
         return Result(_may_still_come(f"another create of the AWS plan {name}", given.unanswered_for, given.now), acted)
     return acted if isinstance(acted, Result) else Result(final(decision.outcome), acted)
+
+
+def _doubted(decision: Decision, resource: Resource, given: Circumstances, found: Findings) -> Result | None:
+    """The wait for what the look may not have shown yet."""
+    if decision.actions:
+        return _untagged(resource, given, found)
+    doubt = _doubted_until(resource, given, found)
+    if doubt > timedelta(0) and isinstance(decision.outcome, Gone):
+        return Result(_may_still_come(f"a create of the AWS plan {resource.plan_name}", doubt, given.now), found)
+    return None
+
+
+def _untagged(resource: Resource, given: Circumstances, found: Findings) -> Result | None:
+    """The wait for reads that may be behind: tags are read as they are, so somebody may have replaced the plan just now."""
+    if found.observed is None or found.observed.tags is None or OWNER_TAG in found.observed.tags:
+        return None
+    seen = resource.status.settling
+    begun = seen is not None and seen.untagged
+    left = min(seen.until - given.now, given.settle) if seen is not None and begun else given.settle
+    if left <= timedelta(0):
+        return None
+    text = f"the AWS plan {found.observed.name} has lost its ownership tag, and may be another one than AWS shows yet"
+    text += f"; looked for until it cannot be{until(given.now + left)}"
+    after = found if begun else found.settled_by(given.now + given.settle, untagged=True)
+    return Result(Waiting(min(left, DOUBT_POLL), Reason.SETTLING, text), after)
 
 
 def _may_still_come(what: str, doubt: timedelta, now: datetime) -> Waiting:

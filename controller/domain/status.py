@@ -127,6 +127,8 @@ class Settling(Model):
     """The plan was changed after this LastModifiedTime: an older one is a former state of it."""
     started: str | None = None
     """The stage that was started."""
+    untagged: bool | None = None
+    """Whether the plan that is to be deleted was seen without the ownership tag: it may be another one by now."""
     deleted: bool | None = None
     """Whether the change is the plan's deletion, since which AWS refused or did whatever was asked of it."""
 

@@ -87,7 +87,8 @@ class Witness:
                 self._may_stop(plan, each, request.operation) for plan in writers for each in seen
             ), f"{request.operation} of {name}, which nobody asked for"
         if request.operation == "StartEdgeDeploymentStage" and held is not None and checked(Check.STAGES_IN_ORDER):
-            self._in_order(request.parameters["StageName"], held)
+            seen = [held, *self._before_somebody_came_in_between(name, region)]
+            self._in_order(request.parameters["StageName"], seen)
         claims = {tag["Value"] for tag in request.parameters.get("Tags", ()) if tag["Key"] == OWNER_TAG}
         assert claims <= {owner_of(plan) for plan in writers}, f"{name} is claimed for {claims}"
         assert claims or request.operation != "CreateEdgeDeploymentPlan", f"{name} is created for nobody"
@@ -135,11 +136,13 @@ class Witness:
         wanted = {model.edge_packaging_job_name for model in spec.model_configs}
         return spec.device_fleet_name in held.fleets and wanted <= finished
 
-    def _in_order(self, stage: str, held: Mapping[str, Any]) -> None:
-        """Every stage before the one that is started is DEPLOYED, in truth."""
-        earlier = takewhile(lambda item: item[0] != stage, statuses(held).items())
-        undone = {name: status for name, status in earlier if status != "DEPLOYED"}
-        assert not undone, f"{stage} of {held['EdgeDeploymentPlanName']} starts while {undone}"
+    def _in_order(self, stage: str, seen: Sequence[Mapping[str, Any]]) -> None:
+        """Every stage before the one that is started is DEPLOYED, in truth or as it was a moment ago."""
+        undone = []
+        for plan in seen:
+            earlier = takewhile(lambda item: item[0] != stage, statuses(plan).items())
+            undone.append({name: status for name, status in earlier if status != "DEPLOYED"})
+        assert not all(undone), f"{stage} of {seen[0]['EdgeDeploymentPlanName']} starts while {undone[0]}"
 
     def _called(self, request: Request) -> None:
         """After a call of the operator succeeded: is what it did consistent?"""

@@ -170,7 +170,18 @@ def test_plan_of_a_former_life_goes_with_the_later_one() -> None:
 
 
 def test_plan_whose_tag_is_gone_is_looked_at_before_it_is_deleted() -> None:
-    said = attempted(deleted(), KEPT, ACCOUNT, {}, observed("canary").tagged({}), DID)
+    """Tags are read as they are, a Describe may be behind: until it cannot be, the plan may be somebody's own."""
+    one, bare = deleted(), observed("canary").tagged({})
+    said = attempted(one, KEPT, ACCOUNT, {}, bare)
+    assert (said.words, said.reason) == (THEN_LOOK, Reason.SETTLING)
+    one = reported(one, said)
+    said = attempted(one, KEPT, ACCOUNT, {}, bare, now=NOON + 30 * SECOND)
+    assert (said.words, said.reason) == (THEN_LOOK, Reason.SETTLING)
+    assert "has lost its ownership tag" in said.message
+    one = reported(one, said, NOON + 30 * SECOND)
+    another = bare.but(created=NOON + SECOND)
+    assert attempted(one, KEPT, ACCOUNT, {}, another, now=NOON + SETTLE).reason is Reason.KEPT
+    said = attempted(one, KEPT, ACCOUNT, {}, bare, DID, now=NOON + SETTLE)
     assert said.words == [*THEN_LOOK, DELETE]
 
 
