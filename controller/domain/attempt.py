@@ -93,9 +93,10 @@ def take_away(resource: Resource, given: Circumstances) -> Talk:
         return doubted
     acted = yield from apply(decision.actions, decision.outcome, resource, given, found)
     assert not isinstance(acted, Refused)  # noqa: S101 - a deletion looks again in its next attempt, not in this one
-    if isinstance(acted, Findings) and isinstance(decision.outcome, Gone) and given.unanswered_for > timedelta(0):
+    late = _unanswered_for(given)
+    if isinstance(acted, Findings) and isinstance(decision.outcome, Gone) and late > timedelta(0):
         # One that was tried before the one that made what is deleted now.
-        return Result(_may_still_come(f"another create of the AWS plan {name}", given.unanswered_for, given.now), acted)
+        return Result(_may_still_come(f"another create of the AWS plan {name}", late, given.now), acted)
     return acted if isinstance(acted, Result) else Result(final(decision.outcome), acted)
 
 
@@ -138,7 +139,7 @@ def _delete_what_is_tagged(
     """
     status, action = resource.status, DeletePlan(desired.name)
     active = any(MEANING[each.status].active for each in status.stages or ())
-    doubtful = active or status.retry is not None or given.unanswered_for > timedelta(0)
+    doubtful = active or status.retry is not None or _unanswered_for(given) > timedelta(0)
     if found.arn is None or doubtful or (yield Ask.ACCOUNT) != account_of(found.arn):
         return None
     answer = yield TagsOf(found.arn)
@@ -147,6 +148,13 @@ def _delete_what_is_tagged(
     if isinstance(answer, Failure):
         return None if is_refusal(answer) else failed(answer, resource, given, found, action if own else None)
     return Result(deleted(desired.name), found.after(action, None, given.now, given.settle)) if own else None
+
+
+def _unanswered_for(given: Circumstances) -> timedelta:
+    """How long a create that AWS did not answer may still be carried out, as this process or the status knows."""
+    known = given.status.settling
+    left = known.unanswered - given.now if known is not None and known.unanswered is not None else timedelta(0)
+    return max(given.unanswered_for, min(left, given.settle))
 
 
 def _doubted_until(resource: Resource, given: Circumstances, found: Findings) -> timedelta:

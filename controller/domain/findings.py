@@ -119,8 +119,9 @@ class Findings:
 
     def settled_by(self, until: datetime, **change: Any) -> Self:
         """After a call that worked, or may have: its `change` is shown by then; what is shown until then may be older."""
-        former = self.settling.created_after if self.settling is not None else None
-        return replace(self, settling=Settling(until=until, **{"created_after": former} | change), unsettled=True)
+        former = self.settling
+        stays = {"created_after": former.created_after, "unanswered": former.unanswered} if former is not None else {}
+        return replace(self, settling=Settling(until=until, **stays | change), unsettled=True)
 
 
 def _older(moment: datetime | None, bound: datetime | None) -> bool:

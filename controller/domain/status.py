@@ -127,6 +127,8 @@ class Settling(Model):
     """The plan was changed after this LastModifiedTime: an older one is a former state of it."""
     started: str | None = None
     """The stage that was started."""
+    unanswered: MicroTime | None = None
+    """Until when a create that AWS did not answer may still be carried out, whatever became of later ones."""
     untagged: bool | None = None
     """Whether the plan that is to be deleted was seen without the ownership tag: it may be another one by now."""
     deleted: bool | None = None

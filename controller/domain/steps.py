@@ -140,7 +140,8 @@ def apply(
             found = found.after(action, made, given.now, given.settle)
             continue
         if isinstance(action, CreatePlan) and not answer.harmless:
-            found = found.settled_by(given.now + given.settle)
+            until = given.now + given.settle
+            found = found.settled_by(until, unanswered=until)
         if refused is None and not resource.deleting and _asks_for_a_look(answer, action, given, found):
             return Refused(action, answer, found)
         return failed(answer, resource, given, found, action)

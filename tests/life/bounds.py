@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tests.life.aws import Aws
     from tests.life.cluster import Cluster
 
+_RUNS = frozenset({"STARTING", "INPROGRESS"})
 _PROMPT = 90.0
 """Seconds within which a stage is stopped: its slowest look, and a read that is behind."""
 
@@ -40,7 +41,10 @@ class Bounds:
             if aws is None or aws["Tags"].get(OWNER_TAG) != owner_of(plan):
                 continue
             for stage in aws["Stages"]:
+                known = plan.status.stage(stage["StageName"])
+                if known is None or known.status not in _RUNS:
+                    continue  # somebody started it by hand: a sweep will tell
                 told = stage["DeploymentStatus"]
                 failed, succeeded = told["EdgeDeploymentFailedInStage"], told["EdgeDeploymentSuccessInStage"]
-                if told["StageStatus"] in {"STARTING", "INPROGRESS"} and failed * 100 > bound * (failed + succeeded):
+                if told["StageStatus"] in _RUNS and failed * 100 > bound * (failed + succeeded):
                     yield plan.uid, stage["StageName"], str(told["EdgeDeploymentStageStartTime"])

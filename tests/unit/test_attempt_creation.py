@@ -1,7 +1,7 @@
 """Creating a plan, in every order of answers: lost, late, refused, lagging."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -162,13 +162,17 @@ def test_plan_without_stages_yet_is_not_taken_for_one_that_lost_them() -> None:
 # -- answers get lost -------------------------------------------------------------------------------------------------
 
 
+def open_until(moment: datetime) -> Settling:
+    return Settling(until=moment, unanswered=moment)
+
+
 def test_unanswered_create_is_noted_until_it_cannot_be_under_way_any_more() -> None:
     talk = attempted(fresh(), HELD, LOST)
     assert talk.words == ["hold", "CreatePlan"]
     assert talk.outcome == Retrying(LOST, timedelta(seconds=0.5), 1)
-    assert talk.found.settling == Settling(until=NOON + SETTLE)
+    assert talk.found.settling == open_until(NOON + SETTLE)
     assert not talk.result.untouched
-    assert lost().status.settling == Settling(until=NOON + SETTLE)
+    assert lost().status.settling == open_until(NOON + SETTLE)
 
 
 @MAY_BE_THERE
@@ -207,12 +211,12 @@ def test_create_that_is_lost_again_and_again_is_noted_each_time() -> None:
     talk = attempted(lost(), NOTHING, LOST, now=NOON + SECOND)
     assert talk.words == ["look at tags", "CreatePlan"]
     assert talk.outcome == Retrying(LOST, SECOND, 2)
-    assert talk.found.settling == Settling(until=NOON + SECOND + SETTLE)
+    assert talk.found.settling == open_until(NOON + SECOND + SETTLE)
 
 
 def test_create_that_never_arrived_proves_nothing_about_the_one_before() -> None:
     talk = attempted(lost(), NOTHING, UNREACHED, now=NOON + SECOND)
-    assert talk.found.settling == Settling(until=NOON + SETTLE)
+    assert talk.found.settling == open_until(NOON + SETTLE)
     assert not talk.result.untouched
 
 

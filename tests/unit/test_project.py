@@ -35,9 +35,9 @@ def name_of(path: Path) -> str:
 # finished, and for objects that never had a plan where their target is refused; 33 for audits of tags alone, for rollouts
 # whose end the listing shows, for the end of what is missing, and for counts without a walk over all objects;
 # 62 for bounds that hold for what runs whatever else holds a plan up, for devices that a replacement names, and for what
-# is told while the plan is away and waited for when the object goes meanwhile; 21 for plans that lost their tag just before
-# they are deleted.
-MOST_CODE = 3_132
+# is told while the plan is away and waited for when the object goes meanwhile; 27 for plans that lost their tag just before
+# they are deleted, and creates without an answer that an earlier process made.
+MOST_CODE = 3_138
 _NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
 

@@ -65,6 +65,7 @@ WIRE: dict[str, Any] = {
         "until": "2026-03-01T12:01:00.000000Z",
         "createdAfter": "2026-03-01T12:00:00.000000Z",
         "modifiedAfter": "2026-03-01T12:00:00.500000Z",
+        "unanswered": "2026-03-01T12:01:00.000000Z",
         "untagged": True,
         "deleted": True,
     },
