@@ -160,9 +160,8 @@ def _unanswered_for(given: Circumstances) -> timedelta:
 def _doubted_until(resource: Resource, given: Circumstances, found: Findings) -> timedelta:
     """How long a look that finds nothing proves nothing: as long as a create can be under way."""
     settling = found.settling
-    answered = (
-        settling is not None and settling.deleted and given.alone
-    )  # since our own deletion no create was left open
+    # Since our own deletion no create was left open.
+    answered = settling is not None and settling.deleted and given.alone
     left = timedelta(0) if settling is None or answered else settling.until - given.now
     return left if resource.status.has_plan or _untouched(resource, given) else max(left, given.starting_for)
 

@@ -136,3 +136,18 @@ def test_without_rollout_no_stage_is_started(world: World, git: Git) -> None:
         git.commit("Plan only", stages=[stage("a")])
         world.wait_for("cameras", "Ready", reason="InSync")
     assert "StartEdgeDeploymentStage" not in world.sandbox.counts()
+
+
+def test_a_bound_stops_a_stage_although_the_plan_is_stalled_for_another_change(world: World) -> None:
+    world.sandbox.settings(deploy_duration_per_stage=60.0, start_duration=0.0)
+    world.sandbox.seed_fleet("store-cameras", 100, region=REGION)
+    world.sandbox.fail_devices("cameras", "all", percent=100, message="model does not load")
+    with world.operator():
+        world.create("cameras", stages=[stage("all", 100)], rollout=_rollout(maxFailedPercent=20, minDevices=30))
+        wait_until(lambda: _statuses(world) == ["INPROGRESS"])
+        models = [{"modelHandle": "model", "edgePackagingJobName": "another"}]
+        world.edit("cameras", modelConfigs=models)
+        world.wait_for("cameras", "Stalled", reason="ImmutableFieldChanged")
+        wait_until(lambda: _statuses(world) == ["STOPPED"], seconds=50)
+    (stopped,) = world.sandbox.plan("cameras")["Stages"]
+    assert stopped["DeploymentStatus"]["EdgeDeploymentFailedInStage"] < 100

@@ -169,6 +169,14 @@ def test_a_plan_stands_until_the_one_that_replaces_it_can_be_made(objects: Objec
         assert "Edge packaging job later does not exist." in said["message"]
         assert (plans(shop), objects.status("tills")["edgeDeploymentPlanArn"]) == (["tills"], arn)
         shop.package("later")
+        named = {"deviceSubsetType": "SELECTION", "deviceNames": [DEVICES[0], "shop-0"]}
+        objects.edit("tills", stages=[{"stageName": "named", "deviceSelectionConfig": named}])
+        wait_until(
+            lambda: "Device shop-0 does not exist" in objects.condition("tills", "Ready").get("message", ""), seconds=60
+        )
+        assert (plans(shop), objects.status("tills")["edgeDeploymentPlanArn"]) == (["tills"], arn)
+        named["deviceNames"] = [DEVICES[0]]
+        objects.edit("tills", stages=[{"stageName": "named", "deviceSelectionConfig": named}])
         objects.ask("tills", "now")
         objects.wait_for("tills", "Ready", seconds=60)
         notes = [event["note"] for event in objects.events("tills")]
