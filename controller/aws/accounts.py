@@ -205,4 +205,6 @@ class Accounts:
 
 
 def _refused(why: str) -> TargetRefused:
-    return TargetRefused(f"{why} (spec.target cannot be edited: a new object can have a different target)")
+    return TargetRefused(
+        f"{why} (whoever runs the operator can open it; spec.target cannot be edited, a new object can have a different one)"
+    )

@@ -71,24 +71,18 @@ def check(*, skip_cluster: bool, skip_aws: bool, cluster: ClusterFlags, cluster_
     Exit code 0: nothing is wrong (`?` is what could not be found out), 1: something is, 2: an error.
     """
     looks: list[Callable[[], AsyncIterator[Finding]]] = []
+    if not skip_cluster:
+        looks.append(lambda: _cluster(cluster))
     try:
-        if not skip_cluster:
-            looks.append(lambda: _cluster(cluster))
         if not skip_aws:
-            scopes = _scopes(aws)
+            scopes = scopes_of(aws)
             identify = cluster_id is None and aws.accounts_file is not None and not skip_cluster
             looks.append(lambda: _aws(aws, scopes, cluster, cluster_id, identify=identify))
     except ValueError as error:
-        complain(str(error))
+        complain(f"AWS is not looked at: {error}")
+        asyncio.run(_tell(looks))
         return TROUBLE
     return asyncio.run(_tell(looks))
-
-
-def _scopes(aws: AwsFlags) -> list[Scope]:
-    try:
-        return scopes_of(aws)
-    except ValueError as error:
-        raise ValueError(f"{error}; --skip-aws looks at the cluster alone") from error
 
 
 async def _tell(looks: Sequence[Callable[[], AsyncIterator[Finding]]]) -> int:

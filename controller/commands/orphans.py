@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -35,8 +35,7 @@ class Orphan:
     owner: Owner
 
     def __str__(self) -> str:
-        account = "" if self.scope.account == OWN_ACCOUNT else f"account {self.scope.account}, "
-        return f"{self.name} ({account}{self.scope.region}): left by {self.owner.key}, uid {self.owner.uid}; {self.arn}"
+        return f"{self.name} ({_place(self.scope)}): left by {self.owner.key}, uid {self.owner.uid}; {self.arn}"
 
 
 @click.command()
@@ -54,10 +53,7 @@ def orphans(*, context: str | None, cluster_id: str | None, output: str | None, 
     """
     try:
         scopes = scopes_of(aws)
-        found = asyncio.run(_find(aws, scopes, cluster_id, context))
-    except AwsError as error:
-        complain(explain_to_caller(error.failure))
-        return TROUBLE
+        found, refused = asyncio.run(_find(aws, scopes, cluster_id, context))
     except (EdgePlanError, ValueError) as error:
         complain(str(error))
         return TROUBLE
@@ -67,15 +63,31 @@ def orphans(*, context: str | None, cluster_id: str | None, output: str | None, 
         click.echo(f"{len(found)} {'orphan' if len(found) == 1 else 'orphans'}", err=True)
     else:
         click.echo(json.dumps([_as_json(orphan) for orphan in found], indent=2))
-    return SOME if found else NONE
+    for scope, refusal in refused.items():
+        complain(f"{_place(scope)}: {explain_to_caller(refusal.failure)}")
+    return TROUBLE if refused else SOME if found else NONE
 
 
-async def _find(aws: AwsFlags, scopes: Sequence[Scope], cluster_id: str | None, context: str | None) -> list[Orphan]:
+async def _find(
+    aws: AwsFlags, scopes: Sequence[Scope], cluster_id: str | None, context: str | None
+) -> tuple[list[Orphan], Mapping[Scope, AwsError]]:
+    """The orphans, and where AWS could not be asked."""
+    found: list[Orphan] = []
+    refused: dict[Scope, AwsError] = {}
     async with reach(cluster_id, context) as cluster:
         if not cluster.reached or cluster.id is None:
             raise ValueError(cluster.trouble or "the cluster's identity is not known: give --cluster-id")
         with closing(accounts_of(aws, cluster)) as accounts:
-            return [orphan for scope in scopes async for orphan in _within(accounts, scope, cluster)]
+            for scope in scopes:
+                try:
+                    found += [orphan async for orphan in _within(accounts, scope, cluster)]
+                except AwsError as error:
+                    refused[scope] = error
+    return found, refused
+
+
+def _place(scope: Scope) -> str:
+    return scope.region if scope.account == OWN_ACCOUNT else f"account {scope.account}, {scope.region}"
 
 
 async def _within(accounts: Accounts, scope: Scope, cluster: Cluster) -> AsyncIterator[Orphan]:
@@ -100,7 +112,7 @@ async def _within(accounts: Accounts, scope: Scope, cluster: Cluster) -> AsyncIt
     owners = await asyncio.gather(*(owner(row.arn) for row in rows))
     for other, count in sorted(others.items()):
         said = "1 plan carries the tag" if count == 1 else f"{count} plans carry the tag"
-        sys.stderr.write(f"note: {scope.region}: {said} of cluster {other}, this is {cluster.id} (--cluster-id)\n")
+        sys.stderr.write(f"note: {_place(scope)}: {said} of cluster {other}, this is {cluster.id} (--cluster-id)\n")
     for row, gone in zip(rows, owners, strict=True):
         if gone is not None:
             yield Orphan(scope, row.name, row.arn, gone)

@@ -17,7 +17,7 @@ from controller.domain.outcomes import IN_SYNC, Decision, Gone, Next, Stalled, W
 from controller.domain.ownership import Owner, reach_needed, tagged_owner
 from controller.domain.reasons import Reason
 from controller.domain.relation import Relation, relation
-from controller.domain.resource import Resource
+from controller.domain.resource import Key, Resource
 from controller.domain.rollout import halt, roll_out
 from controller.domain.schedule import STAGE_POLL
 from controller.domain.stage import MEANING
@@ -65,8 +65,13 @@ def may_observe(desired: Desired, observed: ObservedPlan, given: Circumstances) 
 
 def name_conflict(desired: Desired, holder: Resource) -> Stalled:
     """Another object holds the AWS plan that this one names."""
-    text = f"the AWS plan {desired.name} is held by the object {holder.key}; {_ANOTHER_NAME}"
+    text = f"the AWS plan {desired.name} is held by {_who(desired, holder.key, str(holder.key))}; {_ANOTHER_NAME}"
     return Stalled(Reason.NAME_CONFLICT, text)
+
+
+def _who(desired: Desired, holder: Key, name: str) -> str:
+    """An object by its name; of another namespace it is not told, which may be another tenant's."""
+    return f"the object {name}" if holder.namespace == desired.owner.namespace else "an object of another namespace"
 
 
 def _refuse_foreign(desired: Desired, observed: ObservedPlan, given: Circumstances) -> Stalled | None:
@@ -95,7 +100,8 @@ def _refuse_foreign(desired: Desired, observed: ObservedPlan, given: Circumstanc
     if related is Relation.UNOWNED:
         whose = "which this object did not create"
     else:
-        whose = f"which belongs to {other or 'an unknown owner'}, as its tag {OWNER_TAG} says"
+        owner = _who(desired, other.key, str(other)) if other is not None else "an unknown owner"
+        whose = f"which belongs to {owner}, as its tag {OWNER_TAG} says"
     if lost:
         text = f"the AWS plan {observed.name} was taken over: it is one {whose}; delete this object, the plan stays"
         return Stalled(Reason.OWNERSHIP_LOST, text)

@@ -4,6 +4,7 @@ Codes come from the SageMaker API reference and AWS's common errors; `tests/unit
 throttling codes with botocore's own list.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,6 +12,7 @@ from controller.domain.reasons import Reason
 
 STS_OPERATIONS = frozenset({"AssumeRole", "GetCallerIdentity"})
 
+_ACTION = re.compile(r"not authorized to perform: ([a-z-]+:\w+)")
 CREATE = "CreateEdgeDeploymentPlan"
 # What these can miss is what the spec names: the fleet, packaging jobs, devices.
 _OF_WHAT_THE_SPEC_NAMES = frozenset({CREATE, "DescribeDeviceFleet", "DescribeEdgePackagingJob", "DescribeDevice"})
@@ -45,7 +47,8 @@ class Failure:
     @property
     def iam_action(self) -> str:
         """The IAM action that the failed call needs, such as sagemaker:CreateEdgeDeploymentPlan."""
-        return f"{'sts' if self.operation in STS_OPERATIONS else 'sagemaker'}:{self.operation}"
+        told = _ACTION.search(self.message)  # sts:TagSession, say, where a role is assumed with tags
+        return told[1] if told else f"{'sts' if self.operation in STS_OPERATIONS else 'sagemaker'}:{self.operation}"
 
     @property
     def passes(self) -> bool:

@@ -66,8 +66,8 @@ class Reason(StrEnum):
 
     @property
     def ends_when_rights_are_given(self) -> bool:
-        """Whether the administrator keeps the object from what it asks for."""
-        return self in {Reason.TARGET_REFUSED, Reason.NOT_PERMITTED}
+        """Whether the administrator keeps the object from what it asks for, or did by another cluster id."""
+        return self in {Reason.TARGET_REFUSED, Reason.NOT_PERMITTED, Reason.OWNERSHIP_LOST, Reason.NOT_OWNED}
 
     @property
     def ends_when_the_plan_comes(self) -> bool:

@@ -79,8 +79,8 @@ class Outages:
         subject = operation if denied else "calls"
         details = {"reason": failure.reason, "errorCode": failure.code, "requestId": failure.request_id}
         logger.warning(
-            "AWS account %s, %s: %s fail: %s: %s",
-            *(*scope, subject, failure.reason, failure),
+            "AWS account %s, %s: %s: %s",
+            *(*scope, f"{subject} fails" if denied else f"{subject} fail: {failure.reason}", failure),
             extra=_place(scope) | {"action": operation} | details,
         )
 
@@ -101,8 +101,14 @@ class Outages:
             del self._open[what]
             took = timedelta(seconds=round(now - since.first))
             logger.info(
-                "AWS account %s, %s: %s work again: %s has ended after %s and %d failed calls",
-                *(*scope, what.operation or "calls", what.reason, took, since.calls),
+                "AWS account %s, %s: %s again: %s has ended after %s and %d failed calls",
+                *(
+                    *scope,
+                    f"{what.operation} works" if what.operation else "calls work",
+                    what.reason,
+                    took,
+                    since.calls,
+                ),
                 extra=_place(scope) | {"reason": what.reason},
             )
 

@@ -27,7 +27,7 @@ from tests.aws.conftest import REGION, Endpoint, Said, account, accounts_at
 ROLE = "arn:aws:iam::222222222222:role/edge"
 IDENTITY = "<GetCallerIdentityResponse><GetCallerIdentityResult><Account>{}</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
 
-NO_EDIT = "(spec.target cannot be edited: a new object can have a different target)"
+NO_EDIT = "(whoever runs the operator can open it; spec.target cannot be edited, a new object can have a different one)"
 
 
 def write(folder: Path, content: Any) -> Path:

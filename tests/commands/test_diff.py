@@ -128,7 +128,7 @@ def test_plan_of_another_object_is_refused(
 ) -> None:
     at_aws(tags={OWNER: "prod/retail/other/1"})
     ended = edgeplan("diff", manifest())
-    assert "belongs to retail/other (cluster prod, uid 1)" in ended.out
+    assert "belongs to the object retail/other (cluster prod, uid 1)" in ended.out
     assert ended.code == 1
 
 

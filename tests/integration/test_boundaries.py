@@ -14,7 +14,7 @@ from tests.integration.operators import REGION, World, minimal_spec, wait_until
 
 ROLE = "arn:aws:iam::222222222222:role/edge"
 
-NO_EDIT = "spec.target cannot be edited: a new object can have a different target"
+NO_EDIT = "whoever runs the operator can open it; spec.target cannot be edited, a new object can have a different one"
 
 
 @pytest.fixture
@@ -125,6 +125,20 @@ def test_what_the_administrator_closes_is_told_at_the_next_start(world: World, a
     with world.operator(accounts_file=accounts(emea={"namespaces": ["kitchen"]})):
         world.wait_for("plan", "Stalled", reason="TargetRefused", seconds=60)
     assert world.sandbox.plans(account="222222222222") == ["plan"]
+
+
+def test_what_a_wrong_cluster_id_did_ends_with_the_right_one(world: World) -> None:
+    world.create("plan")
+    soon = timedelta(seconds=1)
+    with world.operator(settle=soon):
+        world.wait_for("plan", "Ready")
+    time.sleep(1)
+    with world.operator(settle=soon, cluster_id="another"):
+        world.ask("plan", "now")
+        world.wait_for("plan", "Stalled", reason="OwnershipLost", seconds=60)
+    with world.operator(settle=soon):
+        world.wait_for("plan", "Ready", seconds=60)
+    assert world.sandbox.plans() == ["plan"]
 
 
 def test_replacement_is_for_those_that_are_permitted(world: World, accounts: Any) -> None:

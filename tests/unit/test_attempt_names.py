@@ -13,7 +13,7 @@ from controller.domain.observed import ObservedPlan
 from controller.domain.outcomes import IN_SYNC, Retrying
 from controller.domain.ownership import Owner, Reach, Rights
 from controller.domain.reasons import Reason
-from controller.domain.resource import Resource, Scope
+from controller.domain.resource import Key, Resource, Scope
 from tests.unit.builders import (
     ACCOUNT,
     ARN,
@@ -72,6 +72,17 @@ def test_younger_object_of_one_name_makes_no_call_and_names_the_holder() -> None
         "edgeDeploymentPlanName"
     )
     assert talk.result.untouched
+
+
+def test_holder_of_another_namespace_is_not_named() -> None:
+    stranger = replace(OLDER, key=Key("kiosks", "secret"))
+    for talk in (
+        attempted(fresh(), namesakes=(stranger,)),
+        attempted(plan("canary"), IN_USE, observed("canary").tagged({OWNER_TAG: "cluster-1/kiosks/secret/uid-0"})),
+    ):
+        assert "an object of another namespace" in talk.message
+        assert "kiosks" not in talk.message
+        assert "secret" not in talk.message
 
 
 def test_older_object_of_one_name_creates() -> None:

@@ -13,6 +13,7 @@ from controller.domain.failures import (
     TERMINAL_CODES,
     THROTTLING_CODES,
     TRANSIENT_CODES,
+    Failure,
     FailureKind,
     classify,
 )
@@ -119,3 +120,10 @@ def test_the_iam_action_is_named_as_in_a_policy(operation: str, action: str) -> 
 
 def test_a_failure_reads_as_code_message_and_request_id() -> None:
     assert str(failure()) == "InternalFailure: it broke (request id request-1)"
+
+
+def test_action_that_aws_names_is_the_one_to_allow() -> None:
+    words = "User: arn:aws:iam::111122223333:user/x is not authorized to perform: sts:TagSession on resource: y"
+    denied = Failure(FailureKind.CREDENTIALS, "AssumeRole", "AccessDenied", words)
+    assert denied.iam_action == "sts:TagSession"
+    assert Failure(FailureKind.CREDENTIALS, "AssumeRole", "AccessDenied", "no").iam_action == "sts:AssumeRole"
