@@ -23,7 +23,7 @@ from controller.engine.ports import ObjectError
 from controller.operator import eventloop, settings
 from controller.operator.audit import AuditLog
 from controller.operator.garbage import leave_all_alone, survivors_left_alone
-from controller.operator.handlers import WatchLost, register
+from controller.operator.handlers import StartFailed, WatchLost, register
 from controller.operator.logs import ContextFilter, own_version
 from controller.operator.process import Operator
 from controller.operator.settings import Settings
@@ -72,8 +72,11 @@ def _run(**given: Any) -> int:
         except ObjectError as error:
             return _refused(error)
         logger.info("edgeplan %s starts; it works as soon as it says for which cluster it acts", own_version())
-        with survivors_left_alone():
-            restarts = _operate(chosen)
+        try:
+            with survivors_left_alone():
+                restarts = _operate(chosen)
+        except StartFailed as error:
+            return _refused(error.__cause__ or error)
         if not restarts:
             leave_all_alone()
             return DONE
@@ -82,7 +85,7 @@ def _run(**given: Any) -> int:
 run = click.Command("run", callback=_run, help=_run.__doc__, params=[_option(flag) for flag in settings.flags()])
 
 
-def _refused(error: Exception) -> int:
+def _refused(error: BaseException) -> int:
     sys.stderr.write(f"error: {error}\n")
     return TROUBLE
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import kopf
 from kopf._cogs.clients.errors import APINotFoundError  # Kopf exports none of its errors of this kind
+from kopf._core.engines.activities import ActivityError
 
 from controller.cluster.connection import configuration
 from controller.domain.api import GROUP, PLURAL, VERSION
@@ -16,6 +17,8 @@ from controller.engine.ports import ObjectError
 from controller.operator.clock import utc_now
 from controller.operator.process import Operator
 
+StartFailed = ActivityError
+"""What Kopf ends by where `start` failed; why is its cause."""
 WatchLost = APINotFoundError
 """What Kopf ends by where the kind went between a list and the watch that follows, as when its definition is replaced."""
 

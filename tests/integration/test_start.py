@@ -236,3 +236,28 @@ def test_no_secret_is_in_the_log_at_any_level(
         assert secret not in shown
     assert ("Response body" in shown) == (level == "DEBUG")  # botocore does show what it gets, if it may
     assert world.sandbox.counts()["AssumeRole"] == 1
+
+
+def test_a_start_that_the_cluster_refuses_says_why_in_its_last_line(
+    world: World, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accounts open by labels of namespaces, which the service account may not list."""
+    inside = ("--namespace", world.namespace)
+    cluster.kubectl("create", "serviceaccount", "operator", *inside)
+    rights = (
+        "--resource=edgedeploymentplans.edgeplan.dev",
+        "--resource=customresourcedefinitions.apiextensions.k8s.io",
+    )
+    cluster.kubectl("create", "clusterrole", world.namespace, "--verb=get,list,watch", *rights)
+    bound = (f"--clusterrole={world.namespace}", f"--serviceaccount={world.namespace}:operator")
+    cluster.kubectl("create", "clusterrolebinding", world.namespace, *bound)
+    monkeypatch.setenv("KUBECONFIG", str(cluster.service_account_kubeconfig(world.namespace, "operator")))
+    accounts = tmp_path / "accounts.yaml"
+    emea = {"roleArn": "arn:aws:iam::222222222222:role/a", "regions": [REGION]}
+    accounts.write_text(json.dumps({"emea": emea | {"namespaceSelector": {"matchLabels": {"fleet": "edge"}}}}))
+    ended = started("--aws-region", REGION, "--cluster-id", "test", "--accounts-file", str(accounts))
+    assert ended.returncode == 2
+    *_, last = ended.stderr.splitlines()
+    assert last.startswith("error: ")
+    assert "cannot list namespaces" in last
+    assert "Forbidden" in last
