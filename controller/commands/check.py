@@ -196,7 +196,8 @@ def judge_leader(lease: str, spec: Mapping[str, Any], now: datetime) -> Finding:
     # Clocks differ: only what is long over is over.
     if silent > _LEASES_UNTIL_OVER * timedelta(seconds=spec.get("leaseDurationSeconds") or 1):
         return Finding("bad", "leader", f"{holder} holds the lease {lease} and has not renewed it for {length(silent)}")
-    return Finding("good", "leader", f"{holder} holds the lease {lease}")
+    ago = length(max(silent, timedelta(0)))
+    return Finding("good", "leader", f"{holder} holds the lease {lease}, renewed {ago} ago by this clock")
 
 
 def judge_operator(deployments: Sequence[Mapping[str, Any]]) -> Finding:
