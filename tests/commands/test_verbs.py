@@ -509,7 +509,7 @@ def test_a_leader_is_known_by_the_lease_of_its_deployment(here: Run, world: Worl
         assert told.code == 1
         with world.operator(lease=lease):
             out = wait_until(lambda: _unless(here("check", "--skip-aws").out, "✗"), seconds=60)
-        assert re.search(rf"✓ leader: \S+ holds the lease {lease}\n", out)
+        assert re.search(rf"✓ leader: \S+ holds the lease {lease}, renewed \d+s ago by this clock\n", out)
         assert f"✓ operator: {world.namespace}/{name}: 1 of 1 ready (edgeplan:0.1.0)" in out
         assert f"✗ leader: nobody holds the lease {lease}" in here("check", "--skip-aws").out
     finally:
