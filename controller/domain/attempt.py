@@ -216,7 +216,7 @@ def _holder(resource: Resource, given: Circumstances) -> Resource | None:
     """The other object that goes before this one for the AWS plan that both name, if there is one."""
     if not resource.readable_spec.manages:
         return None
-    first = min((resource, *given.namesakes), key=lambda each: (not each.status.has_plan, *each.seniority))
+    first = min((resource, *given.namesakes), key=lambda each: (not each.status.has_the_name, *each.seniority))
     return None if first is resource else first
 
 

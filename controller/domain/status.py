@@ -197,6 +197,11 @@ class EdgeDeploymentPlanStatus(Model):
         """Whether the object has an AWS plan, as far as is known."""
         return self.edge_deployment_plan_arn is not None
 
+    @property
+    def has_the_name(self) -> bool:
+        """Whether the name of the plan is the object's: while a plan is replaced it is no other's."""
+        return self.has_plan or self.replacing_since is not None
+
     def knows_by(self, created: datetime | None) -> bool:
         """Whether a plan of that ARN and CreationTime is the one that the object had: none else was seen or made then."""
         if created is None or self.creation_time is not None:

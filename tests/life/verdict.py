@@ -161,7 +161,7 @@ class Verdict:
                     and other.plan_name == plan.plan_name
                     and region_of(other) == region_of(plan)
                     and spec_of(other).manages
-                    and (other.seniority < plan.seniority or other.status.edge_deployment_plan_arn is not None)
+                    and (other.seniority < plan.seniority or other.status.has_the_name)
                     for other in map(self._cluster.plan, self._cluster.all_keys())
                 )
             case "NotPermitted":

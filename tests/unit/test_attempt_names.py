@@ -25,6 +25,7 @@ from tests.unit.builders import (
     fresh,
     observed,
     plan,
+    retry,
     settling,
     status,
 )
@@ -72,6 +73,14 @@ def test_younger_object_of_one_name_makes_no_call_and_names_the_holder() -> None
         "edgeDeploymentPlanName"
     )
     assert talk.result.untouched
+
+
+def test_object_whose_plan_is_away_to_be_replaced_keeps_its_name_before_an_older_one() -> None:
+    away = plan("canary", status=status(arn=None, replacing_since=NOON, retry=retry(1, NOON)))
+    talk = attempted(away, MADE, namesakes=(OLDER,))
+    assert talk.words[-1] == "CreatePlan"
+    other = replace(YOUNGER, status=away.status)
+    assert attempted(fresh(), namesakes=(other,)).reason is Reason.NAME_CONFLICT
 
 
 def test_holder_of_another_namespace_is_not_named() -> None:
