@@ -93,7 +93,7 @@ def test_uninstall_keeps_the_crd_and_the_plans_and_the_next_install_takes_them_o
 def test_uninstall_without_crds_keep_takes_the_crd_along(cluster: Cluster, helm: Helm) -> None:
     helm("install", "edgeplan", CHART, IN, "--create-namespace", "--set=crds.keep=false")
     helm("uninstall", "edgeplan", IN)
-    cluster.kubectl("wait", "--for=delete", f"crd/{CRD}", "--timeout=20s")
+    cluster.kubectl("wait", "--for=delete", f"crd/{CRD}", "--timeout=120s")
 
 
 def test_two_releases_in_two_namespaces_live_side_by_side(cluster: Cluster, helm: Helm) -> None:

@@ -178,25 +178,25 @@ def live(cluster: Cluster, sandbox: Sandbox) -> None:
     kubectl = cluster.kubectl
     # Created, Ready, in the account of the pod's own credentials.
     kubectl("apply", f"--filename={ROOT / 'examples' / 'minimal.yaml'}", shop)
-    kubectl("wait", "--for=condition=Ready", "edp/store-cameras", shop, "--timeout=20s")
+    kubectl("wait", "--for=condition=Ready", "edp/store-cameras", shop, "--timeout=120s")
     assert list(sandbox.plans("222222222222", "eu-west-1")) == ["store-cameras"]
     # In the account that the mounted file names.
     kubectl("apply", "--filename=-", shop, input=manifest("elsewhere", target={"account": "shops"}))
-    kubectl("wait", "--for=condition=Ready", "edp/elsewhere", shop, "--timeout=20s")
+    kubectl("wait", "--for=condition=Ready", "edp/elsewhere", shop, "--timeout=120s")
     assert list(sandbox.plans("333333333333", "eu-central-1")) == ["elsewhere"]
     # Left in AWS by an object that went: the tag names it, and the next object asks whether it is still there.
     kubectl("apply", "--filename=-", shop, input=manifest("old", plan="shared", policy={"deletion": "Retain"}))
-    kubectl("wait", "--for=condition=Ready", "edp/old", shop, "--timeout=20s")
-    kubectl("delete", "edp/old", shop, "--timeout=20s")
+    kubectl("wait", "--for=condition=Ready", "edp/old", shop, "--timeout=120s")
+    kubectl("delete", "edp/old", shop, "--timeout=120s")
     kubectl("apply", "--filename=-", shop, input=manifest("new", plan="shared", policy={"adoption": "Adopt"}))
-    kubectl("wait", "--for=condition=Ready", "edp/new", shop, "--timeout=20s")
+    kubectl("wait", "--for=condition=Ready", "edp/new", shop, "--timeout=120s")
     # The same trouble twice: its event is counted.
     for fleet in ("other", "store-cameras", "other", "store-cameras"):
         kubectl("patch", "edp/new", shop, "--type=merge", f'--patch={{"spec":{{"deviceFleetName":"{fleet}"}}}}')
         expected = "Stalled" if fleet == "other" else "Ready"
-        kubectl("wait", f"--for=condition={expected}", "edp/new", shop, "--timeout=20s")
+        kubectl("wait", f"--for=condition={expected}", "edp/new", shop, "--timeout=120s")
     # Deleted on both sides.
-    kubectl("delete", "edp", "--all", shop, "--timeout=20s")
+    kubectl("delete", "edp", "--all", shop, "--timeout=120s")
     assert not sandbox.plans("222222222222", "eu-west-1")
 
 

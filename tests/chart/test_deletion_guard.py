@@ -54,7 +54,7 @@ def wait_for(holds: Callable[[], bool]) -> None:
 
 
 def refused(cluster: Cluster, *what: str) -> str:
-    done = cluster.kubectl("delete", *what, "--timeout=20s", check=False)
+    done = cluster.kubectl("delete", *what, "--timeout=120s", check=False)
     assert done.returncode != 0
     return str(done.stderr)
 
@@ -69,12 +69,12 @@ def test_a_marked_plan_stays_until_the_mark_is_taken_off(cluster: Cluster, way: 
     assert told in refused(cluster, "edp", "--all", IN)
     assert told in refused(cluster, f"--filename={EXAMPLE}", IN)
     cluster.kubectl(way, "edp", "store-cameras", f"{MARK}=false", "--overwrite", IN)
-    cluster.kubectl("delete", "edp", "store-cameras", IN, "--timeout=20s")
+    cluster.kubectl("delete", "edp", "store-cameras", IN, "--timeout=120s")
 
 
 def test_what_is_not_marked_goes(cluster: Cluster) -> None:
     cluster.kubectl("apply", f"--filename={EXAMPLE}", IN)
-    cluster.kubectl("delete", "edp", "--all", IN, "--timeout=20s")
+    cluster.kubectl("delete", "edp", "--all", IN, "--timeout=120s")
     cluster.kubectl("create", "namespace", "unmarked")
     cluster.kubectl("delete", "namespace", "unmarked", "--wait=false")
 

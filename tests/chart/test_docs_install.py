@@ -83,7 +83,7 @@ def test_fresh_user_gets_from_two_values_to_ready_and_back(
         type_in(upgrade)
         assert "superseded" in type_in(history)
         type_in(rollback)
-        type_in("kubectl delete edp --all --all-namespaces --timeout=20s")
+        type_in("kubectl delete edp --all --all-namespaces --timeout=120s")
         assert not sandbox.plans(region="eu-west-1")
     type_in(uninstall)
 

@@ -27,7 +27,7 @@ def test_applied_manifest_becomes_ready_with_its_arn(world: World) -> None:
     kubectl = world.cluster.kubectl
     with world.operator():
         kubectl("apply", "-f", "-", input=manifest)
-        kubectl("wait", "-n", world.namespace, "--for=condition=Ready", "edp/store-cameras", "--timeout=20s")
+        kubectl("wait", "-n", world.namespace, "--for=condition=Ready", "edp/store-cameras", "--timeout=120s")
         wide = kubectl("get", "-n", world.namespace, "edp", "-o", "wide").stdout
         described = kubectl("describe", "-n", world.namespace, "edp/store-cameras").stdout
         assert "arn:aws:sagemaker:eu-west-1:123456789012:edge-deployment/store-cameras" in wide
@@ -39,7 +39,7 @@ def test_applied_manifest_becomes_ready_with_its_arn(world: World) -> None:
         assert held["Tags"]["edgeplan.dev/owner"].startswith(f"test/{world.namespace}/store-cameras/")
         assert [item["StageName"] for item in held["Stages"]] == ["canary", "fleet"]
 
-        kubectl("delete", "-n", world.namespace, "edp/store-cameras", "--timeout=20s")
+        kubectl("delete", "-n", world.namespace, "edp/store-cameras", "--timeout=120s")
         assert world.sandbox.plans() == []
 
 
