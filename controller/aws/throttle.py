@@ -1,8 +1,9 @@
 """Waiting for AWS's throttle: in the event loop, so that a call which waits holds no thread. `pace.py` has the arithmetic.
 
-Until AWS refuses a call for the first time, next to nothing waits: `opening.py` says for what. From then on calls go one by one: those of the object that was
-taken up first, so that its attempt ends and makes room for another, and of what nobody waits for, sweeps and audits, a
-little later. There is one throttle for each account and region: nobody waits for another one's.
+Until AWS refuses a call for the first time, next to nothing waits: `opening.py` says for what. From then on calls go one
+by one: those of the object that was taken up first, so that its attempt ends and makes room for another, and of what
+nobody waits for, sweeps and audits, a little later. There is one throttle for each account and region: nobody waits for
+another one's.
 """
 
 import asyncio
@@ -149,7 +150,8 @@ class Throttle:
         self._opening = self._opening.sent(now)
         if self._pace is not None:
             self._pace = self._pace.sent(now) if self._pace.allowed(now) < FREE else None
-            self._opening = self._opening if self._pace is not None else self._opening.again()
+            if self._pace is None:
+                self._opening = self._opening.again()
         return Ticket(now, self._pace.calls if self._pace is not None else 0)
 
 

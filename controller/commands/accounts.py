@@ -61,3 +61,8 @@ def scopes_of(flags: AwsFlags) -> list[Scope]:
         *(Scope(OWN_ACCOUNT, each) for each in regions),
         *(Scope(name, each) for name, account in accounts.items() for each in account.regions),
     ]
+
+
+def place_of(scope: Scope) -> str:
+    """Where that is, in words; the own account goes without saying."""
+    return scope.region if scope.account == OWN_ACCOUNT else f"account {scope.account}, {scope.region}"

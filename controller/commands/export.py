@@ -10,8 +10,7 @@ import click
 import yaml
 from pydantic import ValidationError
 
-from controller.aws.accounts_file import OWN_ACCOUNT
-from controller.commands.accounts import accounts_of
+from controller.commands.accounts import accounts_of, place_of
 from controller.commands.options import AwsFlags, aws_options
 from controller.commands.session import explain_to_caller
 from controller.domain.api import API_VERSION, KIND, OWNED_TAG_PREFIX, OWNER_TAG
@@ -56,7 +55,7 @@ def export(names: Sequence[str], *, everything: bool, namespace: str | None, acc
     finally:
         accounts.close()
     for name in missing:
-        sys.stderr.write(f"error: there is no edge deployment plan {name} in {_where(source)}\n")
+        sys.stderr.write(f"error: there is no edge deployment plan {name} in {place_of(source.scope)}\n")
     called = object_names([plan.name for plan in plans])
     # An explicit region is part of where the plan is: applied elsewhere, the manifest must not create another.
     where = {"account": account, "region": aws.region}
@@ -131,8 +130,3 @@ def _doubts(plan: ObservedPlan, spec: Mapping[str, Any]) -> list[str]:
     except ValidationError as error:
         return [f"{plan.name} cannot be adopted as it is: {describe(error)}"]
     return []
-
-
-def _where(source: EdgePlans) -> str:
-    account, region = source.scope
-    return region if account == OWN_ACCOUNT else f"account {account}, {region}"

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import click
 
 from controller.aws.accounts import Accounts
-from controller.aws.accounts_file import OWN_ACCOUNT
 from controller.cluster.lookup import Cluster, reach
-from controller.commands.accounts import accounts_of, scopes_of
+from controller.commands.accounts import accounts_of, place_of, scopes_of
 from controller.commands.options import AwsFlags, aws_options, cluster_id_option, output_option
 from controller.commands.session import complain, explain_to_caller
 from controller.domain.api import OWNER_TAG
@@ -35,7 +34,7 @@ class Orphan:
     owner: Owner
 
     def __str__(self) -> str:
-        return f"{self.name} ({_place(self.scope)}): left by {self.owner.key}, uid {self.owner.uid}; {self.arn}"
+        return f"{self.name} ({place_of(self.scope)}): left by {self.owner.key}, uid {self.owner.uid}; {self.arn}"
 
 
 @click.command()
@@ -64,7 +63,7 @@ def orphans(*, context: str | None, cluster_id: str | None, output: str | None, 
     else:
         click.echo(json.dumps([_as_json(orphan) for orphan in found], indent=2))
     for scope, refusal in refused.items():
-        complain(f"{_place(scope)}: {explain_to_caller(refusal.failure)}")
+        complain(f"{place_of(scope)}: {explain_to_caller(refusal.failure)}")
     return TROUBLE if refused else SOME if found else NONE
 
 
@@ -84,10 +83,6 @@ async def _find(
                 except AwsError as error:
                     refused[scope] = error
     return found, refused
-
-
-def _place(scope: Scope) -> str:
-    return scope.region if scope.account == OWN_ACCOUNT else f"account {scope.account}, {scope.region}"
 
 
 async def _within(accounts: Accounts, scope: Scope, cluster: Cluster) -> AsyncIterator[Orphan]:
@@ -112,7 +107,7 @@ async def _within(accounts: Accounts, scope: Scope, cluster: Cluster) -> AsyncIt
     owners = await asyncio.gather(*(owner(row.arn) for row in rows))
     for other, count in sorted(others.items()):
         said = "1 plan carries the tag" if count == 1 else f"{count} plans carry the tag"
-        sys.stderr.write(f"note: {_place(scope)}: {said} of cluster {other}, this is {cluster.id} (--cluster-id)\n")
+        sys.stderr.write(f"note: {place_of(scope)}: {said} of cluster {other}, this is {cluster.id} (--cluster-id)\n")
     for row, gone in zip(rows, owners, strict=True):
         if gone is not None:
             yield Orphan(scope, row.name, row.arn, gone)

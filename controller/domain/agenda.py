@@ -65,8 +65,7 @@ def agenda(
     left = status.retry.next_attempt_time - now if due is None and status.retry is not None else timedelta(0)
     if timedelta(0) < left < LONGEST:  # what is further away than any retry is due: the clock jumped
         return Rest(left)
-    guarded = guard(resource, now) is not None
-    if resource.deleting or status.is_true("Reconciling") or claim is not None or guarded:
+    if resource.deleting or status.is_true("Reconciling") or claim is not None or guard(resource, now) is not None:
         return Work()
     if status.edge_deployment_plan_arn is not None and resource.has_finalizer != _wants_finalizer(resource):
         return Work()  # somebody took it off: a replace does

@@ -22,7 +22,6 @@ from controller.domain.rollout import halt, roll_out
 from controller.domain.schedule import STAGE_POLL
 from controller.domain.stage import MEANING
 
-_OURS = frozenset({Relation.OURS, Relation.OURS_TO_TAG})
 _ANOTHER_NAME = "delete this object and create one with another edgeDeploymentPlanName"
 
 
@@ -36,7 +35,7 @@ def decide(desired: Desired, observed: ObservedPlan | None, given: Circumstances
         return Decision((), refusal)
     changes = immutable_changes(desired, observed)
     halted = halt(desired, observed, given)
-    if halted is not None and (not changes or relation(observed, desired, given.status) in _OURS):
+    if halted is not None and (not changes or relation(observed, desired, given.status).is_ours):
         return halted
     if changes:
         return _replace(desired, observed, changes, given)
@@ -52,7 +51,7 @@ def decide(desired: Desired, observed: ObservedPlan | None, given: Circumstances
 
 def may_observe(desired: Desired, observed: ObservedPlan, given: Circumstances) -> Stalled | None:
     """Why an object must not read this plan into its status, or None when it may."""
-    ours = relation(observed, desired, given.status) in _OURS
+    ours = relation(observed, desired, given.status).is_ours
     if ours or given.rights.observe.covers(reach_needed(observed, desired.owner)):
         return None
     return Stalled(
@@ -77,7 +76,7 @@ def _who(desired: Desired, holder: Key, name: str) -> str:
 def _refuse_foreign(desired: Desired, observed: ObservedPlan, given: Circumstances) -> Stalled | None:
     """Why this plan must not be touched, or None when it is ours or may be taken over."""
     related = relation(observed, desired, given.status)
-    if given.adopting or related in _OURS:
+    if given.adopting or related.is_ours:
         return None
     other = tagged_owner(observed)
     for namesake in given.namesakes:
@@ -163,7 +162,7 @@ def decide_deletion(desired: Desired, observed: ObservedPlan | None, given: Circ
     """The next step towards nothing: the object is being deleted and its plan goes with it."""
     if observed is None:
         return Decision((), Gone(Reason.DELETED, f"no plan {desired.name} is left in AWS"))
-    if relation(observed, desired, given.status) not in _OURS:
+    if not relation(observed, desired, given.status).is_ours:
         return Decision((), Gone(Reason.KEPT, f"the AWS plan {desired.name} is not this object's and stays"))
     stopping = _stop_stages(observed)
     if stopping is not None:

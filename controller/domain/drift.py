@@ -81,8 +81,10 @@ def _as_it_was_seen(status: EdgeDeploymentPlanStatus, row: PlanSummary) -> bool:
     counted = status.devices.failed if status.devices is not None and status.moving else row.failed
     if row.modified != status.last_modified_time or row.failed not in {None, counted}:
         return False
-    end = status.ends_with if row.succeeded is not None else None
-    return row.succeeded is None or end is None or row.succeeded < end
+    if row.succeeded is None:
+        return True
+    end = status.ends_with
+    return end is None or row.succeeded < end
 
 
 def _only_moved(status: EdgeDeploymentPlanStatus, row: PlanSummary | None) -> bool:

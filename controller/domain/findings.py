@@ -53,14 +53,14 @@ class Findings:
             return replace(self, looked=True, observed=None, arn=None, applied_tag_keys=frozenset())
         related = relation(observed, desired, status)
         applied = self.applied_tag_keys
-        if related in {Relation.OURS, Relation.OURS_TO_TAG} and desired.spec.manages and observed.tags is not None:
+        if related.is_ours and desired.spec.manages and observed.tags is not None:
             # The ownership tag counts once it is ours: by it a later look tells whether somebody took the plan.
             unsure = frozenset() if related is Relation.OURS else {OWNER_TAG}
             applied |= desired.tags.keys() & observed.tags.keys() - unsure
             if related is Relation.OURS and self.arn is None:
                 # Made by a create that the status never told of: all that is on the plan came with it.
                 applied |= {key for key in observed.tags if not key.startswith(_AWS_TAGS)}
-        known = related in {Relation.OURS, Relation.OURS_TO_TAG} or not desired.spec.manages
+        known = related.is_ours or not desired.spec.manages
         # Nobody's: the plan that the object knew is gone. Somebody's: that it was the object's tells who came later.
         arn = observed.arn if known else None if related is Relation.UNOWNED else self.arn
         applied = applied if arn is not None else frozenset()

@@ -18,6 +18,11 @@ class Relation(Enum):
     UNOWNED = auto()  # nobody's: made by hand, say
     FOREIGN = auto()  # another object's, or that of a later life of this one
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether the plan is the object's, tagged or still to be."""
+        return self in {Relation.OURS, Relation.OURS_TO_TAG}
+
 
 def relation(observed: ObservedPlan, desired: Desired, status: EdgeDeploymentPlanStatus) -> Relation:
     """Whose the observed plan is. Tags that were not fetched raise no doubt.

@@ -134,7 +134,7 @@ class Reconciler:
             memory.untouched = result.untouched
             if result.found.unsettled:
                 memory.settled = _now() + self.settle.total_seconds()
-            after = await self._report(resource, current, result)
+            after = await self._report(resource, current, result, given.crowd)
             memory.on_its_way = False
             self.attempted(resource, result, _now() - begun)
         except ObjectChanged as change:
@@ -272,16 +272,16 @@ class Reconciler:
 
     # -- the report -------------------------------------------------------------------------------------------------
 
-    async def _report(self, before: Resource, current: Resource, result: Result) -> timedelta | None:
+    async def _report(self, before: Resource, current: Resource, result: Result, crowd: int) -> timedelta | None:
         """What the outcome does to the object, to the quota queue and to the next attempt."""
-        after = await self._record(before, current, result)
+        after = await self._record(before, current, result, crowd)
         # Only now: news of a version from before would put the object back into the queue, and who is gone has left it.
         known, scope = self.index.get(before.key), self.index.scope(before.key)
         if scope is not None and known is not None and known.uid == before.uid:
             self.quotas.settle(scope, current, result.outcome, result.found.done)
         return after
 
-    async def _record(self, before: Resource, current: Resource, result: Result) -> timedelta | None:
+    async def _record(self, before: Resource, current: Resource, result: Result, crowd: int) -> timedelta | None:
         outcome, now = result.outcome, self.clock()
         if isinstance(outcome, Gone):
             await self._let_go(current, outcome)
@@ -299,15 +299,9 @@ class Reconciler:
             logger.log(level, "%s: %s: %s", current.key, event.reason, event.note)
         for event in tell(result.found.done):
             self.objects.publish(current, event)
-        after = _next(outcome, current, now)
-        if (
-            isinstance(outcome, Suspended)
-            or result.found.observed is None
-            or (failure is not None and not failure.passes)
-        ):
-            return after
-        scope = self.index.scope(current.key)
-        return soonest((after, guard(current, now, self.index.crowd(scope) if scope is not None else 0)))
+        unwatched = isinstance(outcome, Suspended) or result.found.observed is None
+        blind = unwatched or (failure is not None and not failure.passes)
+        return soonest((_next(outcome, current, now), None if blind else guard(current, now, crowd)))
 
     async def _written(self, resource: Resource, status: EdgeDeploymentPlanStatus) -> Resource:
         try:

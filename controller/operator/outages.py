@@ -76,11 +76,11 @@ class Outages:
             known.last, known.calls = now, known.calls + 1
             return
         self._open[what] = _Since(now, now)
-        subject = operation if denied else "calls"
+        subject = f"{operation} fails" if denied else f"calls fail: {failure.reason}"
         details = {"reason": failure.reason, "errorCode": failure.code, "requestId": failure.request_id}
         logger.warning(
             "AWS account %s, %s: %s: %s",
-            *(*scope, f"{subject} fails" if denied else f"{subject} fail: {failure.reason}", failure),
+            *(*scope, subject, failure),
             extra=_place(scope) | {"action": operation} | details,
         )
 
@@ -100,15 +100,10 @@ class Outages:
                 continue
             del self._open[what]
             took = timedelta(seconds=round(now - since.first))
+            subject = f"{what.operation} works" if what.operation else "calls work"
             logger.info(
                 "AWS account %s, %s: %s again: %s has ended after %s and %d failed calls",
-                *(
-                    *scope,
-                    f"{what.operation} works" if what.operation else "calls work",
-                    what.reason,
-                    took,
-                    since.calls,
-                ),
+                *(*scope, subject, what.reason, took, since.calls),
                 extra=_place(scope) | {"reason": what.reason},
             )
 
