@@ -1,7 +1,7 @@
 """The shards of one operator among several: each a Lease, handed on so that all operators have about as many.
 
-Three kinds of Leases, all by the rules of `lease.py`. That of the plain name says into how many shards the objects are cut:
-whoever acts has renewed it in the name of that number, so that operators of different numbers never act at the same time.
+Three kinds of Leases, all by the rules of `lease.py`. That of the plain name says how the objects are cut into shards:
+whoever acts has renewed it in the name of that cut, so that operators of different cuts never act at the same time.
 One a member, so that each knows how many there are. And one a shard: who holds it works on its objects, nobody else does.
 """
 
@@ -42,11 +42,15 @@ class Shards:
         identity: str,
         count: int,
         *,
+        cut: str = "",
         idle: Callable[[int], bool],
         changed: Callable[[frozenset[int]], None],
         terms: Terms | None = None,
     ) -> None:
-        """Take part for `count` shards. A shard is released once it is `idle`; `changed` hears which are to be worked on."""
+        """Take part for `count` shards, and tell by `cut` what they are cut by, if not by the objects.
+
+        A shard is released once it is `idle`; `changed` hears which are to be worked on.
+        """
         self.name, self.count = lease, count
         self._identity = identity
         self._api = client.CoordinationV1Api(api)
@@ -54,7 +58,7 @@ class Shards:
         self._idle = idle
         self._changed = changed
         self._trouble = trouble = Trouble(f"leases of {lease}")
-        self._layout = Election(api, lease, f"operators of {count} shards", terms, trouble)
+        self._layout = Election(api, lease, f"operators of {count} shards{cut}", terms, trouble)
         self._shards = [Election(api, name, identity, terms, trouble) for name in shard_leases(lease, count)]
         self._slots = [Election(api, name, identity, terms, trouble) for name in member_leases(lease, count)]
         self._wanted: frozenset[int] = frozenset()

@@ -6,9 +6,9 @@ from hashlib import sha256
 _SPACE = 64  # bits of the hash
 
 
-def shard_of(uid: str, shards: int) -> int:
-    """The shard of an object: in which of so many equal ranges the hash of its uid falls."""
-    return int.from_bytes(sha256(uid.encode()).digest()[: _SPACE // 8]) * shards >> _SPACE
+def shard_of(part: str, shards: int) -> int:
+    """The shard of an object: in which of so many equal ranges the hash of its uid falls, or of its namespace."""
+    return int.from_bytes(sha256(part.encode()).digest()[: _SPACE // 8]) * shards >> _SPACE
 
 
 def share_out(holders: Sequence[str | None], members: Collection[str]) -> tuple[str | None, ...]:

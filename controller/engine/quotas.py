@@ -39,9 +39,11 @@ class Quotas:
         """What an attempt means for the queue: who is not kept out by quota alone leaves it."""
         queue = self.queue(scope)
         if isinstance(outcome, Waiting) and outcome.reason is Reason.SHARE_USED:
+            if resource.key not in self._over_share:  # a place may have become free before it stood here
+                self._wake(resource.key, Wake.QUOTA)
             self._over_share[resource.key] = Ticket.of(resource)
-        else:
-            self._over_share.pop(resource.key, None)
+        elif self._over_share.pop(resource.key, None) is not None:
+            self._move_up(resource.key.namespace)  # a place that became free meanwhile woke this one, as the first
         if isinstance(outcome, Queued):
             self._queues[scope] = joined = queue.joined(Ticket.of(resource), outcome.failure)
             if joined.ahead_of(Ticket.of(resource)) != outcome.ahead:  # others came while AWS was asked
@@ -56,13 +58,17 @@ class Quotas:
     def leave(self, key: Key) -> None:
         """The object is gone; those behind it move up."""
         self._over_share.pop(key, None)
-        waiting = [ticket for ticket in self._over_share.values() if ticket.key.namespace == key.namespace]
-        if waiting:
-            self._wake(min(waiting).key, Wake.QUOTA)
+        self._move_up(key.namespace)
         for scope, queue in tuple(self._queues.items()):
             if key in queue:
                 self._queues[scope] = queue.left(key)
                 self._tell(queue.behind(key))
+
+    def _move_up(self, namespace: str) -> None:
+        """The first of those that wait for their namespace's share looks whether it is its turn."""
+        waiting = [ticket for ticket in self._over_share.values() if ticket.key.namespace == namespace]
+        if waiting:
+            self._wake(min(waiting).key, Wake.QUOTA)
 
     def freed(self, scope: Scope) -> None:
         """A plan went from AWS: the probe asks at once."""

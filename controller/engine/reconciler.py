@@ -187,15 +187,10 @@ class Reconciler:
         before = (
             other
             for other in self.index.neighbours(resource)
-            if self.index.scope(other.key) == scope and goes_before(other, resource, on_its_way=self._on_its_way(other))
+            if self.index.scope(other.key) == scope
+            and goes_before(other, resource, on_its_way=self._memories.get(other.uid, Memory()).on_its_way)
         )
         return len(tuple(islice(before, share))) == share
-
-    def _on_its_way(self, other: Resource) -> bool:
-        """Whether a plan of it may be created just now; of another shard's object that is not told before its status is."""
-        if not self.mine(other):
-            return other.edited and other.wants_a_plan
-        return self._memories.get(other.uid, Memory()).on_its_way
 
     def _scope(self, resource: Resource) -> tuple[Scope | None, str]:
         """Account and region of the object's plan, noted in the index; or why there is none."""

@@ -73,6 +73,7 @@ class Operator:
             region=settings.aws_region,
             extra_regions=settings.aws_extra_regions,
         )
+        self._shares = any(bounds.share for bounds in (self._own, *self._opened.values()))
         self.index = Index()
         self.metrics = Metrics(self.index.scope)
         self.last_event = utc_now()
@@ -110,7 +111,8 @@ class Operator:
             self.metrics.tracing = open_tracing(self._cluster)
         if settings.lease and settings.shards > 1:
             parts = (self._api, settings.lease, self._process, settings.shards)
-            self._shards = Shards(*parts, idle=lambda shard: not self._busy[shard], changed=self._hold)
+            cut = " by namespace" if self._shares else ""
+            self._shards = Shards(*parts, cut=cut, idle=lambda shard: not self._busy[shard], changed=self._hold)
         elif settings.lease:
             self._election = Election(self._api, settings.lease, self._process)
         self._namespaces = Namespaces(self._api, _PATIENCE)
@@ -277,8 +279,14 @@ class Operator:
         )
 
     def shard(self, resource: Resource) -> int:
-        """The shard of an object."""
-        return shard_of(resource.uid, self.settings.shards) if self._shards is not None else 0
+        """The shard of an object.
+
+        Where namespaces have shares of quota, all objects of one are in one shard: who comes before whom is known for
+        certain to none but who decides for all of them.
+        """
+        if self._shards is None:
+            return 0
+        return shard_of(resource.key.namespace if self._shares else resource.uid, self.settings.shards)
 
     @property
     def shards(self) -> Mapping[int, bool]:

@@ -32,9 +32,9 @@ def balanced(world: World, *wanted: int, without: frozenset[str] = frozenset()) 
     return frozenset(holders(world).values())
 
 
-def process(world: World, folder: Path, name: str) -> OperatorProcess:
-    flags = ("--lease", f"{world.namespace}/{LEASE}", "--shards", str(SHARDS), "--concurrency", "2")
-    operator = world.process(folder / f"{name}.log", *flags)
+def process(world: World, folder: Path, name: str, *flags: str) -> OperatorProcess:
+    shards = ("--lease", f"{world.namespace}/{LEASE}", "--shards", str(SHARDS), "--concurrency", "2")
+    operator = world.process(folder / f"{name}.log", *shards, *flags)
     operator._environment["AWS_ACCESS_KEY_ID"] = name
     return operator
 
@@ -114,12 +114,18 @@ def test_operators_of_other_numbers_of_shards_do_not_act_together(world: World) 
 
 
 def test_share_of_a_namespace_holds_over_all_shards_and_moves_up(world: World, tmp_path: Path) -> None:
-    """Plans applied at once, so that their age tells nothing and each operator hears of them in its own time."""
+    """Plans applied at once, so that their age tells nothing; two operators would hear of them in an order of their own.
+
+    So one decides for all of the namespace, and operators that cut by uid do not act beside those that do not.
+    """
     own = tmp_path / "own.yaml"
     own.write_text(json.dumps({"share": [{"namespaces": [world.namespace], "plans": 2}]}))
-    flags = ("--lease", f"{world.namespace}/{LEASE}", "--shards", str(SHARDS), "--own-account-file", str(own))
-    with world.process(tmp_path / "a.log", *flags), world.process(tmp_path / "b.log", *flags):
+    flags = ("--own-account-file", str(own))
+    with process(world, tmp_path, "FIRST", *flags), process(world, tmp_path, "SECOND", *flags):
         balanced(world, 2, 2)
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{world.namespace}/leases/{LEASE}"
+        layout = world.cluster.client.request("GET", path)["spec"]["holderIdentity"]
+        assert layout == f"operators of {SHARDS} shards by namespace"
         for number in range(12):
             world.create(f"plan-{number:02}")
         wait_until(lambda: len(world.sandbox.plans()) == 2, seconds=SECONDS)
@@ -138,3 +144,4 @@ def test_share_of_a_namespace_holds_over_all_shards_and_moves_up(world: World, t
         there -= done and request["operation"] == "DeleteEdgeDeploymentPlan"
         most = max(most, there)
     assert most == 2
+    assert len({request["accessKey"] for request in world.sandbox.requests("CreateEdgeDeploymentPlan")}) == 1

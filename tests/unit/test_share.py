@@ -159,19 +159,6 @@ def sharing(*resources: Resource, share: int = 1) -> Loop:
     return loop
 
 
-def test_object_of_another_shard_of_which_nothing_is_told_yet_counts_as_if_its_plan_were_made_just_now() -> None:
-    """Its operator may have heard of it before it heard of ours, which is older by its uid alone."""
-    loop = sharing(OLDER, YOUNGER)
-    loop.process.mine = lambda resource: resource.uid == OLDER.uid
-    loop.reconcile(OLDER.key)
-    assert (loop.aws.calls, loop.ready(OLDER.key).reason) == ([], "ShareUsed")
-    waits = fresh(name="younger", uid="uid-2", version=9, status=loop.status(OLDER.key))
-    loop.news.seen(waits)
-    assert (OLDER.key, Wake.QUOTA) in loop.woken
-    loop.reconcile(OLDER.key, frozenset({Wake.QUOTA}))
-    assert loop.ready(OLDER.key).status == "True"
-
-
 OLDER, YOUNGER = fresh(age=MINUTE), fresh(name="younger", uid="uid-2")
 
 
@@ -189,6 +176,29 @@ def test_younger_object_waits_for_the_older_and_moves_up_when_that_goes() -> Non
     loop.reconcile(YOUNGER.key, frozenset({Wake.QUOTA}))
     assert loop.ready(YOUNGER.key).status == "True"
     assert not loop.status(YOUNGER.key).is_true("ResourceLimitExceeded")
+
+
+def test_place_that_became_free_before_the_next_one_stood_in_the_line_is_not_missed() -> None:
+    """Its status was being written when the older one went, so that nobody knew yet whom to wake."""
+    loop = sharing(OLDER, YOUNGER)
+    loop.reconcile(YOUNGER.key)
+    assert (YOUNGER.key, Wake.QUOTA) in loop.woken
+    loop.woken.clear()
+    loop.reconcile(YOUNGER.key, frozenset({Wake.QUOTA}))
+    assert loop.woken == [], "once is enough"
+
+
+def test_place_that_becomes_free_while_the_first_of_the_line_is_let_in_is_the_next_ones() -> None:
+    """Of each place that becomes free the first is told; by then it may have one already."""
+    youngest = fresh(name="youngest", uid="uid-3")
+    loop = sharing(OLDER, YOUNGER, youngest)
+    for each in (YOUNGER, youngest):
+        loop.reconcile(each.key)
+    loop.news.gone(loop.objects.there.pop(OLDER.key))
+    loop.woken.clear()
+    loop.reconcile(YOUNGER.key, frozenset({Wake.QUOTA}))
+    assert loop.ready(YOUNGER.key).status == "True"
+    assert (youngest.key, Wake.QUOTA) in loop.woken
 
 
 def test_neighbours_share_is_another_one() -> None:
