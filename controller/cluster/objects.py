@@ -218,7 +218,7 @@ class KubernetesObjects:
             self._wrote(known.key, what, error, time.monotonic() - begun)
             raise
         self._wrote(known.key, what, None, time.monotonic() - begun)
-        return _parsed(answer)
+        return _parsed(answer, known)
 
     async def _now(self, resource: Resource) -> Resource:
         """The object as it is now; ObjectGone when it went, or is another one of that name."""
@@ -247,7 +247,7 @@ def _whole(value: Model) -> dict[str, Any]:
     return {name: _whole(part) if isinstance(part, Model) else wire.get(name) for name, part in fields.items()}
 
 
-def _parsed(body: Any) -> Resource:
+def _parsed(body: Any, known: Resource | None = None) -> Resource:
     if "uid" not in mapping(mapping(body).get("metadata")):
         raise ObjectError("no answer of the Kubernetes API: an object without a uid")
-    return parse(body)
+    return parse(body, known)

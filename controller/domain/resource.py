@@ -137,12 +137,14 @@ class Resource:
         return (self.created, self.uid)
 
 
-def parse(body: Any) -> Resource:
-    """Parse the body of a watch event or of an API answer.
+def parse(body: Any, known: Resource | None = None) -> Resource:
+    """Parse the body of a watch event or of an API answer; `known` is another version of the object, if one is at hand.
 
     A status that does not parse is dropped: it is ours, and the next reconcile writes a whole one.
     """
     metadata = body["metadata"]
+    # A generation has one spec: the API server counts on with each change of it, and of it alone.
+    same = known is not None and (known.uid, known.generation) == (metadata["uid"], metadata.get("generation", 1))
     try:
         status = EdgeDeploymentPlanStatus.model_validate(dict(body.get("status") or {}))
     except ValidationError:
@@ -156,7 +158,7 @@ def parse(body: Any) -> Resource:
         deleting="deletionTimestamp" in metadata,
         finalizers=tuple(metadata.get("finalizers") or ()),
         reconcile_requested_at=_bounded((metadata.get("annotations") or {}).get(RECONCILE_ANNOTATION)),
-        spec=_parse_spec(dict(body.get("spec") or {}), metadata["name"]),
+        spec=known.spec if known is not None and same else _parse_spec(dict(body.get("spec") or {}), metadata["name"]),
         status=status,
         managers=tuple(each["manager"] for each in metadata.get("managedFields") or () if "f:spec" in each["fieldsV1"]),
     )

@@ -1,11 +1,14 @@
 """Kopf wiring, and nothing else: events are parsed at the door and handed to the operator.
 
-`on.event` handlers keep Kopf from writing to the objects: no progress annotations, no diff base, no second patch. Kopf
-gives the watch, its resumption, the namespaces, the signals, the liveness server and the order of start and stop.
+An `on.event` handler keeps Kopf from writing to the objects: no progress annotations, no diff base, no second patch. Kopf
+gives the watch, its resumption, the namespaces, the signals, the liveness server and the order of start and stop. Its
+session reads the events of our kind first (`stream.py`).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+import aiohttp
 import kopf
 from kopf._cogs.clients.errors import APINotFoundError  # Kopf exports none of its errors of this kind
 from kopf._core.engines.activities import ActivityError
@@ -16,6 +19,7 @@ from controller.domain.resource import parse
 from controller.engine.ports import ObjectError
 from controller.operator.clock import utc_now
 from controller.operator.process import Operator
+from controller.operator.stream import listening
 
 StartFailed = ActivityError
 """What Kopf ends by where `start` failed; why is its cause."""
@@ -23,35 +27,26 @@ WatchLost = APINotFoundError
 """What Kopf ends by where the kind went between a list and the watch that follows, as when its definition is replaced."""
 
 
-class _NoDiffs(kopf.DiffBaseStorage):
-    """Kopf works out what changed at every event, asked or not: half of its own work there, and nobody here asks."""
-
-    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:  # noqa: ARG002 - Kopf's own signature
-        return kopf.BodyEssence()
-
-    def fetch(self, *, body: kopf.Body) -> None:
-        pass
-
-    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
-        pass
-
-
 def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
     """Register the operator's handlers."""
+
+    def hear(kind: str | None, body: Mapping[str, Any]) -> None:
+        operator.last_event = utc_now()
+        if kind == "DELETED":
+            operator.gone(parse(body))
+        else:
+            # Kopf makes a list at the start and after a gap.
+            operator.heard(body, listed=kind is None, created=kind == "ADDED")
 
     @kopf.on.startup(registry=registry)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.posting.enabled = False  # events are our own: one per transition, not one per log line
         # Scanning stays on: Kopf watches CRDs, so the kind may come after the operator, go, and come back.
-        settings.persistence.diffbase_storage = _NoDiffs()
         settings.peering.standalone = True
         settings.watching.server_timeout = 300  # a silent watch is renewed at the latest then
         settings.watching.client_timeout = 330
         settings.watching.connect_timeout = 30
         settings.watching.chunk_size = 250  # a list of all would hold up the event loop while it is parsed
-        # Kopf keeps a task for each object for that long after its last event: with the default of 5 s, a seventh of all
-        # memory while thousands of objects come.
-        settings.queueing.idle_timeout = 0.5
         settings.networking.error_backoffs = (1, 2, 3, 5, 8, 13, 21)
         try:
             await operator.start()
@@ -59,11 +54,11 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
             raise kopf.PermanentError(str(error)) from error  # ends the process: whoever runs it restarts it
 
     @kopf.on.login(registry=registry)
-    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+    async def log_in(**_: Any) -> kopf.AiohttpSession:
         # Kopf asks again when a token has expired. One way to the cluster serves Kopf's watch and our own writes.
         settings = await configuration()
         scheme, token = settings.api_key.get("BearerToken", " ").split(" ", maxsplit=1)
-        return kopf.ConnectionInfo(
+        access = kopf.ConnectionInfo(
             server=settings.host,
             ca_path=settings.ssl_ca_cert,
             insecure=not settings.verify_ssl,
@@ -72,6 +67,10 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
             scheme=scheme or None,
             token=token or None,
         )
+        connector = aiohttp.TCPConnector(limit=0, ssl=access.as_ssl_context())
+        return kopf.AiohttpSession(
+            server=access.server, aiohttp_session=listening(connector, access.as_http_headers(), hear)
+        )
 
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
@@ -79,13 +78,8 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def changed(event: kopf.RawEvent, **_: Any) -> None:
-        operator.last_event = utc_now()
-        kind, body = event["type"], event["object"]  # not Kopf's views of it, which take as long as the parsing
-        if kind == "DELETED":
-            operator.gone(parse(body))
-        else:
-            # Kopf makes a list at the start and after a gap.
-            operator.heard(body, listed=kind is None, created=kind == "ADDED")
+        # Kopf watches a kind for its handlers; what the session has told of does not come here.
+        hear(event["type"], event["object"])
 
     if operator.selects_namespaces:
         _register_namespaces(registry, operator)

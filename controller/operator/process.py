@@ -414,7 +414,7 @@ class Operator:
             self._watch.take_stock()
         version = (metadata["uid"], metadata["resourceVersion"])
         if known is None or (known.uid, known.resource_version) != version or not _at_rest(known):
-            resource = parse(body)
+            resource = parse(body, known)
             if created and (reconciler := self._reconcilers.get(self.shard(resource))) is not None:
                 reconciler.born(resource)
             self.news.seen(resource)

@@ -95,3 +95,16 @@ def test_long_token_is_bounded_and_two_of_them_still_differ() -> None:
     assert long[:66] == other[:66] == "x" * 64 + ".."
     assert long != other
     assert token("x" * 250_000) == long
+
+
+def test_a_spec_is_parsed_once_a_generation() -> None:
+    def body(uid: str, generation: int) -> dict[str, Any]:
+        metadata = {"namespace": "retail", "name": "parking", "uid": uid, "generation": generation}
+        times = {"resourceVersion": str(generation), "creationTimestamp": "2026-03-01T12:00:00Z"}
+        return {"metadata": metadata | times, "spec": good_spec()}
+
+    known = parse(body("uid-1", 3))
+    assert parse(body("uid-1", 3), known).spec is known.spec
+    for other in (body("uid-1", 4), body("uid-2", 3)):
+        other["spec"]["deviceFleetName"] = "another"
+        assert parse(other, known).readable_spec.device_fleet_name == "another"

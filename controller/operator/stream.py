@@ -1,0 +1,96 @@
+"""The lists and watches that Kopf makes, read before Kopf works on each object in them.
+
+Kopf makes these calls, renews and resumes them, and knows where and when. What it then does with each event (a task, a
+queue and a memory for the object, causes, handlers) takes ten times as long as reading it, and serves change handlers,
+which we have none of. So its HTTP session hands the objects on by itself and leaves Kopf what it needs to go on: a page
+of a list without its items, and a bookmark where the events of a watch were, as the API server itself sends them.
+"""
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+
+from controller.domain.api import GROUP, PLURAL, VERSION
+
+Hear = Callable[[str | None, Mapping[str, Any]], None]
+"""Takes one object: by which kind of event, or None where a list has it, and its body."""
+
+logger = logging.getLogger(__name__)
+
+_OURS = re.compile(rf"/apis/{GROUP}/{VERSION}/(namespaces/[^/]+/)?{PLURAL}")
+_OBJECTS = {"ADDED", "MODIFIED", "DELETED"}
+_PAUSE = 0.02  # seconds: what comes in that time is read together, which takes less CPU than to wake up for each event
+_PART = 64 * 1024  # bytes: some twenty events, so that the event loop has other turns in between
+
+
+def listening(connector: aiohttp.BaseConnector, headers: Mapping[str, str], hear: Hear) -> aiohttp.ClientSession:
+    """A session that tells of all objects of our kind in the answers to its lists and watches."""
+
+    async def listen(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        response = await handler(request)
+        if response.status == HTTPStatus.OK and _OURS.fullmatch(request.url.path):
+            response.content = _Content(response.content, hear)  # type: ignore[assignment]
+        return response
+
+    return aiohttp.ClientSession(connector=connector, headers=headers, middlewares=(listen,))
+
+
+class _Content:
+    """What aiohttp and Kopf read an answer from: a list by `read`, a watch by `iter_chunked`."""
+
+    def __init__(self, content: aiohttp.StreamReader, hear: Hear) -> None:
+        self._content = content
+        self._hear = hear
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+    async def read(self) -> bytes:
+        """The page without its items; as it came, where it is none."""
+        text = await self._content.read()
+        try:
+            page = json.loads(text)
+            items = page["items"]
+        except (ValueError, TypeError, KeyError):  # a proxy's, say: Kopf has the words for it
+            return text
+        for item in items:
+            self._tell(None, item)
+        return json.dumps({**page, "items": []}).encode()
+
+    async def iter_chunked(self, _size: int) -> AsyncIterator[bytes]:
+        """The lines that are no events of objects, and up to which resourceVersion there were any."""
+        rest, heard = b"", None
+        async for part in self._content.iter_chunked(_PART):
+            *lines, rest = (rest + part).split(b"\n")
+            for line in filter(None, lines):
+                event = json.loads(line)
+                if event["type"] in _OBJECTS:
+                    heard = event["object"]
+                    self._tell(event["type"], heard)
+                else:
+                    heard = None
+                    yield line + b"\n"
+            if heard is not None:
+                yield _bookmark(heard)
+                heard = None
+            await asyncio.sleep(_PAUSE if len(part) < _PART else 0)
+        if rest:
+            yield rest
+
+    def _tell(self, kind: str | None, body: Mapping[str, Any]) -> None:
+        try:
+            self._hear(kind, body)
+        except Exception:
+            logger.exception("an object in a %s of the Kubernetes API cannot be read", "watch" if kind else "list")
+
+
+def _bookmark(body: Mapping[str, Any]) -> bytes:
+    version = {"resourceVersion": body["metadata"]["resourceVersion"]}
+    mark = {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": version}
+    return json.dumps({"type": "BOOKMARK", "object": mark}).encode() + b"\n"
