@@ -372,12 +372,15 @@ class Operator:
     async def _introduce(self) -> None:
         """Say who acts, and as whom: in the background, for an STS that does not answer must hold up nothing."""
         region, identity = self.settings.aws_region, "not asked for, as there is no region of its own"
-        if region is not None:
+        own = self._accounts.plans(Scope(OWN_ACCOUNT, region)) if region is not None else None
+        if own is not None:
             try:
-                identity = await self._accounts.plans(Scope(OWN_ACCOUNT, region)).identity()
+                identity = await own.identity()
             except EdgePlanError as error:
                 identity = f"not known: {error}"
         logger.info("edgeplan %s acts for cluster %s; AWS identity %s", own_version(), self._cluster, identity)
+        if own is not None and self._own.enabled:
+            await own.prepare()
 
     # -- what the watch brings --------------------------------------------------------------------------------------
 

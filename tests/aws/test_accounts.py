@@ -353,6 +353,18 @@ def test_the_own_number_is_asked_for_and_kept_for_five_minutes(
     assert endpoint.asked == ["sts", "sts"]
 
 
+def test_who_calls_is_asked_once_for_its_name_and_its_number(endpoint: Endpoint) -> None:
+    endpoint.says = [Said(IDENTITY.format("111111111111"))]
+    plans = accounts_at(endpoint.url).plans(Scope("default", REGION))
+
+    async def ask() -> tuple[str, str]:
+        return await plans.identity(), await plans.account_id()
+
+    with closing(plans):
+        assert asyncio.run(ask()) == ("111111111111", "111111111111")
+    assert endpoint.asked == ["sts"]
+
+
 def test_the_sandbox_tells_the_own_number(sandbox: Sandbox) -> None:
     with closing(accounts_at(sandbox.url)) as accounts:
         assert asyncio.run(accounts.plans(Scope("default", REGION)).account_id()) == "123456789012"

@@ -56,6 +56,20 @@ def failure(url: str, *, in_loop: bool, timeout: float = 5) -> Failure:
     return caught.value.failure
 
 
+def test_client_that_is_made_ahead_calls_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    with listening(lambda _: called.append("called")) as url, closing(way(url, in_loop=True)) as accounts:
+        plans = accounts.plans(HERE)
+        in_its_loop(plans.prepare())
+        assert plans._clients.keys() == {"sagemaker"}
+    assert called == []
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/nowhere.pem")
+    with closing(way("https://127.0.0.1:1", in_loop=True)) as accounts:
+        in_its_loop(accounts.plans(HERE).prepare())  # no word: it is for the first call to tell
+        with pytest.raises(AwsError, match="No such file"):
+            in_its_loop(accounts.plans(HERE).tags("arn"))
+
+
 @contextmanager
 def listening(act: Callable[[socket.socket], object]) -> Iterator[str]:
     """Somebody who does that with each connection, and then closes it."""
