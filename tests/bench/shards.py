@@ -1,6 +1,9 @@
 """`python -m tests.bench shards`: one operator for all objects, and several with a shard each, on the same machine.
 
-Where there are fewer cores than shards, the time tells of the cores: what a shard costs is the CPU of each process.
+Where there are fewer cores than shards, the time tells of the cores: what a shard costs is the CPU of each process. And a
+process that waits for its core takes more of it for the same work. So in between there are as many operators as shards
+that have nothing to do with each other, each with its part of the objects: what they take together is what one operator
+for all takes in such a crowd, and that over what the busiest shard takes is how many times as much several can do.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import os
 import statistics
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +29,8 @@ from tests.bench.ways import OURS
 from tests.bench.ways_main import machine, output, progress, stand_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.bench.process import Measured
 
 _REST = 10.0  # seconds over which the cost of leases is measured, and after which nothing of a phase is under way
@@ -34,7 +40,10 @@ _REST = 10.0  # seconds over which the cost of leases is measured, and after whi
 class Figures:
     """What so many operators cost. CPU is seconds for each process, memory MB."""
 
-    shards: int
+    setup: str
+    operators: int
+    namespaces: int
+    """As many as operators where each works for itself; else one."""
     load: float
     """The machine's load at the beginning: of others, as far as it is over nothing."""
     create_seconds: float = 0.0
@@ -58,9 +67,16 @@ class Figures:
 def main(arguments: list[str]) -> int:
     chosen = _arguments(arguments)
     with tempfile.TemporaryDirectory(prefix="edgeplan-bench-") as folder, stand_of(Path(folder), chosen) as stand:
-        found = [_measure(stand, shards) for shards in dict.fromkeys((1, chosen.shards))]
+        count = chosen.shards
+        setups = (("one", 1, 1), ("alone", count, count), ("shards", count, 1))
+        found = [
+            _measure(stand, Figures(name, operators, namespaces, os.getloadavg()[0]))
+            for name, operators, namespaces in setups
+        ]
     for each in found:
         output.print(_line(each, chosen.plans))
+    if not any(each.trouble for each in found):
+        output.print(_gain(found[1], found[2], chosen.plans))
     if chosen.json:
         result = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -75,16 +91,15 @@ def main(arguments: list[str]) -> int:
 
 def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench shards", description=__doc__)
-    parser.add_argument("--plans", type=int, default=500, help="how many plans (default: 500)")
+    parser.add_argument("--plans", type=int, default=900, help="how many plans (default: 900)")
     parser.add_argument("--shards", type=int, default=3, help="how many shards and operators (default: 3)")
     parser.add_argument("--latency", type=float, default=0.02, help="seconds that an AWS call takes (default: 0.02)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     return parser.parse_args(arguments)
 
 
-def _measure(stand: Stand, shards: int) -> Figures:
-    progress.print(f"{shards} shard{'s' * (shards > 1)} ...")
-    figures = Figures(shards, os.getloadavg()[0])
+def _measure(stand: Stand, figures: Figures) -> Figures:
+    progress.print(f"{figures.setup}: operators: {figures.operators} ...")
     try:
         _life(stand, figures)
     except TooSlowError as error:
@@ -95,33 +110,49 @@ def _measure(stand: Stand, shards: int) -> Figures:
 def _life(stand: Stand, figures: Figures) -> None:
     stand.sandbox.reset()
     stand.sandbox.settings(quota=None, latency=stand.latency)
-    namespace, shards = f"bench-shards-{figures.shards}", figures.shards
-    load = Load(stand.cluster, namespace)
-    flags = ("--lease", f"{namespace}/edgeplan", "--shards", str(shards))
+    names = [f"bench-{figures.setup}-{number}" for number in range(figures.namespaces)]
+    loads = [Load(stand.cluster, name) for name in names]
+    part = stand.plans // len(loads)
     with contextlib.ExitStack() as stack:
-        operators = [stack.enter_context(stand.run(OURS, namespace, *flags)) for _ in range(shards)]
-        wait_until(lambda: _acting(stand, namespace) == shards, seconds=120, every=0.5)
+        operators = [
+            stack.enter_context(
+                stand.run(OURS, names[number % len(names)], *_leases(names[number % len(names)], figures))
+            )
+            for number in range(figures.operators)
+        ]
+        wait_until(lambda: sum(_acting(stand, name) for name in names) == figures.operators, seconds=120, every=0.5)
         _rest(operators)
         figures.memory_before = [operator.memory() for operator in operators]
         cpu, began = _cpu(operators), time.monotonic()
-        load.create(range(stand.plans))
-        wait_until(lambda: _done(stand, "Create") >= stand.plans, seconds=stand.patience, every=0.1)
-        wait_until(lambda: len(load.with_arn()) == stand.plans, seconds=stand.patience, every=0.2)
+        _at_once(loads, lambda load: load.create(range(part)))
+        wait_until(lambda: _done(stand, "Create") >= part * len(loads), seconds=stand.patience, every=0.2)
+        wait_until(lambda: all(len(load.with_arn()) == part for load in loads), seconds=stand.patience, every=0.5)
         figures.create_seconds = time.monotonic() - began
         time.sleep(_REST)
         figures.create_cpu = _since(operators, cpu)
         figures.rest_cpu = [seconds / _REST for seconds in _rest(operators)]
         figures.memory = [operator.memory() for operator in operators]
-        figures.object_bytes = statistics.mean(len(json.dumps(body, separators=(",", ":"))) for body in load.objects())
+        bodies = [body for load in loads for body in load.objects()]
+        figures.object_bytes = statistics.mean(len(json.dumps(body, separators=(",", ":"))) for body in bodies)
         cpu, began = _cpu(operators), time.monotonic()
-        load.delete_all()
-        wait_until(lambda: not stand.sandbox.plans(), seconds=stand.patience, every=0.1)
-        wait_until(lambda: not load.objects(), seconds=stand.patience, every=0.2)
+        _at_once(loads, Load.delete_all)
+        wait_until(lambda: not stand.sandbox.plans(), seconds=stand.patience, every=0.2)
+        wait_until(lambda: not any(load.objects() for load in loads), seconds=stand.patience, every=0.5)
         figures.delete_seconds = time.monotonic() - began
         time.sleep(_REST)
         figures.delete_cpu = _since(operators, cpu)
     counts = stand.sandbox.counts()
     figures.creates, figures.deletes = counts["CreateEdgeDeploymentPlan"], counts["DeleteEdgeDeploymentPlan"]
+
+
+def _leases(namespace: str, figures: Figures) -> tuple[str, ...]:
+    shards = figures.operators if figures.namespaces == 1 else 1
+    return "--lease", f"{namespace}/edgeplan", "--shards", str(shards)
+
+
+def _at_once(loads: list[Load], act: Callable[[Load], None]) -> None:
+    with ThreadPoolExecutor(len(loads)) as threads:
+        list(threads.map(act, loads))
 
 
 def _acting(stand: Stand, namespace: str) -> int:
@@ -154,14 +185,25 @@ def _since(operators: list[Measured], cpu: list[float]) -> list[float]:
 def _line(each: Figures, plans: int) -> str:
     """One setup in words; the cost of a creation without what the processes use at rest in that time."""
     if each.trouble:
-        return f"{each.shards} shards: {each.trouble}"
-    create, delete = _net(each, each.create_cpu, each.create_seconds), _net(each, each.delete_cpu, each.delete_seconds)
+        return f"{each.setup}: {each.trouble}"
+    create, delete = _used(each)
     return (
-        f"{each.shards} shards: created in {each.create_seconds:.1f} s, {_costs(create, plans)}; deleted in "
+        f"{each.setup}: created in {each.create_seconds:.1f} s, {_costs(create, plans)}; deleted in "
         f"{each.delete_seconds:.1f} s, {_costs(delete, plans)}; at rest {max(each.rest_cpu) * 1000:.0f} ms of CPU a "
         f"second and process, {max(each.memory):.0f} MB; {each.creates} creates, {each.deletes} deletes; "
         f"load before {each.load:.1f}"
     )
+
+
+def _gain(alone: Figures, shards: Figures, plans: int) -> str:
+    """How many times as much several shards can do as one operator, each with a core of its own."""
+    gains = [sum(one) / max(each) for one, each in zip(_used(alone), _used(shards), strict=True)]
+    return f"of {plans} plans: with a core each, shards create {gains[0]:.1f} and delete {gains[1]:.1f} times as fast as one"
+
+
+def _used(each: Figures) -> tuple[list[float], list[float]]:
+    """CPU of each process for all creations and for all deletions."""
+    return _net(each, each.create_cpu, each.create_seconds), _net(each, each.delete_cpu, each.delete_seconds)
 
 
 def _net(each: Figures, cpu: list[float], seconds: float) -> list[float]:
