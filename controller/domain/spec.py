@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from controller.domain.api import OWNED_TAG_PREFIX
-from controller.domain.base import Model, Rule, RuledModel
+from controller.domain.base import SHARED, Model, Rule, RuledModel
 
 ENTITY_NAME_PATTERN = r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$"
 TAG_PATTERN = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$"
@@ -249,12 +249,12 @@ class EdgeDeploymentPlanSpec(RuledModel):
     edge_deployment_plan_name: EntityName | None = None
     """Name of the plan in AWS (default: metadata.name). Cannot be changed later. 1 to 63 letters, digits and inner
     hyphens."""
-    model_configs: tuple[ModelConfig, ...]
+    model_configs: Annotated[tuple[ModelConfig, ...], SHARED]
     """Models to deploy; AWS's API sets no least number. AWS cannot change them later: see policy.replacement."""
     device_fleet_name: EntityName
     """Device fleet to deploy to. AWS cannot change it later: see policy.replacement. 1 to 63 letters, digits and
     inner hyphens."""
-    stages: Annotated[tuple[Stage, ...], Field(max_length=10)] | None = None
+    stages: Annotated[tuple[Stage, ...], Field(max_length=10), SHARED] | None = None
     """Stages in the order of deployment, at most 10, with unique names."""
     tags: Annotated[tuple[Tag, ...], Field(max_length=MAX_TAGS)] | None = None
     """Tags of the AWS plan, at most 50 with unique keys (49 under policy.management Manage: the controller's

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, PlainSerializer
 
-from controller.domain.base import Model
+from controller.domain.base import SHARED, Model
 from controller.domain.stage import MEANING, StageStatus
 
 ConditionType = Literal["Ready", "Reconciling", "Stalled", "ResourceLimitExceeded"]
@@ -41,9 +41,11 @@ class Condition(Model):
     """What is said: Ready, Reconciling, Stalled or ResourceLimitExceeded."""
     status: Truth
     """True, False or Unknown."""
-    reason: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
+    reason: Annotated[
+        str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"), SHARED
+    ]
     """Why, as one CamelCase word."""
-    message: Annotated[str, Field(max_length=32768)]
+    message: Annotated[str, Field(max_length=32768), SHARED]
     """Why, for people; AWS's own words where AWS refused."""
     observed_generation: int
     """metadata.generation that this was said about."""
@@ -155,15 +157,15 @@ class EdgeDeploymentPlanStatus(Model):
     """Name of the plan in AWS."""
     conditions: tuple[Condition, ...] = ()
     """Ready, Reconciling, Stalled and ResourceLimitExceeded; Reconciling and Stalled only while they are True."""
-    stages: tuple[StageState, ...] | None = None
+    stages: Annotated[tuple[StageState, ...], SHARED] | None = None
     """The stages in AWS, in AWS's order."""
     devices: Devices | None = None
     """Sums of the stages' device counts."""
     devices_deployed: str | None = None
     """Devices that have the models, of all, as in 17/20."""
-    account: str | None = None
+    account: Annotated[str | None, SHARED] = None
     """Number of the AWS account that holds the plan."""
-    region: str | None = None
+    region: Annotated[str | None, SHARED] = None
     """AWS region that holds the plan."""
     stages_deployed: str | None = None
     """Stages that are DEPLOYED of all stages, such as 2/5."""
@@ -179,7 +181,7 @@ class EdgeDeploymentPlanStatus(Model):
     """AWS's CreationTime of the plan; another one means that somebody deleted the plan and made another."""
     replacing_since: Time | None = None
     """When the controller deleted the plan to create it again, while it is not there yet."""
-    applied_tag_keys: tuple[str, ...] | None = None
+    applied_tag_keys: Annotated[tuple[str, ...] | None, SHARED] = None
     """Tag keys that the controller has put on the plan; of these alone it removes what the spec no longer has."""
     owed: OwedWork | None = None
     """What was noticed and has not been carried out yet: an edit of the spec, a request by annotation."""

@@ -30,14 +30,14 @@ def name_of(path: Path) -> str:
 # 17 for events that repeat as one, of suspending, references that are missing, and the pace of following many rollouts;
 # 18 for what an object that is gone asked for last, and who waits for its plan; 23 for deletions that cost a call less
 # than to look first; 13 for what a suspended rollout and a deletion that cannot look are told, and one event where a stage
-# ends a rollout; 3 for shares that hold over shards; 32 for what differs under Observe, and until when; 9 for plans that
+# ends a rollout; 5 for places in a share that become free just then, and for values that are kept once; 32 for what differs under Observe, and until when; 9 for plans that
 # come again; 73 for replacements that take nothing down before the new plan can be made, for packaging jobs that are not
 # finished, and for objects that never had a plan where their target is refused; 33 for audits of tags alone, for rollouts
 # whose end the listing shows, for the end of what is missing, and for counts without a walk over all objects;
 # 62 for bounds that hold for what runs whatever else holds a plan up, for devices that a replacement names, and for what
 # is told while the plan is away and waited for when the object goes meanwhile; 27 for plans that lost their tag just before
 # they are deleted, and creates without an answer that an earlier process made; 6 for other tenants' names, which are not told, and for the name of a plan that is replaced.
-MOST_CODE = 3_144
+MOST_CODE = 3_146
 _NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from controller.domain.api import RECONCILE_ANNOTATION
 from controller.domain.resource import InvalidSpec, Resource, parse
-from controller.domain.spec import Policy, Target
+from controller.domain.spec import EdgeDeploymentPlanSpec, Policy, Target
 from tests.bad_manifests import good_spec
 
 POLICY = {"deletion": "Retain"}
@@ -108,3 +108,15 @@ def test_a_spec_is_parsed_once_a_generation() -> None:
     for other in (body("uid-1", 4), body("uid-2", 3)):
         other["spec"]["deviceFleetName"] = "another"
         assert parse(other, known).readable_spec.device_fleet_name == "another"
+
+
+def test_what_many_objects_have_alike_is_kept_once() -> None:
+    def spec(percentage: int) -> EdgeDeploymentPlanSpec:
+        selection = {"deviceSubsetType": "PERCENTAGE", "percentage": percentage}
+        found = stored(stages=[{"stageName": "all", "deviceSelectionConfig": selection}], rollout=None).spec
+        assert isinstance(found, EdgeDeploymentPlanSpec)
+        return found
+
+    one, same, other = spec(100), spec(100), spec(99)
+    assert (one.stages is same.stages, one.stages == other.stages) == (True, False)
+    assert one.model_configs is other.model_configs
