@@ -1,6 +1,7 @@
 """What lists of objects tell, from metadata alone: which objects there are, and how many."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -52,16 +53,9 @@ class Listing:
     namespaces: frozenset[str | None]
     """None stands for all of the cluster."""
     resource_version: int
-    living: frozenset[tuple[Key, str]]
+    """Of several lists the oldest: what is newer than that is not judged by it."""
+    living: AbstractSet[tuple[Key, str]]
     """Key and uid of each."""
-
-    @classmethod
-    def of(cls, namespaces: frozenset[str | None], pages: Iterable[Page]) -> Self:
-        """What all pages of the lists of those namespaces tell together."""
-        pages = tuple(pages)
-        living = frozenset((item.key, item.uid) for page in pages for item in page.items)
-        # With several lists the oldest version decides: what is newer than that list is not judged by it.
-        return cls(namespaces, min((page.resource_version for page in pages), default=0), living)
 
     def misses(self, resource: Resource) -> bool:
         """Whether the object is gone: of these namespaces, known at this version or before, and not there."""

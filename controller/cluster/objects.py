@@ -146,8 +146,13 @@ class KubernetesObjects:
     async def listed(self, namespaces: Iterable[str | None]) -> Listing:
         """All objects of those namespaces, None standing for all of the cluster; as they are now, not as cached."""
         asked = frozenset(namespaces)
-        pages = [page for namespace in asked async for page in self._pages(namespace)]
-        return Listing.of(asked, pages)
+        living: set[tuple[Key, str]] = set()  # filled page by page: all at once would hold up the event loop
+        versions = []
+        for namespace in asked:
+            async for page in self._pages(namespace):
+                living.update((item.key, item.uid) for item in page.items)
+                versions.append(page.resource_version)
+        return Listing(asked, min(versions, default=0), living)
 
     async def glimpse(self, namespace: str | None) -> Glimpse:
         """The first object of that namespace or of all, and how many there are, for the price of one."""

@@ -9,11 +9,9 @@ only what was modified come in between.
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import TypeVar
 
 from controller.domain.agenda import Wake
 from controller.domain.api import OWNER_TAG
@@ -25,13 +23,12 @@ from controller.domain.schedule import CROWD_POLL, FEW
 from controller.engine.index import Index
 from controller.engine.ports import Accounts, AwsError, Clock, EdgePlanError, Objects
 from controller.engine.quotas import Quotas
+from controller.engine.turns import in_turns
 
 logger = logging.getLogger(__name__)
 
 _STRANGERS_PER_SWEEP = 10
-_AT_ONCE = 500  # objects that are compared before others have their turn: some milliseconds
 
-_T = TypeVar("_T")
 _Mark = tuple[datetime | None, int | None]
 
 
@@ -154,7 +151,7 @@ class Sweeper:
             self.quotas.freed(scope)
         course.known = frozenset(rows)
         unnamed: list[PlanSummary] = []
-        async for names in _in_turns(rows if self.judges() else ()):
+        async for names in in_turns(rows if self.judges() else ()):
             unnamed += [rows[name] for name in names if not self.index.namesakes(name, scope)]
         ghosts = {ghost.plan_name for ghost in self.index.ghosts()}
         await self._judge(scope, sorted((row for row in unnamed if row.name not in ghosts), key=lambda row: row.name))
@@ -170,7 +167,7 @@ class Sweeper:
     ) -> dict[Key, _Told]:
         """Wake the objects that differ from their rows, and that share of the others. Judged as they are by now."""
         told = {}
-        async for some in _in_turns(keys):
+        async for some in in_turns(keys):
             there = (self.index.get(key) for key in some if self.index.scope(key) == scope and self.mine(key))
             objects = [resource for resource in there if resource is not None]
             found = suspects(objects, rows)
@@ -226,11 +223,3 @@ def _spread() -> float:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-async def _in_turns(items: Iterable[_T]) -> AsyncIterator[tuple[_T, ...]]:
-    """A few items at a time, with room for others' work in between."""
-    left = iter(items)
-    while some := tuple(islice(left, _AT_ONCE)):
-        yield some
-        await asyncio.sleep(0)

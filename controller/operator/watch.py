@@ -14,6 +14,7 @@ from controller.cluster.listing import Glimpse, Item, Listing
 from controller.domain.resource import Resource
 from controller.engine.index import Index
 from controller.engine.ports import ObjectError, ObjectGone
+from controller.engine.turns import in_turns
 
 logger = logging.getLogger(__name__)
 
@@ -97,8 +98,8 @@ class WatchCheck:
         self._doubt.clear()
         listing = await self._objects.listed(self._index.namespaces() if self._namespaces else [None])
         self._stock_due = _now() + _STOCK.total_seconds()
-        for resource in self._index:
-            if listing.misses(resource):
+        async for some in in_turns(self._index):
+            for resource in filter(listing.misses, some):
                 logger.info("%s: the object went, and the watch told nothing of it", resource.key)
                 self._gone(resource)
 
