@@ -73,7 +73,7 @@ class Operator:
             region=settings.aws_region,
             extra_regions=settings.aws_extra_regions,
         )
-        self._shares = any(bounds.share for bounds in (self._own, *self._opened.values()))
+        self._by_namespace = any(bounds.share for bounds in (self._own, *self._opened.values()))
         self.index = Index()
         self.metrics = Metrics(self.index.scope)
         self.last_event = utc_now()
@@ -111,7 +111,7 @@ class Operator:
             self.metrics.tracing = open_tracing(self._cluster)
         if settings.lease and settings.shards > 1:
             parts = (self._api, settings.lease, self._process, settings.shards)
-            cut = " by namespace" if self._shares else ""
+            cut = " by namespace" if self._by_namespace else ""
             self._shards = Shards(*parts, cut=cut, idle=lambda shard: not self._busy[shard], changed=self._hold)
         elif settings.lease:
             self._election = Election(self._api, settings.lease, self._process)
@@ -286,7 +286,7 @@ class Operator:
         """
         if self._shards is None:
             return 0
-        return shard_of(resource.key.namespace if self._shares else resource.uid, self.settings.shards)
+        return shard_of(resource.key.namespace if self._by_namespace else resource.uid, self.settings.shards)
 
     @property
     def shards(self) -> Mapping[int, bool]:
@@ -411,8 +411,7 @@ class Operator:
         Where the object is known already, a list means that the watch had a gap. What our own write has just returned is
         no news: half of all events are that, and each would be parsed and looked into for nothing.
         """
-        metadata = body["metadata"]
-        known = self.index.get(Key(metadata["namespace"], metadata["name"]))
+        metadata, known = body["metadata"], self.known(body)
         if listed and known is not None:
             self._watch.take_stock()
         version = (metadata["uid"], metadata["resourceVersion"])
@@ -423,6 +422,11 @@ class Operator:
             self.news.seen(resource)
             if known is None:
                 self._ask_for_rights(resource)
+
+    def known(self, body: Mapping[str, Any]) -> Resource | None:
+        """The newest version that is known of the object of that name."""
+        metadata = body["metadata"]
+        return self.index.get(Key(metadata["namespace"], metadata["name"]))
 
     @property
     def selects_namespaces(self) -> bool:

@@ -65,9 +65,10 @@ class _Content:
 
     async def iter_chunked(self, _size: int) -> AsyncIterator[bytes]:
         """The lines that are no events of objects, and up to which resourceVersion there were any."""
-        rest, heard = b"", None
+        rest = b""
         async for part in self._content.iter_chunked(_PART):
             *lines, rest = (rest + part).split(b"\n")
+            heard = None
             for line in filter(None, lines):
                 event = json.loads(line)
                 if event["type"] in _OBJECTS:
@@ -78,7 +79,6 @@ class _Content:
                     yield line + b"\n"
             if heard is not None:
                 yield _bookmark(heard)
-                heard = None
             await asyncio.sleep(_PAUSE if len(part) < _PART else 0)
         if rest:
             yield rest

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import statistics
@@ -115,10 +116,8 @@ def _life(stand: Stand, figures: Figures) -> None:
     part = stand.plans // len(loads)
     with contextlib.ExitStack() as stack:
         operators = [
-            stack.enter_context(
-                stand.run(OURS, names[number % len(names)], *_leases(names[number % len(names)], figures))
-            )
-            for number in range(figures.operators)
+            stack.enter_context(stand.run(OURS, name, *_leases(name, figures)))
+            for name in itertools.islice(itertools.cycle(names), figures.operators)
         ]
         wait_until(lambda: sum(_acting(stand, name) for name in names) == figures.operators, seconds=120, every=0.5)
         _rest(operators)
