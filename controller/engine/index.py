@@ -18,6 +18,8 @@ class Index:
     """
 
     def __init__(self) -> None:
+        self.departed = 0
+        """How many objects went, ever."""
         self._objects: dict[Key, Resource] = {}
         self._ghosts: dict[Key, dict[str, Resource]] = {}  # by key, then by uid
         self._dead: dict[str, Resource] = {}  # the latest that went, by uid: as it was last, without its status
@@ -81,6 +83,7 @@ class Index:
             return None
         self._unname(known)
         del self._objects[key]
+        self.departed += 1
         self._moving.pop(key, None)
         self._local[key.namespace].pop(key)
         latest = str(max(known.version, int(version)))

@@ -10,9 +10,9 @@ _AT_ONCE = 500  # objects: some milliseconds where each is only compared
 _T = TypeVar("_T")
 
 
-async def in_turns(items: Iterable[_T]) -> AsyncIterator[tuple[_T, ...]]:
-    """A few items at a time, with room for others' work in between."""
+async def in_turns(items: Iterable[_T], at_once: int = _AT_ONCE) -> AsyncIterator[tuple[_T, ...]]:
+    """So many items at a time, with room for others' work in between."""
     left = iter(items)
-    while some := tuple(islice(left, _AT_ONCE)):
+    while some := tuple(islice(left, at_once)):
         yield some
         await asyncio.sleep(0)

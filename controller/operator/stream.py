@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 
 from controller.domain.api import GROUP, PLURAL, VERSION
+from controller.engine.turns import in_turns
 
 Hear = Callable[[str | None, Mapping[str, Any]], None]
 """Takes one object: by which kind of event, or None where a list has it, and its body."""
@@ -26,7 +27,9 @@ logger = logging.getLogger(__name__)
 _OURS = re.compile(rf"/apis/{GROUP}/{VERSION}/(namespaces/[^/]+/)?{PLURAL}")
 _OBJECTS = {"ADDED", "MODIFIED", "DELETED"}
 _PAUSE = 0.02  # seconds: what comes in that time is read together, which takes less CPU than to wake up for each event
-_PART = 64 * 1024  # bytes: some twenty events, so that the event loop has other turns in between
+# Some twenty events, and twice as many objects of a list: so the event loop has other turns in between.
+_PART = 64 * 1024  # bytes
+_AT_ONCE = 50
 
 
 def listening(connector: aiohttp.BaseConnector, headers: Mapping[str, str], hear: Hear) -> aiohttp.ClientSession:
@@ -56,11 +59,12 @@ class _Content:
         text = await self._content.read()
         try:
             page = json.loads(text)
-            items = page["items"]
+            items = page["items"] or ()
         except (ValueError, TypeError, KeyError):  # a proxy's, say: Kopf has the words for it
             return text
-        for item in items:
-            self._tell(None, item)
+        async for some in in_turns(items, _AT_ONCE):
+            for item in some:
+                self._tell(None, item)
         return json.dumps({**page, "items": []}).encode()
 
     async def iter_chunked(self, _size: int) -> AsyncIterator[bytes]:

@@ -87,7 +87,7 @@ class WatchCheck:
     async def _pause(self) -> None:
         await asyncio.sleep(_BREATH.total_seconds())
         try:
-            async with asyncio.timeout((_CHECK - _BREATH).total_seconds()):
+            async with asyncio.timeout((_CHECK - 2 * _BREATH).total_seconds()):
                 await self._doubt.wait()
         except TimeoutError:
             if _now() >= self._stock_due:
@@ -106,14 +106,17 @@ class WatchCheck:
     async def _glance(self) -> None:
         """Look at the first object and the number of all, of one namespace at a time.
 
-        Fewer than are known: some went. And Kopf begins to watch a kind when its definition comes, but misses one that
-        is not served yet at that moment: then an object is there, and two checks later no event has told of it.
+        Fewer than are known, but for those of which the watch tells a moment later: some went. And Kopf begins to watch a
+        kind when its definition comes, but misses one that is not served yet at that moment: then an object is there, and
+        two checks later no event has told of it.
         """
         namespace = self._missed[0] if self._missed else self._next_namespace()
         if namespace == "":
             return
+        known, departed = self._index.count(namespace), self._index.departed
         found = await self._objects.glimpse(namespace)
-        if found.count is not None and self._index.count(namespace) > found.count:
+        await asyncio.sleep(_BREATH.total_seconds())
+        if found.count is not None and known - (self._index.departed - departed) > found.count:
             self._doubt.set()
         first = found.first
         if first is not None and self._missed is not None:

@@ -26,6 +26,8 @@ class Server:
         self.version = version
         self.asked: list[str] = []
         self.troubles: list[ObjectError] = []
+        self.next_news: Callable[[], object] = lambda: None
+        """What the watch brings right after a glimpse."""
 
     async def listed(self, namespaces: Collection[str] | Collection[None]) -> Listing:
         self._note(f"list {sorted(map(str, namespaces))}")
@@ -34,6 +36,7 @@ class Server:
 
     async def glimpse(self, namespace: str | None) -> Glimpse:
         self._note(f"glimpse {namespace}")
+        asyncio.get_running_loop().call_soon(self.next_news)
         there = [each for each in self.objects if namespace in (None, each.key.namespace)]
         if not there:
             return Glimpse(0)
@@ -99,6 +102,17 @@ def test_fewer_objects_than_known_are_a_reason_to_list() -> None:
         await watched.until(lambda: bool(watched.gone))
         assert server.asked == ["glimpse None", "list ['None']"]
         assert watched.gone == ["a"]
+
+    play(story)
+
+
+def test_objects_of_which_the_watch_tells_a_moment_later_are_no_reason_to_list() -> None:
+    async def story() -> None:
+        server = Server(B)
+        watched = Watched(server, A, B)
+        server.next_news = lambda: watched.index.remove(A.key, A.uid)
+        await watched.until(lambda: len(server.asked) >= 4)
+        assert set(server.asked) == {"glimpse None"}
 
     play(story)
 
