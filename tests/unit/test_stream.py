@@ -33,12 +33,14 @@ def bookmark(version: int) -> dict[str, Any]:
     }
 
 
-def run(answer: Any, use: Callable[[aiohttp.ClientResponse], Awaitable[Any]], path: str = ALL) -> tuple[Any, Heard]:
+def run(
+    answer: Any, use: Callable[[aiohttp.ClientResponse], Awaitable[Any]], path: str = ALL, heard: Heard | None = None
+) -> tuple[Any, Heard]:
     """What `use` makes of the answer to a GET of that path, and what was heard meanwhile.
 
     `answer` is a page, or the parts of a watch: each is sent by itself.
     """
-    heard: Heard = []
+    heard = [] if heard is None else heard
 
     def hear(kind: str | None, item: Mapping[str, Any]) -> None:
         heard.append((kind, item["metadata"]["name"]))
@@ -88,6 +90,30 @@ def test_the_items_of_a_page_are_told_and_the_rest_of_it_is_left(path: str) -> N
     left, heard = run(web.json_response(page(body("a", 1), body("b", 2))), as_json, path)
     assert heard == [(None, "a"), (None, "b")]
     assert left == page() | {"items": []}
+
+
+def test_others_have_their_turn_while_a_page_is_told() -> None:
+    heard: Heard = []
+    seen = set()
+
+    async def look() -> None:
+        while True:
+            seen.add(len(heard))
+            await asyncio.sleep(0)
+
+    async def read(response: aiohttp.ClientResponse) -> None:
+        looking = asyncio.create_task(look())
+        await as_json(response)
+        looking.cancel()
+
+    run(web.json_response(page(*(body(f"p{number}", number) for number in range(250)))), read, heard=heard)
+    assert len(heard) == 250
+    assert seen - {0, 250}
+
+
+def test_a_page_may_have_null_for_no_items() -> None:
+    left, heard = run(web.json_response(page() | {"items": None}), as_json)
+    assert (left["items"], heard) == ([], [])
 
 
 def test_the_events_of_a_watch_are_told_and_a_bookmark_of_the_last_is_left() -> None:
