@@ -6,8 +6,9 @@ import random
 import socket
 import time
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -37,6 +38,7 @@ from controller.engine.queue import WorkQueue
 from controller.engine.quotas import Quotas
 from controller.engine.reconciler import Reconciler, soonest
 from controller.engine.sweeper import Sweeper
+from controller.engine.turns import in_turns
 from controller.operator.audit import AuditLog
 from controller.operator.census import Census
 from controller.operator.clock import utc_now
@@ -222,15 +224,24 @@ class Operator:
         for shard in self._reconcilers.keys() - shards:
             del self._reconcilers[shard]
         self._reconcilers |= {shard: self._reconciler(shard) for shard in gained}
-        for resource in self.index if gained else ():
-            if begins or self.shard(resource) in gained:  # who waits for quota in other shards counts as well
-                self.news.seen(resource)
-                self._ask_for_rights(resource)
+        if gained:
+            looking = partial(self._look_again, gained, everywhere=begins)
+            self._term_tasks.append(supervised(looking, "look at all objects"))
         for ghost in self.index.ghosts():
             if self.shard(ghost) in gained:
                 self._wake(ghost.key)
         if self.serving and not shards:
             self._end()
+
+    async def _look_again(self, gained: Collection[int], *, everywhere: bool) -> None:
+        """Take in what is known of all objects of these shards, or of all there are."""
+        async for keys in in_turns(self.index.keys()):
+            for key in keys:
+                resource = self.index.get(key)
+                # At the beginning of a term who waits for quota in other shards counts as well.
+                if resource is not None and (everywhere or self.shard(resource) in gained):
+                    self.news.seen(resource)
+                    self._ask_for_rights(resource)
 
     def _begin(self) -> None:
         settings = self.settings

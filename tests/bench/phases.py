@@ -52,6 +52,7 @@ class Stand:
     """Calls a second that AWS takes where it throttles."""
     controller: Measured | None = field(default=None, init=False)
     _flags: tuple[str, ...] = field(default=(), init=False)
+    _starts: int = field(default=0, init=False)
 
     @property
     def names(self) -> list[str]:
@@ -79,6 +80,7 @@ class Stand:
         return self.controller
 
     def start(self, *flags: str) -> Measured:
+        self._starts += 1  # one that still runs has a probe of its own
         probe.make(self._probe)
         command = [*self.kind.command(self.cluster, self.objects.namespace, self.sandbox.url)]
         if self.ours:
@@ -114,6 +116,12 @@ class Stand:
         finally:
             controller.__exit__()
 
+    def holder(self, lease: str) -> str:
+        """Who holds that lease, given as namespace and name; empty if nobody does."""
+        namespace, _, name = lease.partition("/")
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}"
+        return self.cluster.client.request("GET", path)["spec"].get("holderIdentity") or ""
+
     def rest(self) -> float:
         """Wait until it has nothing to do; how long that took."""
         assert self.controller is not None
@@ -121,7 +129,7 @@ class Stand:
 
     @property
     def _probe(self) -> Path:
-        return self.folder / "probe"
+        return self.folder / f"probe-{self._starts}"
 
     # -- what is asked of AWS ---------------------------------------------------------------------------------------
 
@@ -186,8 +194,32 @@ def restart(stand: Stand, result: Figures) -> None:
         stand.start(*_NO_SWEEP)
         return began + stand.rest()
 
-    probe.make(stand._probe)
     stand.measure(result, work, running=False)
+
+
+def takeover(stand: Stand, result: Figures) -> None:
+    """One that stands by takes N objects at rest over from one that is told to stop; until it has nothing to do."""
+    _converged(stand)
+    lease = f"{stand.objects.namespace}/edgeplan"
+    stand.run(*_NO_SWEEP, "--lease", lease)
+    first, stand.controller = stand.controller, None
+    assert first is not None
+    before = stand.holder(lease)
+    stand.start(*_NO_SWEEP, "--lease", lease)
+    stand.rest()
+
+    def work() -> float:
+        began = time.monotonic()
+        first.signal(signal.SIGTERM)
+        _until(lambda: stand.holder(lease) not in ("", before), 60)
+        result.extra["taken"] = round(time.monotonic() - began, 2)
+        first.wait(60)
+        return time.monotonic() + stand.rest()
+
+    try:
+        stand.measure(result, work)
+    finally:
+        first.__exit__()
 
 
 def delete(stand: Stand, result: Figures) -> None:
@@ -421,6 +453,7 @@ PHASES: Final[dict[str, Callable[[Stand, Figures], None]]] = {
     "drift": drift,
     "edit": edit,
     "restart": restart,
+    "takeover": takeover,
     "backlog": backlog,
     "delete": delete,
     "rollout": rollout,
