@@ -7,9 +7,10 @@ and takes the time from the wall clock, which may jump (kubernetes 36 and 37).
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
@@ -39,15 +40,14 @@ class Terms:
     """Between two looks of those who stand by."""
 
 
-async def _written(call: Awaitable[object]) -> bool:
-    """Make the call; False if another one was quicker."""
+async def _written(call: Awaitable[client.V1Lease], *lost: int) -> client.V1Lease | None:
+    """Make the call; the lease as it is now, or None where the answer says that another one was quicker."""
     try:
-        await call
+        return await call
     except ApiException as error:
-        if error.status != _CONFLICT:
+        if error.status not in lost:
             raise
-        return False
-    return True
+        return None
 
 
 class _Lock(LeaseLock):
@@ -59,14 +59,20 @@ class _Lock(LeaseLock):
             metadata=client.V1ObjectMeta(name=name),
             spec=self.update_lease(election_record),
         )
-        return await _written(self.api_instance.create_namespaced_lease(namespace, body))
+        self.lease_reference = await _written(self.api_instance.create_namespaced_lease(namespace, body), _CONFLICT)
+        return self.lease_reference is not None
 
     async def update(self, name: str, namespace: str, updated_record: LeaderElectionRecord) -> bool:
-        """Write the lease; False if another one has written it meanwhile. The library's own way hides why it cannot."""
-        lease = self.lease_reference
+        """Write the lease; False if it is another one by now. The library's own way hides why it cannot."""
+        lease, self.lease_reference = (
+            self.lease_reference,
+            None,
+        )  # what is written is known by the answer, or not at all
         assert lease is not None  # noqa: S101 - who updates has read it before
         lease.spec = self.update_lease(updated_record, lease.spec)
-        return await _written(self.api_instance.replace_namespaced_lease(name=name, namespace=namespace, body=lease))
+        written = self.api_instance.replace_namespaced_lease(name=name, namespace=namespace, body=lease)
+        self.lease_reference = await _written(written, _CONFLICT, _NOT_FOUND)
+        return self.lease_reference is not None
 
     async def release(self) -> None:
         """Name no holder, if it is still this one."""
@@ -88,14 +94,18 @@ class Election:
         identity: str,
         terms: Terms | None = None,
         trouble: Trouble | None = None,
+        *,
+        shared: bool = False,
     ) -> None:
         """Take part in the election for the lease `name`, which is a namespace and a name with a slash in between.
 
-        `trouble` is told of each call; who takes part in several elections has one for all of them.
+        `trouble` is told of each call; who takes part in several elections has one for all of them. A `shared` lease is
+        renewed by several under one identity.
         """
         namespace, _, lease = name.partition("/")
         self.name, self.identity = name, identity
         self._terms = terms or Terms()
+        self._shared = shared
         self._lock = _Lock(lease, namespace, identity, api)
         self._until = 0.0
         self._seen: tuple[object, float] = (None, 0.0)
@@ -112,11 +122,12 @@ class Election:
         renewed = self._until - self._terms.lead.total_seconds()
         return time.monotonic() >= renewed + self._terms.renew.total_seconds()
 
-    def holder(self, lease: client.V1Lease) -> str | None:
-        """Who holds the lease, as a list has just shown it; None where it may be taken."""
-        record: LeaderElectionRecord = self._lock.election_record(lease)
-        mine = record.holder_identity == self.identity
-        return record.holder_identity if mine or self._is_held(record, time.monotonic()) else None
+    def holder(self, spec: Mapping[str, Any]) -> str | None:
+        """Who holds the lease of this spec, as a list has just shown it; None where it may be taken."""
+        holder, renewed = spec.get("holderIdentity"), spec.get("renewTime")
+        time_as_the_lock_has_it = str(datetime.fromisoformat(renewed).replace(tzinfo=None)) if renewed else None
+        record = LeaderElectionRecord(holder, None, None, time_as_the_lock_has_it)
+        return holder if holder == self.identity or self._is_held(record, time.monotonic()) else None
 
     async def win(self) -> None:
         """Stand by until the lease is this one's."""
@@ -157,6 +168,10 @@ class Election:
         return written
 
     async def _write(self, now: float) -> bool:
+        mine = self._lock.lease_reference if self.leads and not self._shared else None
+        # As client-go does: who holds it has written it last, and the API server refuses what is no more so.
+        if mine is not None and await self._update(self._lock.election_record(mine)):
+            return True
         found, record = await self._lock.get(self._lock.name, self._lock.namespace)
         if not found:
             assert isinstance(record, ApiException)  # noqa: S101 - the lock's own convention
@@ -165,11 +180,14 @@ class Election:
             return await self._lock.create(self._lock.name, self._lock.namespace, self._record(None))
         assert isinstance(record, LeaderElectionRecord)  # noqa: S101 - the lock's own convention
         if record.holder_identity == self.identity:
-            return await self._lock.update(self._lock.name, self._lock.namespace, self._record(record.acquire_time))
+            return await self._update(record)
         self._until = 0.0
         if self._is_held(record, now):
             return False
         return await self._lock.update(self._lock.name, self._lock.namespace, self._record(None))
+
+    async def _update(self, held: LeaderElectionRecord) -> bool:
+        return await self._lock.update(self._lock.name, self._lock.namespace, self._record(held.acquire_time))
 
     def _is_held(self, record: LeaderElectionRecord, now: float) -> bool:
         """Whether another one holds it: it was seen to change not long ago."""
