@@ -18,6 +18,7 @@ import aiohttp
 import yaml
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
+from pydantic_core import from_json
 
 from controller.engine.ports import ObjectChanged, ObjectError, ObjectGone
 
@@ -200,10 +201,9 @@ async def call(
     url = f"{api.configuration.host}{quote(path)}" + (f"?{urlencode(query)}" if query else "")
     answer = await api.rest_client.request(method, url, headers=headers, body=body)  # type: ignore[no-untyped-call]
     await answer.read()
-    text = answer.data.decode()
     if not _OK <= answer.status < _REDIRECT:
-        raise ApiException.from_response(http_resp=answer, body=text, data=None)
-    return json.loads(text)
+        raise ApiException.from_response(http_resp=answer, body=answer.data.decode(), data=None)
+    return from_json(answer.data)
 
 
 def mapping(answer: Any) -> Mapping[str, Any]:

@@ -143,8 +143,11 @@ def parse(body: Any, known: Resource | None = None) -> Resource:
     A status that does not parse is dropped: it is ours, and the next reconcile writes a whole one.
     """
     metadata = body["metadata"]
-    # A generation has one spec: the API server counts on with each change of it, and of it alone.
-    same = known is not None and (known.uid, known.generation) == (metadata["uid"], metadata.get("generation", 1))
+    deleting = "deletionTimestamp" in metadata
+    # A generation has one spec: the API server counts on with each change of it, and once when a deletion begins
+    # (BeforeDelete and markAsDeleting in kube-apiserver's registry).
+    counted = known.generation + (deleting and not known.deleting) if known is not None else None
+    same = known is not None and (known.uid, counted) == (metadata["uid"], metadata.get("generation", 1))
     try:
         status = EdgeDeploymentPlanStatus.model_validate(dict(body.get("status") or {}))
     except ValidationError:
@@ -155,7 +158,7 @@ def parse(body: Any, known: Resource | None = None) -> Resource:
         generation=metadata.get("generation", 1),
         resource_version=metadata["resourceVersion"],
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
-        deleting="deletionTimestamp" in metadata,
+        deleting=deleting,
         finalizers=tuple(metadata.get("finalizers") or ()),
         reconcile_requested_at=_bounded((metadata.get("annotations") or {}).get(RECONCILE_ANNOTATION)),
         spec=known.spec if known is not None and same else _parse_spec(dict(body.get("spec") or {}), metadata["name"]),

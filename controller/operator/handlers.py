@@ -33,7 +33,7 @@ def register(registry: kopf.OperatorRegistry, operator: Operator) -> None:
     def hear(kind: str | None, body: Mapping[str, Any]) -> None:
         operator.last_event = utc_now()
         if kind == "DELETED":
-            operator.gone(parse(body, operator.known(body)))
+            operator.gone(parse({**body, "status": {}}, operator.known(body)))  # of what is gone nobody reads it
         else:
             # Kopf makes a list at the start and after a gap.
             operator.heard(body, listed=kind is None, created=kind == "ADDED")

@@ -7,7 +7,6 @@ of a list without its items, and a bookmark where the events of a watch were, as
 """
 
 import asyncio
-import json
 import logging
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -15,6 +14,7 @@ from http import HTTPStatus
 from typing import Any
 
 import aiohttp
+from pydantic_core import from_json, to_json
 
 from controller.domain.api import GROUP, PLURAL, VERSION
 from controller.engine.turns import in_turns
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _OURS = re.compile(rf"/apis/{GROUP}/{VERSION}/(namespaces/[^/]+/)?{PLURAL}")
 _OBJECTS = {"ADDED", "MODIFIED", "DELETED"}
-_PAUSE = 0.02  # seconds: what comes in that time is read together, which takes less CPU than to wake up for each event
+_PAUSE = 0.05  # seconds: what comes in that time is read together, which takes less CPU than to wake up for each event
 # Some twenty events, and twice as many objects of a list: so the event loop has other turns in between.
 _PART = 64 * 1024  # bytes
 _AT_ONCE = 50
@@ -58,14 +58,14 @@ class _Content:
         """The page without its items; as it came, where it is none."""
         text = await self._content.read()
         try:
-            page = json.loads(text)
+            page = from_json(text)
             items = page["items"] or ()
         except (ValueError, TypeError, KeyError):  # a proxy's, say: Kopf has the words for it
             return text
         async for some in in_turns(items, _AT_ONCE):
             for item in some:
                 self._tell(None, item)
-        return json.dumps({**page, "items": []}).encode()
+        return to_json({**page, "items": []})
 
     async def iter_chunked(self, _size: int) -> AsyncIterator[bytes]:
         """The lines that are no events of objects, and up to which resourceVersion there were any."""
@@ -74,7 +74,7 @@ class _Content:
             *lines, rest = (rest + part).split(b"\n")
             heard = None
             for line in filter(None, lines):
-                event = json.loads(line)
+                event = from_json(line)
                 if event["type"] in _OBJECTS:
                     heard = event["object"]
                     self._tell(event["type"], heard)
@@ -97,4 +97,4 @@ class _Content:
 def _bookmark(body: Mapping[str, Any]) -> bytes:
     version = {"resourceVersion": body["metadata"]["resourceVersion"]}
     mark = {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": version}
-    return json.dumps({"type": "BOOKMARK", "object": mark}).encode() + b"\n"
+    return to_json({"type": "BOOKMARK", "object": mark}) + b"\n"

@@ -53,6 +53,18 @@ def set_finalizers(world: World, name: str, *names: str) -> Resource:
     return parse(world._patch(name, {"metadata": {"finalizers": list(names)}}))
 
 
+def test_a_deletion_counts_the_generation_on_by_one_and_an_edit_after_it_again(world: World) -> None:
+    world.create("plan")
+    before = set_finalizers(world, "plan", OTHERS)
+    world.delete("plan")
+    marked = parse(world.get("plan"), before)
+    assert (marked.deleting, marked.generation, marked.spec is before.spec) == (True, before.generation + 1, True)
+    body = world.edit("plan", tags=[{"key": "team", "value": "x"}])
+    assert (parse(body, before), parse(body, marked)) == (parse(body), parse(body))
+    assert parse(body).generation == before.generation + 2
+    set_finalizers(world, "plan")
+
+
 @pytest.mark.parametrize("write", [KubernetesObjects.write_status, KubernetesObjects.claim])
 def test_successor_never_gets_the_dead_objects_status(world: World, write: Any) -> None:
     dead = parse(world.create("plan"))

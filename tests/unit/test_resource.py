@@ -110,6 +110,21 @@ def test_a_spec_is_parsed_once_a_generation() -> None:
         assert parse(other, known).readable_spec.device_fleet_name == "another"
 
 
+def test_a_deletion_counts_the_generation_on_and_leaves_the_spec() -> None:
+    def body(generation: int, *, deleting: bool = True) -> dict[str, Any]:
+        metadata = {"namespace": "retail", "name": "parking", "uid": "uid-1", "generation": generation}
+        times = {"resourceVersion": str(generation), "creationTimestamp": "2026-03-01T12:00:00Z"}
+        times |= {"deletionTimestamp": "2026-03-01T13:00:00Z"} if deleting else {}
+        return {"metadata": metadata | times, "spec": good_spec()}
+
+    known = parse(body(3, deleting=False))
+    went = parse(body(4), known)
+    assert (went.spec is known.spec, went.deleting, went.generation) == (True, True, 4)
+    for other, before in ((body(5), known), (body(5), went), (body(4, deleting=False), known)):
+        other["spec"]["deviceFleetName"] = "another"
+        assert parse(other, before).readable_spec.device_fleet_name == "another"
+
+
 def test_what_many_objects_have_alike_is_kept_once() -> None:
     def spec(percentage: int) -> EdgeDeploymentPlanSpec:
         selection = {"deviceSubsetType": "PERCENTAGE", "percentage": percentage}
