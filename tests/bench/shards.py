@@ -3,7 +3,8 @@
 Where there are fewer cores than shards, the time tells of the cores: what a shard costs is the CPU of each process. And a
 process that waits for its core takes more of it for the same work. So in between there are as many operators as shards
 that have nothing to do with each other, each with its part of the objects: what they take together is what one operator
-for all takes in such a crowd, and that over what the busiest shard takes is how many times as much several can do.
+for all takes in such a crowd, and that over what the busiest shard takes is how many times as much several can do. As
+the machine is faster in one minute than in the next, both are measured several times in turn, and the median counts.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Figures:
     """What so many operators cost. CPU is seconds for each process, memory MB."""
 
     setup: str
+    round: int
     operators: int
     namespaces: int
     """As many as operators where each works for itself; else one."""
@@ -69,15 +71,15 @@ def main(arguments: list[str]) -> int:
     chosen = _arguments(arguments)
     with tempfile.TemporaryDirectory(prefix="edgeplan-bench-") as folder, stand_of(Path(folder), chosen) as stand:
         count = chosen.shards
-        setups = (("one", 1, 1), ("alone", count, count), ("shards", count, 1))
-        found = [
-            _measure(stand, Figures(name, operators, namespaces, os.getloadavg()[0]))
-            for name, operators, namespaces in setups
-        ]
+        found = [_measure(stand, Figures("one", 0, 1, 1, os.getloadavg()[0]))]
+        for number in range(chosen.rounds):
+            setups = (("alone", count), ("shards", 1))
+            for name, namespaces in setups if number % 2 == 0 else reversed(setups):
+                found.append(_measure(stand, Figures(name, number, count, namespaces, os.getloadavg()[0])))
     for each in found:
         output.print(_line(each, chosen.plans))
     if not any(each.trouble for each in found):
-        output.print(_gain(found[1], found[2], chosen.plans))
+        output.print(_gain(found, chosen.plans))
     if chosen.json:
         result = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -94,6 +96,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench shards", description=__doc__)
     parser.add_argument("--plans", type=int, default=900, help="how many plans (default: 900)")
     parser.add_argument("--shards", type=int, default=3, help="how many shards and operators (default: 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often several are measured (default: 3)")
     parser.add_argument("--latency", type=float, default=0.02, help="seconds that an AWS call takes (default: 0.02)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     return parser.parse_args(arguments)
@@ -111,9 +114,9 @@ def _measure(stand: Stand, figures: Figures) -> Figures:
 def _life(stand: Stand, figures: Figures) -> None:
     stand.sandbox.reset()
     stand.sandbox.settings(quota=None, latency=stand.latency)
-    names = [f"bench-{figures.setup}-{number}" for number in range(figures.namespaces)]
+    names = [f"bench-{figures.setup}-{figures.round}-{number}" for number in range(figures.namespaces)]
     loads = [Load(stand.cluster, name) for name in names]
-    part = stand.plans // len(loads)
+    parts = {load: range(number, stand.plans, len(loads)) for number, load in enumerate(loads)}
     with contextlib.ExitStack() as stack:
         operators = [
             stack.enter_context(stand.run(OURS, name, *_leases(name, figures)))
@@ -123,9 +126,11 @@ def _life(stand: Stand, figures: Figures) -> None:
         _rest(operators)
         figures.memory_before = [operator.memory() for operator in operators]
         cpu, began = _cpu(operators), time.monotonic()
-        _at_once(loads, lambda load: load.create(range(part)))
-        wait_until(lambda: _done(stand, "Create") >= part * len(loads), seconds=stand.patience, every=0.2)
-        wait_until(lambda: all(len(load.with_arn()) == part for load in loads), seconds=stand.patience, every=0.5)
+        _at_once(loads, lambda load: load.create(parts[load]))
+        wait_until(lambda: _done(stand, "Create") >= stand.plans, seconds=stand.patience, every=0.2)
+        wait_until(
+            lambda: all(len(load.with_arn()) == len(parts[load]) for load in loads), seconds=stand.patience, every=0.5
+        )
         figures.create_seconds = time.monotonic() - began
         time.sleep(_REST)
         figures.create_cpu = _since(operators, cpu)
@@ -194,10 +199,14 @@ def _line(each: Figures, plans: int) -> str:
     )
 
 
-def _gain(alone: Figures, shards: Figures, plans: int) -> str:
+def _gain(found: list[Figures], plans: int) -> str:
     """How many times as much several shards can do as one operator, each with a core of its own."""
-    gains = [sum(one) / max(each) for one, each in zip(_used(alone), _used(shards), strict=True)]
-    return f"of {plans} plans: with a core each, shards create {gains[0]:.1f} and delete {gains[1]:.1f} times as fast as one"
+    rounds = zip(*([each for each in found if each.setup == setup] for setup in ("alone", "shards")), strict=True)
+    gains = [[sum(one) / max(each) for one, each in zip(*map(_used, pair), strict=True)] for pair in rounds]
+    create, delete = (
+        f"{statistics.median(each):.2f} ({', '.join(f'{x:.2f}' for x in each)})" for each in zip(*gains, strict=True)
+    )
+    return f"of {plans} plans: with a core each, shards create {create} and delete {delete} times as fast as one"
 
 
 def _used(each: Figures) -> tuple[list[float], list[float]]:
