@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from controller.domain.agenda import Wake
 from controller.domain.ownership import Rights
-from controller.domain.quota import QuotaQueue
+from controller.domain.quota import Place
 from controller.domain.resource import Resource, Scope
 from controller.domain.status import EdgeDeploymentPlanStatus
 
@@ -47,7 +47,8 @@ class Circumstances:
     """Tag keys that this object put on the plan."""
     other_owner_lives: bool = True
     """Whether the object that a foreign ownership tag names is there. Another cluster's counts as there."""
-    queue: QuotaQueue = field(default_factory=QuotaQueue)
+    place: Place = field(default_factory=Place)
+    """In the quota queue of the account and region."""
     over_share: bool = False
     """Whether the namespace's share of quota is used up by plans that come before this one."""
     crowd: int = 0

@@ -1,8 +1,6 @@
-"""The quota queue of one account and region: after a refusal, one plan probes and the others wait in order of age."""
+"""Who waits for quota, and who goes before whom: after a refusal one plan probes, the others wait in order of age."""
 
-from bisect import bisect_left
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
@@ -26,56 +24,15 @@ class Ticket:
 
 
 @dataclass(frozen=True)
-class QuotaQueue:
-    """Who waits for quota. A value: each change makes a new one.
+class Place:
+    """The place in the quota queue that a plan has, or would have."""
 
-    Only who is kept out by quota alone stands in it, so that nobody else's trouble holds the others up. `refusal` is
-    AWS's last refusal.
-    """
-
-    waiting: tuple[Ticket, ...] = ()
+    ahead: int = 0
+    """How many plans go before this one: 0 means that it may ask AWS now, as the probe or because nobody waits."""
+    waiting: int = 1
+    """How many wait, this one among them."""
     refusal: Failure | None = None
-    tickets: Mapping[Key, Ticket] = field(default_factory=dict, compare=False)
-
-    def joined(self, ticket: Ticket, refusal: Failure) -> "QuotaQueue":
-        """A plan was refused for quota, or wants to be created while others wait."""
-        if self.tickets.get(ticket.key) == ticket:
-            return replace(self, refusal=refusal)
-        others = self.left(ticket.key)
-        place = others.ahead_of(ticket)
-        waiting = (*others.waiting[:place], ticket, *others.waiting[place:])
-        return QuotaQueue(waiting, refusal, {**others.tickets, ticket.key: ticket})
-
-    def left(self, key: Key) -> "QuotaQueue":
-        """A plan was let in, deleted, suspended, or is kept out by something else than quota."""
-        if (ticket := self.tickets.get(key)) is None:
-            return self
-        place = self.ahead_of(ticket)
-        waiting = (*self.waiting[:place], *self.waiting[place + 1 :])
-        others = {**self.tickets}
-        del others[key]
-        return QuotaQueue(waiting, self.refusal if waiting else None, others)
-
-    def ahead_of(self, ticket: Ticket) -> int:
-        """How many plans go before this one: 0 means that it may ask AWS now, as the probe or because nobody waits."""
-        return bisect_left(self.waiting, ticket)
-
-    def size_with(self, key: Key) -> int:
-        """How many wait, that one among them."""
-        return len(self.waiting) + (key not in self)
-
-    def behind(self, key: Key) -> tuple[Ticket, ...]:
-        """Those that move up when this one goes."""
-        ticket = self.tickets.get(key)
-        return self.waiting[self.ahead_of(ticket) + 1 :] if ticket is not None else ()
-
-    @property
-    def probe(self) -> Ticket | None:
-        """The one plan that asks AWS."""
-        return self.waiting[0] if self.waiting else None
-
-    def __contains__(self, key: Key) -> bool:
-        return key in self.tickets
+    """AWS's last refusal, where somebody waits."""
 
 
 def goes_before(other: Resource, resource: Resource, *, on_its_way: bool) -> bool:

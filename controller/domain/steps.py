@@ -14,7 +14,6 @@ from controller.domain.findings import Findings
 from controller.domain.observed import Created, ObservedPlan
 from controller.domain.outcomes import Done, Next, Outcome, Queued, Retrying, Stalled, Waiting
 from controller.domain.ownership import tagged_owner
-from controller.domain.quota import Ticket
 from controller.domain.reasons import Reason
 from controller.domain.relation import Relation, relation
 from controller.domain.resource import Resource, account_of, region_of
@@ -128,7 +127,7 @@ def apply(
     for action in actions:
         if isinstance(action, CreatePlan | DeletePlan) and (waiting := _over_share(resource, given)) is not None:
             return result(waiting, given, found, owed=owes(given))
-        if isinstance(action, CreatePlan) and (queued := _behind_others(resource, given)) is not None:
+        if isinstance(action, CreatePlan) and (queued := _behind_others(given)) is not None:
             return result(queued, given, found, owed=owes(given))
         if not resource.deleting and _must_be_announced(action, found):
             found = found.claiming(action)
@@ -201,12 +200,12 @@ def _over_share(resource: Resource, given: Circumstances) -> Waiting | None:
     return Waiting(queue_recheck(given.dice), Reason.SHARE_USED, text)
 
 
-def _behind_others(resource: Resource, given: Circumstances) -> Queued | None:
+def _behind_others(given: Circumstances) -> Queued | None:
     """The wait of a plan that others go before, which therefore does not ask AWS."""
-    ahead = given.queue.ahead_of(Ticket.of(resource))
-    if not ahead or given.queue.refusal is None:
+    place = given.place
+    if not place.ahead or place.refusal is None:
         return None
-    return Queued(ahead, queue_recheck(given.dice), 0, given.queue.refusal, given.queue.size_with(resource.key))
+    return Queued(place.ahead, queue_recheck(given.dice), 0, place.refusal, place.waiting)
 
 
 def failed(
@@ -229,8 +228,8 @@ def failed(
         case FailureKind.THROTTLED:
             outcome = Retrying(failure, after, attempts=0)
         case FailureKind.QUOTA if isinstance(action, CreatePlan):
-            waiting = _behind_others(resource, given)
-            alone = Queued(0, after, attempts, failure, given.queue.size_with(resource.key))
+            waiting = _behind_others(given)
+            alone = Queued(0, after, attempts, failure, given.place.waiting)
             outcome = replace(waiting, failure=failure) if waiting else alone
         case FailureKind.TERMINAL if not resource.deleting:
             found, doubtful = _with_doubt(resource, given, found, action)

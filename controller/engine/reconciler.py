@@ -34,7 +34,7 @@ from controller.domain.desired import Reference
 from controller.domain.events import Event, transitions
 from controller.domain.failures import FailureKind
 from controller.domain.outcomes import Done, Gone, Outcome, Pending, Queued, Retrying, Suspended, Waiting
-from controller.domain.quota import goes_before
+from controller.domain.quota import Ticket, goes_before
 from controller.domain.resource import Key, Resource, Scope
 from controller.domain.schedule import STAGE_POLL
 from controller.domain.status import EdgeDeploymentPlanStatus
@@ -179,7 +179,7 @@ class Reconciler:
             rights=rights,
             over_share=rights.share is not None and self._over_share(resource, scope, rights.share),
             namesakes=self.index.rivals(resource, scope),
-            queue=self.quotas.queue(scope),
+            place=self.quotas.queue(scope).place(Ticket.of(resource)),
         )
 
     def _over_share(self, resource: Resource, scope: Scope, share: int) -> bool:

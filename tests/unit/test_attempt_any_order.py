@@ -21,9 +21,9 @@ from controller.domain.failures import Failure, FailureKind
 from controller.domain.observed import Created, ObservedPlan
 from controller.domain.outcomes import Gone, Next, Queued, Retrying, Stalled, Waiting
 from controller.domain.ownership import Owner, Reach, Rights
-from controller.domain.quota import QuotaQueue, Ticket
+from controller.domain.quota import Place
 from controller.domain.reasons import Reason
-from controller.domain.resource import Key, Resource
+from controller.domain.resource import Resource
 from controller.domain.schedule import LONGEST
 from controller.domain.summarize import summarize
 from tests.unit.builders import (
@@ -131,9 +131,7 @@ NAMESAKES = st.sampled_from(
         (plan(name="younger", uid="uid-z", age=-MINUTE, edgeDeploymentPlanName=NAME, status=status()),),
     ]
 )
-QUEUES = st.sampled_from(
-    [QuotaQueue(), QuotaQueue().joined(Ticket(NOON - MINUTE, "uid-a", Key("retail", "older")), REFUSED_FOR_QUOTA)]
-)
+PLACES = st.sampled_from([Place(), Place(1, 2, REFUSED_FOR_QUOTA)])
 
 
 @st.composite
@@ -150,7 +148,7 @@ def circumstances(draw: st.DrawFn, resource: Resource) -> Circumstances:
         starting_for=draw(SPANS),
         rights=Rights(draw(st.sampled_from(Reach)), draw(st.sampled_from(Reach)), draw(st.booleans())),
         namesakes=draw(NAMESAKES),
-        queue=draw(QUEUES),
+        place=draw(PLACES),
         untouched=draw(st.booleans()) and not resource.status.has_plan and resource.status.settling is None,
         dice=draw(st.sampled_from([0.0, 0.5, 0.999])),
     )

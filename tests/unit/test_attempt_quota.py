@@ -6,9 +6,9 @@ import pytest
 
 from controller.domain.agenda import Wake
 from controller.domain.outcomes import IN_SYNC, Queued, Retrying
-from controller.domain.quota import QuotaQueue, Ticket
+from controller.domain.quota import Place
 from controller.domain.reasons import Reason
-from controller.domain.resource import Key, Resource
+from controller.domain.resource import Resource
 from tests.unit.builders import MINUTE, NOON, REFUSED_FOR_QUOTA, condition, fresh, observed, plan, retry, status
 from tests.unit.dialogue import BROKEN, FINISHED, HELD, MADE, NOTHING, REFUSED, attempted, reported
 
@@ -16,13 +16,9 @@ QUOTA = frozenset({Wake.QUOTA})
 SECOND = timedelta(seconds=1)
 
 
-def queue(*ages: int) -> QuotaQueue:
-    """Objects of those ages in minutes, older ones first."""
-    result = QuotaQueue()
-    for age in ages:
-        ticket = Ticket(NOON - age * MINUTE, f"uid-of-{age}", Key("retail", f"plan-{age}"))
-        result = result.joined(ticket, REFUSED_FOR_QUOTA)
-    return result
+def place(*ages: int) -> Place:
+    """The place among objects of those ages in minutes: older ones go before."""
+    return Place(sum(age > 0 for age in ages), len(ages) + 1, REFUSED_FOR_QUOTA)
 
 
 def waiting(**fields: object) -> Resource:
@@ -31,14 +27,14 @@ def waiting(**fields: object) -> Resource:
 
 
 def test_object_behind_others_asks_nothing_of_aws() -> None:
-    talk = attempted(fresh(), HELD, queue=queue(1, 2))
+    talk = attempted(fresh(), HELD, place=place(1, 2))
     assert talk.words == ["hold"]
     assert talk.outcome == Queued(2, 45 * SECOND, 0, REFUSED_FOR_QUOTA, waiting=3)
     assert talk.result.untouched
 
 
 def test_object_before_all_others_asks() -> None:
-    talk = attempted(waiting(), MADE, queue=queue(-1, -2), wakes=QUOTA, untouched=True)
+    talk = attempted(waiting(), MADE, place=place(-1, -2), wakes=QUOTA, untouched=True)
     assert (talk.words, talk.outcome) == (["CreatePlan"], IN_SYNC)
 
 
@@ -51,7 +47,7 @@ def test_probe_that_is_refused_again_counts_and_costs_one_call() -> None:
 def test_object_that_is_refused_behind_others_learns_its_place() -> None:
     """They joined while its own call was under way."""
     one = waiting()
-    outcome = attempted(one, HELD, queue=queue(3)) if not one.has_finalizer else attempted(one, queue=queue(3))
+    outcome = attempted(one, HELD, place=place(3)) if not one.has_finalizer else attempted(one, place=place(3))
     assert outcome.outcome == Queued(1, 45 * SECOND, 0, REFUSED_FOR_QUOTA, waiting=2)
 
 
@@ -63,7 +59,7 @@ def test_refusal_of_a_stage_for_quota_is_no_place_in_the_queue_of_plans() -> Non
 
 
 def test_object_with_a_plan_waits_for_nobody() -> None:
-    talk = attempted(plan("canary", status=status()), observed("canary"), queue=queue(1, 2))
+    talk = attempted(plan("canary", status=status()), observed("canary"), place=place(1, 2))
     assert talk.outcome == IN_SYNC
 
 
@@ -77,7 +73,7 @@ def test_head_of_the_queue_that_is_refused_for_another_reason_is_no_longer_queue
 def test_stalled_object_does_not_ask_when_the_queue_moves() -> None:
     """NotOwned, and the account full: nobody waits behind it."""
     stalled = status(arn=None, conditions=(condition("Ready", "False"), condition("Stalled", reason=Reason.NOT_OWNED)))
-    talk = attempted(plan("canary", status=stalled), observed("canary").tagged({}), wakes=QUOTA, queue=queue(-1))
+    talk = attempted(plan("canary", status=stalled), observed("canary").tagged({}), wakes=QUOTA, place=place(-1))
     assert (talk.words, talk.reason) == (["look at tags"], Reason.NOT_OWNED)
 
 
@@ -92,7 +88,7 @@ def test_plan_that_turns_up_in_the_listing_ends_the_wait() -> None:
         retry=retry(3, NOON + MINUTE),
     )
     one = plan("canary", status=before)
-    talk = attempted(one, observed("canary"), wakes=frozenset({Wake.DRIFT}), queue=queue(1))
+    talk = attempted(one, observed("canary"), wakes=frozenset({Wake.DRIFT}), place=place(1))
     assert (talk.words, talk.outcome) == (["look at tags"], IN_SYNC)
     after = reported(one, talk).status.condition("ResourceLimitExceeded")
     assert after is not None

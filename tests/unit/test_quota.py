@@ -10,10 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from controller.domain.actions import CreatePlan, DeletePlan
 from controller.domain.agenda import Wake
 from controller.domain.outcomes import IN_SYNC, Gone, Outcome, Queued, Retrying, Stalled, Suspended, Waiting
-from controller.domain.quota import QuotaQueue, Ticket
+from controller.domain.quota import Place, Ticket
 from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource, Scope
-from controller.engine.quotas import Quotas
+from controller.engine.quotas import QuotaQueue, Quotas
 from tests.unit.builders import MINUTE, NOON, REFUSED_FOR_QUOTA, SCOPE, condition, failure, plan, retry, status
 
 AGES = st.integers(0, 9)
@@ -34,7 +34,7 @@ def ticket(age: int) -> Ticket:
 def queue(*ages: int) -> QuotaQueue:
     result = QuotaQueue()
     for age in ages:
-        result = result.joined(ticket(age), REFUSED_FOR_QUOTA)
+        result.join(ticket(age), REFUSED_FOR_QUOTA)
     return result
 
 
@@ -47,31 +47,39 @@ def test_queue_is_in_order_of_age_however_they_came(ages: list[int]) -> None:
 @given(st.lists(AGES, min_size=1), AGES)
 def test_exactly_the_oldest_probes(ages: list[int], age: int) -> None:
     waiting = queue(*ages)
-    asking = [each for each in map(ticket, set(ages)) if waiting.ahead_of(each) == 0]
+    asking = [each for each in map(ticket, set(ages)) if waiting.place(each).ahead == 0]
     assert asking == [waiting.probe]
-    assert waiting.ahead_of(ticket(age)) == len({each for each in ages if each > age})
+    ahead, all_of_them = len({each for each in ages if each > age}), len({*ages, age})
+    assert waiting.place(ticket(age)) == Place(ahead, all_of_them, REFUSED_FOR_QUOTA)
 
 
 @given(st.lists(AGES), AGES)
 def test_who_leaves_is_gone_and_the_others_keep_their_order(ages: list[int], age: int) -> None:
-    rest = queue(*ages).left(ticket(age).key)
+    rest = queue(*ages)
+    behind = rest.leave(ticket(age).key)
     assert ticket(age).key not in rest
     assert rest.waiting == queue(*(each for each in ages if each != age)).waiting
+    assert list(behind) == [each for each in rest.waiting if each > ticket(age) and age in ages]
 
 
 def test_refusal_is_forgotten_when_nobody_waits() -> None:
-    assert queue(1).refusal == REFUSED_FOR_QUOTA
-    assert queue(1).left(ticket(1).key) == QuotaQueue()
+    one = queue(1)
+    assert one.refusal == REFUSED_FOR_QUOTA
+    one.leave(ticket(1).key)
+    assert one.refusal is None
 
 
 def test_same_object_made_again_takes_one_place() -> None:
     older, newer = ticket(3), Ticket(NOON, "uid-new", ticket(3).key)
-    assert queue().joined(older, REFUSED_FOR_QUOTA).joined(newer, REFUSED_FOR_QUOTA).waiting == (newer,)
+    both = queue()
+    for each in (older, newer):
+        both.join(each, REFUSED_FOR_QUOTA)
+    assert both.waiting == [newer]
 
 
 def test_nobody_waits_in_an_empty_queue() -> None:
     assert QuotaQueue().probe is None
-    assert QuotaQueue().ahead_of(ticket(1)) == 0
+    assert QuotaQueue().place(ticket(1)) == Place(0, 1, None)
 
 
 class QuotasMachine(RuleBasedStateMachine):
@@ -86,7 +94,7 @@ class QuotasMachine(RuleBasedStateMachine):
     @rule(age=AGES)
     def asks(self, age: int) -> None:
         one = plan(name=f"plan-{age}", uid=f"uid-{age}", age=age * MINUTE)
-        ahead = self.quotas.queue(SCOPE).ahead_of(Ticket.of(one))
+        ahead = self.quotas.queue(SCOPE).place(Ticket.of(one)).ahead
         assert ahead == len({each for each in self.model if each > age})
         self.woken.clear()
         self.quotas.settle(SCOPE, one, waits(ahead), ())
@@ -128,7 +136,7 @@ TestQuotasMachine = QuotasMachine.TestCase
 def test_queues_of_two_places_do_not_know_each_other() -> None:
     quotas = Quotas(lambda _key, _wake: None)
     quotas.settle(SCOPE, plan(), waits(), ())
-    assert quotas.queue(Scope("default", "us-east-1")) == QuotaQueue()
+    assert quotas.queue(Scope("default", "us-east-1")).waiting == []
 
 
 @pytest.mark.parametrize(
@@ -186,7 +194,7 @@ def test_only_who_waited_for_quota_comes_back_into_the_queue() -> None:
     quotas.resume(SCOPE, plan(invalid="deviceFleetName: Required value", status=waited))
     failing = status(arn=None, conditions=(condition("ResourceLimitExceeded"),), retry=retry(1, NOON))
     quotas.resume(SCOPE, plan(status=failing))  # something else keeps it out now, though quota was the last word on it
-    assert quotas.queue(SCOPE).waiting == ()
+    assert quotas.queue(SCOPE).waiting == []
 
 
 def test_plan_that_another_operator_let_in_leaves_the_queue_and_those_behind_move_up() -> None:
