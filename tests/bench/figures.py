@@ -50,8 +50,9 @@ class Figures:
     memory: float = 0.0
     peak: float = 0.0
     longest_block: float | None = None
-    """The longest run of one callback of the event loop."""
-    longest_block_cpu: float | None = None
+    """How late a beat of the event loop came at most, in seconds; no callback ran longer."""
+    longest_block_own: float | None = None
+    """The same without what the thread waited for a core that other processes had."""
     extra: dict[str, Any] = field(default_factory=dict)
     trouble: str = ""
 

@@ -155,7 +155,7 @@ class Stand:
         result.wall = round(ended - began, 2)
         result.memory, result.peak = round(self.controller.memory(), 1), round(self.controller.peak(), 1)
         if self.ours:
-            result.longest_block, result.longest_block_cpu = (round(each, 4) for each in probe.take(self._probe))
+            result.longest_block, result.longest_block_own = (round(each, 4) for each in probe.take(self._probe))
 
     @staticmethod
     def paced(names: list[str], act: Callable[[str], None]) -> dict[str, float]:

@@ -1,8 +1,9 @@
 """`python -m tests.bench.probe run …`: the operator, which also says how long its event loop was blocked.
 
 How late a beat of its own came at most goes into the file that EDGEPLAN_BENCH_PROBE names, as two doubles: seconds that
-passed, and seconds of CPU of the loop's thread between two beats, which a busy machine does not lengthen. Both are more
-than the longest callback took, as several may have run. Whoever reads them may set them to zero.
+passed, and those of them in which the loop's thread had a core or did not ask for one, by the kernel's account: for how
+long other processes kept it from running is no matter of the loop's. Both are more than the longest callback took, as
+several may have run. Whoever reads them may set them to zero.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 VARIABLE: Final = "EDGEPLAN_BENCH_PROBE"
 _BEAT: Final = 0.01  # seconds
 FIGURES: Final = struct.Struct("dd")
+_SCHEDULER: Final = "/proc/thread-self/schedstat"  # nanoseconds that the thread ran, and waited for a core
 
 
 def make(path: Path) -> None:
@@ -44,17 +46,18 @@ def watch(loop: asyncio.AbstractEventLoop, path: Path) -> None:
     """Have it beat while it runs, and note for how long at most it did not: no callback took longer than that."""
     with path.open("r+b") as file:
         shared = mmap.mmap(file.fileno(), FIGURES.size)
-    noted, spent = 0.0, 0.0
+    noted, kept = 0.0, 0.0
+    scheduler = os.open(_SCHEDULER, os.O_RDONLY)  # of the thread that opens it, which the loop runs in
 
     def beat() -> None:
-        nonlocal noted, spent
-        now, used = time.perf_counter(), time.thread_time()
+        nonlocal noted, kept
+        now, waited = time.perf_counter(), int(os.pread(scheduler, 100, 0).split()[1]) / 1e9
         if noted:
-            longest, most = FIGURES.unpack_from(shared)
-            late = now - noted - _BEAT
-            if late > longest or used - spent > most:
-                FIGURES.pack_into(shared, 0, max(late, longest), max(used - spent, most))
-        noted, spent = now, used
+            longest, own = FIGURES.unpack_from(shared)
+            passed = now - noted
+            late = passed - _BEAT
+            FIGURES.pack_into(shared, 0, max(late, longest), max(min(late, passed - (waited - kept)), own))
+        noted, kept = now, waited
         loop.call_later(_BEAT, beat)
 
     loop.call_soon(beat)

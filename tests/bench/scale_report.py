@@ -17,12 +17,13 @@ def table(found: Iterable[Figures]) -> Iterator[str]:
     cpu = "controller, API server, etcd, endpoint, client"
     yield (
         f"| phase | N | | wall | CPU in ms an object: {cpu} "
-        "| AWS calls | throttled | API requests | RSS | longest block |"
+        "| AWS calls | throttled | API requests | RSS | longest block, and without waiting for a core, in ms |"
     )
     yield "|---" * 10 + "|"
     for each in found:
         cpu = ", ".join(f"{each.cpu.get(name, 0) / each.objects * 1000:.1f}" for name in _CPU)
-        block = "" if each.longest_block is None else f"{each.longest_block * 1000:.0f} ms"
+        blocks = (each.longest_block, each.longest_block_own)
+        block = ", ".join(f"{seconds * 1000:.0f}" for seconds in blocks if seconds is not None)
         yield (
             f"| {each.phase} | {each.objects} | {each.controller} | {each.wall:.1f} s | {cpu} "
             f"| {_counts(each.aws)} | {each.throttled} | {_counts(each.api)} | {each.memory:.0f} MB | {block} |"
