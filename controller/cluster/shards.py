@@ -113,13 +113,14 @@ class Shards:
         namespace = self.name.partition("/")[0]
         try:
             async with translated(f"leases of {namespace}", _PATIENCE):
-                # Without the library's models, which take twenty times as long to fill: this comes every second.
+                # Without the library's models, which take longer to fill than all the rest: this comes every second.
                 found = mapping(await call(self._api, "GET", f"{_LEASES}/namespaces/{namespace}/leases"))
         except ObjectError as error:
             self._trouble.failed(error)
             return None
         self._trouble.worked()
-        return {f"{namespace}/{lease['metadata']['name']}": lease.get("spec") or {} for lease in found["items"] or ()}
+        leases = found.get("items") or ()
+        return {f"{namespace}/{lease['metadata']['name']}": lease.get("spec") or {} for lease in leases}
 
     def _plan(self, leases: Mapping[str, Mapping[str, Any]]) -> None:
         """Find out who is there, and with that what is this process's to have."""
