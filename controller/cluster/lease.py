@@ -64,11 +64,9 @@ class _Lock(LeaseLock):
 
     async def update(self, name: str, namespace: str, updated_record: LeaderElectionRecord) -> bool:
         """Write the lease; False if it is another one by now. The library's own way hides why it cannot."""
-        lease, self.lease_reference = (
-            self.lease_reference,
-            None,
-        )  # what is written is known by the answer, or not at all
+        lease = self.lease_reference
         assert lease is not None  # noqa: S101 - who updates has read it before
+        self.lease_reference = None  # what is there by now the answer tells, or nobody
         lease.spec = self.update_lease(updated_record, lease.spec)
         written = self.api_instance.replace_namespaced_lease(name=name, namespace=namespace, body=lease)
         self.lease_reference = await _written(written, _CONFLICT, _NOT_FOUND)
@@ -125,9 +123,9 @@ class Election:
     def holder(self, spec: Mapping[str, Any]) -> str | None:
         """Who holds the lease of this spec, as a list has just shown it; None where it may be taken."""
         holder, renewed = spec.get("holderIdentity"), spec.get("renewTime")
-        time_as_the_lock_has_it = str(datetime.fromisoformat(renewed).replace(tzinfo=None)) if renewed else None
-        record = LeaderElectionRecord(holder, None, None, time_as_the_lock_has_it)
-        return holder if holder == self.identity or self._is_held(record, time.monotonic()) else None
+        as_the_lock_has_it = str(datetime.fromisoformat(renewed).replace(tzinfo=None)) if renewed else None
+        mine = holder == self.identity
+        return holder if mine or self._is_held(holder, as_the_lock_has_it, time.monotonic()) else None
 
     async def win(self) -> None:
         """Stand by until the lease is this one's."""
@@ -170,7 +168,7 @@ class Election:
     async def _write(self, now: float) -> bool:
         mine = self._lock.lease_reference if self.leads and not self._shared else None
         # As client-go does: who holds it has written it last, and the API server refuses what is no more so.
-        if mine is not None and await self._update(self._lock.election_record(mine)):
+        if mine is not None and await self._update(self._lock.election_record(mine).acquire_time):
             return True
         found, record = await self._lock.get(self._lock.name, self._lock.namespace)
         if not found:
@@ -180,21 +178,21 @@ class Election:
             return await self._lock.create(self._lock.name, self._lock.namespace, self._record(None))
         assert isinstance(record, LeaderElectionRecord)  # noqa: S101 - the lock's own convention
         if record.holder_identity == self.identity:
-            return await self._update(record)
+            return await self._update(record.acquire_time)
         self._until = 0.0
-        if self._is_held(record, now):
+        if self._is_held(record.holder_identity, record.renew_time, now):
             return False
-        return await self._lock.update(self._lock.name, self._lock.namespace, self._record(None))
+        return await self._update(None)
 
-    async def _update(self, held: LeaderElectionRecord) -> bool:
-        return await self._lock.update(self._lock.name, self._lock.namespace, self._record(held.acquire_time))
+    async def _update(self, since: str | None) -> bool:
+        return await self._lock.update(self._lock.name, self._lock.namespace, self._record(since))
 
-    def _is_held(self, record: LeaderElectionRecord, now: float) -> bool:
+    def _is_held(self, holder: str | None, renewed: str | None, now: float) -> bool:
         """Whether another one holds it: it was seen to change not long ago."""
-        state = (record.holder_identity, record.renew_time)
+        state = (holder, renewed)
         if state != self._seen[0]:
             self._seen = (state, now)
-        return bool(record.holder_identity) and now < self._seen[1] + self._terms.lease.total_seconds()
+        return bool(holder) and now < self._seen[1] + self._terms.lease.total_seconds()
 
     def _record(self, since: str | None) -> LeaderElectionRecord:
         now = str(datetime.now(UTC).replace(tzinfo=None))

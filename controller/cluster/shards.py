@@ -113,7 +113,7 @@ class Shards:
         namespace = self.name.partition("/")[0]
         try:
             async with translated(f"leases of {namespace}", _PATIENCE):
-                # Without the library's models, which take longer to fill than all the rest: this comes every second.
+                # Without the library's models, which take time to fill: this comes every second.
                 found = mapping(await call(self._api, "GET", f"{_LEASES}/namespaces/{namespace}/leases"))
         except ObjectError as error:
             self._trouble.failed(error)

@@ -201,8 +201,11 @@ def _line(each: Figures, plans: int) -> str:
 
 def _gain(found: list[Figures], plans: int) -> str:
     """How many times as much several shards can do as one operator, each with a core of its own."""
-    rounds = zip(*([each for each in found if each.setup == setup] for setup in ("alone", "shards")), strict=True)
-    gains = [[sum(one) / max(each) for one, each in zip(*map(_used, pair), strict=True)] for pair in rounds]
+    crowds, shards = ([_used(each) for each in found if each.setup == setup] for setup in ("alone", "shards"))
+    gains = [
+        [sum(together) / max(busiest) for together, busiest in zip(crowd, several, strict=True)]
+        for crowd, several in zip(crowds, shards, strict=True)
+    ]
     create, delete = (
         f"{statistics.median(each):.2f} ({', '.join(f'{x:.2f}' for x in each)})" for each in zip(*gains, strict=True)
     )
