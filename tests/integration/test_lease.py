@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from controller.cluster.connection import configuration, connect
 from controller.cluster.lease import Election, Terms
 from playground.cluster import Cluster
+from tests.integration.client import ACCOUNT, call_as_service_account, connected
 from tests.integration.operators import wait_until
 
 SHORT = Terms(lease=timedelta(seconds=2), lead=timedelta(seconds=1))
@@ -18,15 +18,7 @@ SHORT = Terms(lease=timedelta(seconds=2), lead=timedelta(seconds=1))
 @pytest.fixture(autouse=True)
 def _service_account(cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls are those of a service account: the API server's audit log has their reads too."""
-    inside = ("--namespace", namespace)
-    cluster.kubectl("create", "serviceaccount", "operator", *inside)
-    cluster.kubectl(
-        "create", "role", "leases", "--resource=leases.coordination.k8s.io", "--verb=get,create,update,list", *inside
-    )
-    cluster.kubectl(
-        *("create", "rolebinding", "leases", "--role=leases", f"--serviceaccount={namespace}:operator", *inside)
-    )
-    monkeypatch.setenv("KUBECONFIG", str(cluster.service_account_kubeconfig(namespace, "operator")))
+    call_as_service_account(cluster, namespace, monkeypatch, "get,create,update")
 
 
 class Leases:
@@ -56,7 +48,7 @@ class Leases:
         return self._asked()
 
     def _asked(self) -> list[str]:
-        user = f"system:serviceaccount:{self._namespace}:operator"
+        user = f"system:serviceaccount:{self._namespace}:{ACCOUNT}"
         return [each.verb for each in self._cluster.requests(namespace=self._namespace, resource="leases", user=user)]
 
 
@@ -69,11 +61,8 @@ def run(leases: Leases, life: Callable[..., Awaitable[Any]], *names: str, shared
     """A life of candidates of these names."""
 
     async def lived() -> Any:
-        api = connect(await configuration(), 4)
-        try:
+        async with connected() as api:
             return await life(*(Election(api, leases.name, name, SHORT, shared=shared) for name in names))
-        finally:
-            await api.close()  # type: ignore[no-untyped-call]
 
     return asyncio.run(lived())
 

@@ -2,21 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
-from kubernetes.aio import client
 
 from controller.cluster import trouble
-from controller.cluster.connection import configuration, connect
 from controller.cluster.lease import Election, Terms
 from controller.cluster.shards import Shards
 from playground.cluster import Cluster
+from tests.integration.client import call_as_service_account, connected, permit_leases
 from tests.log import lines
-
-RIGHTS = ("create", "role", "leases", "--resource=leases.coordination.k8s.io")
 
 
 @pytest.fixture(autouse=True)
@@ -25,22 +20,7 @@ def _service_account(
 ) -> None:
     """Calls are those of a service account which may read and create Leases, but not update them."""
     caplog.set_level(logging.INFO)
-    inside = ("--namespace", namespace)
-    cluster.kubectl("create", "serviceaccount", "operator", *inside)
-    cluster.kubectl(*RIGHTS, "--verb=get,create", *inside)
-    cluster.kubectl(
-        *("create", "rolebinding", "leases", "--role=leases", f"--serviceaccount={namespace}:operator", *inside)
-    )
-    monkeypatch.setenv("KUBECONFIG", str(cluster.service_account_kubeconfig(namespace, "operator")))
-
-
-@asynccontextmanager
-async def connected() -> AsyncIterator[client.ApiClient]:
-    api = connect(await configuration(), 4)
-    try:
-        yield api
-    finally:
-        await api.close()  # type: ignore[no-untyped-call]
+    call_as_service_account(cluster, namespace, monkeypatch, "get,create")
 
 
 def test_renewal_that_is_refused_is_told_once_and_its_end_too(
@@ -54,7 +34,7 @@ def test_renewal_that_is_refused_is_told_once_and_its_end_too(
             election = Election(api, lease, "me")
             made = [await election.attempt() for _ in range(4)]
             cluster.kubectl("delete", "role", "leases", "--namespace", namespace)
-            cluster.kubectl(*RIGHTS, "--verb=get,create,update", "--namespace", namespace)
+            permit_leases(cluster, namespace, "get,create,update")
             async with asyncio.timeout(20):
                 while not await election.attempt():  # noqa: ASYNC110 - the API server is asked
                     await asyncio.sleep(0.1)

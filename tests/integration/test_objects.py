@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 import pytest
 
-from controller.cluster.connection import configuration, connect
 from controller.cluster.listing import Glimpse, Item
 from controller.cluster.objects import KubernetesObjects
 from controller.domain.api import FINALIZER, GROUP
 from controller.domain.resource import Key, Resource, parse
 from controller.domain.status import EdgeDeploymentPlanStatus, LastError, Retry
 from controller.engine.ports import ObjectChanged, ObjectError, ObjectGone
+from tests.integration.client import connected
 from tests.integration.operators import World
 from tests.unit.builders import condition
 
@@ -29,11 +29,8 @@ def ask(call: Callable[[KubernetesObjects], Awaitable[T]]) -> T:
     """What the call comes to, on a client of its own."""
 
     async def asked() -> T:
-        api = connect(await configuration(), 4)
-        try:
+        async with connected() as api:
             return await call(KubernetesObjects(api, lambda: NOW, "test", patience=20))
-        finally:
-            await api.close()  # type: ignore[no-untyped-call]
 
     return asyncio.run(asked())
 
