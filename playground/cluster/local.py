@@ -18,7 +18,7 @@ from playground.programs import find_or_build, progress_for
 from playground.programs.process import spawn, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from playground.programs import Progress
@@ -34,11 +34,18 @@ class LocalCluster(Cluster):
     """
 
     def __init__(
-        self, *, controller_manager: bool = False, audit: bool = False, progress: Progress | None = None
+        self,
+        *,
+        controller_manager: bool = False,
+        audit: bool = False,
+        progress: Progress | None = None,
+        without: Sequence[str] = (),
     ) -> None:
+        """A cluster that is not started yet; `without` names feature gates of the API server that are off."""
         self._controller_manager = controller_manager
         self._audit = audit
         self._progress = progress
+        self._without = without
         self._programs: Mapping[str, Path] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._lock: IO[str] | None = None
@@ -137,6 +144,8 @@ class LocalCluster(Cluster):
             "--enable-priority-and-fairness=false",  # one client at a time: nothing to be fair about, and a faster start
             "--profiling=false",
         ]
+        if self._without:
+            flags.append("--feature-gates=" + ",".join(f"{gate}=false" for gate in self._without))
         if self._audit:
             flags += [
                 "--audit-policy-file=audit-policy.json",

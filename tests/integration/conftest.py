@@ -43,9 +43,12 @@ def world(installed: Cluster, namespace: str, sandbox: Sandbox, monkeypatch: pyt
 
 
 @pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalCluster]:
-    """A cluster of the test's own, to be broken. KUBECONFIG keeps its address, also while it serves elsewhere."""
-    with LocalCluster() as cluster:
+def own(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalCluster]:
+    """A cluster of the test's own, to be broken. KUBECONFIG keeps its address, also while it serves elsewhere.
+
+    Its parameter, if there is one, names the API server's feature gates that are off.
+    """
+    with LocalCluster(without=getattr(request, "param", ())) as cluster:
         address = shutil.copy(cluster.kubeconfig, tmp_path / "kubeconfig")
         monkeypatch.setenv("KUBECONFIG", str(address))
         yield cluster

@@ -1,11 +1,13 @@
 """What went while the watch was away is gone, though no event tells of it. Each test has a cluster of its own."""
 
+import re
 import time
 from datetime import timedelta
 
 import boto3
 import pytest
 
+from controller.domain.api import PLURAL
 from controller.operator import watch
 from edge_manager.sandbox.server import Sandbox
 from playground.cluster import LocalCluster
@@ -54,6 +56,24 @@ def test_operator_that_could_not_renew_its_lease_leads_again_once_the_api_server
     assert broken.creates() == 2
 
 
+@pytest.mark.parametrize(
+    ("own", "streamed"), [((), 1), (("WatchList",), 0)], ids=["streams", "pages"], indirect=["own"]
+)
+def test_objects_are_listed_as_a_stream_where_the_api_server_has_streams(
+    broken: World, own: LocalCluster, streamed: int
+) -> None:
+    for name in ("first", "second", "third"):
+        broken.create(name)
+    with broken.operator() as operator:
+        for name in ("first", "second", "third"):
+            broken.wait_for(name, "Ready", seconds=60)
+        assert operator.knows() == ["first", "second", "third"]
+        broken.create("fourth")  # the watch goes on where the list ended
+        broken.wait_for("fourth", "Ready", seconds=60)
+    assert broken.creates() == 4
+    assert _streamed_lists(own) == streamed
+
+
 def test_last_object_that_went_in_a_gap_is_gone_too(broken: World, own: LocalCluster) -> None:
     with broken.operator() as operator:
         broken.create("only", policy=RETAIN)
@@ -88,6 +108,13 @@ def test_successor_made_in_a_gap_is_served_and_not_taken_for_the_dead(broken: Wo
         tags = broken.sandbox.plan("plan")["Tags"]
         assert tags["life"] == "second"
         assert tags["edgeplan.dev/owner"].endswith(successor["metadata"]["uid"])
+
+
+def _streamed_lists(cluster: LocalCluster) -> int:
+    """How many of our lists the API server has sent as streams, by its own count."""
+    metrics = cluster.client.request("GET", "/metrics")
+    count = re.compile(rf'apiserver_watch_list_duration_seconds_count{{[^}}]*"{PLURAL}"[^}}]*}} (\d+)')
+    return sum(map(int, count.findall(metrics)))
 
 
 def _delete_plan(world: World, name: str) -> None:
