@@ -67,8 +67,8 @@ docs: $(DOCS) ## build the site of the docs, by MkDocs and by Zensical, strictly
 	$(dir $(DOCS))bin/zensical build --strict
 	@echo "The site is in build/site."
 
-bench: $(STAMP) ## measure the operator on this machine (ARGS="--objects 1000", ways, shards, service, plot)
-ifeq ($(filter service plot,$(firstword $(ARGS))),)
+bench: $(STAMP) ## measure the operator on this machine (ARGS="--objects 1000", ways, shards, memory, service, plot)
+ifeq ($(filter memory service plot,$(firstword $(ARGS))),)
 	@$(BIN)/python -m playground.programs etcd kube-apiserver kubectl helm
 endif
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -6,7 +6,7 @@ Only `summarize.py` makes these; everything else reads.
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer
 
 from controller.domain.base import SHARED, Model
 from controller.domain.stage import MEANING, StageStatus
@@ -30,8 +30,10 @@ def _rfc3339_micro(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-Time = Annotated[AwareDatetime, PlainSerializer(_rfc3339, when_used="json")]
-MicroTime = Annotated[AwareDatetime, PlainSerializer(_rfc3339_micro, when_used="json")]
+# One time zone for all: pydantic makes an object of its own for each, as large as the moment itself.
+_IN_UTC = AfterValidator(lambda moment: moment.astimezone(UTC))
+Time = Annotated[AwareDatetime, _IN_UTC, PlainSerializer(_rfc3339, when_used="json")]
+MicroTime = Annotated[AwareDatetime, _IN_UTC, PlainSerializer(_rfc3339_micro, when_used="json")]
 
 
 class Condition(Model):
@@ -159,7 +161,7 @@ class EdgeDeploymentPlanStatus(Model):
     """Ready, Reconciling, Stalled and ResourceLimitExceeded; Reconciling and Stalled only while they are True."""
     stages: Annotated[tuple[StageState, ...], SHARED] | None = None
     """The stages in AWS, in AWS's order."""
-    devices: Devices | None = None
+    devices: Annotated[Devices | None, SHARED] = None
     """Sums of the stages' device counts."""
     devices_deployed: str | None = None
     """Devices that have the models, of all, as in 17/20."""

@@ -27,7 +27,7 @@ class Index:
         self._scopes: dict[Key, Scope] = {}
         self._local: dict[str, dict[Key, None]] = {}  # by namespace, in order of arrival
         self._moving: dict[Key, None] = {}  # those with a stage under way
-        self._named: dict[str, dict[Key, None]] = {}  # by name of the AWS plan, in whatever scope; in order of arrival
+        self._named: dict[str, list[Key]] = {}  # by name of the AWS plan, in whatever scope; in order of arrival
 
     def __iter__(self) -> Iterator[Resource]:
         return iter(tuple(self._objects.values()))
@@ -62,10 +62,11 @@ class Index:
         known = self._objects.get(resource.key)
         if known is not None and known.uid == resource.uid and known.version > resource.version:
             return False
-        if known is not None and known.plan_name != resource.plan_name:
-            self._unname(known)
+        if known is None or known.plan_name != resource.plan_name:
+            if known is not None:
+                self._unname(known)
+            self._named.setdefault(resource.plan_name, []).append(resource.key)
         self._objects[resource.key] = resource
-        self._named.setdefault(resource.plan_name, {})[resource.key] = None
         self._local.setdefault(resource.key.namespace, {})[resource.key] = None
         if resource.status.moving:
             self._moving[resource.key] = None
@@ -120,7 +121,7 @@ class Index:
         """We took the finalizer off, and the object is gone as soon as the watch says so: nothing is left of it."""
         known = self._objects.get(resource.key)
         if known is not None and known.uid == resource.uid:  # the watch may have been quicker, with a successor even
-            self._objects[resource.key] = replace(resource, finalizers=(), status=EdgeDeploymentPlanStatus())
+            self._objects[resource.key] = replace(known, finalizers=(), status=EdgeDeploymentPlanStatus())
 
     def haunt(self, resource: Resource) -> Resource:
         """Keep an object that is gone until nothing is left of it in AWS."""
@@ -201,7 +202,7 @@ class Index:
             self._scopes.pop(key, None)
 
     def _unname(self, resource: Resource) -> None:
-        keys = self._named.get(resource.plan_name, {})
-        keys.pop(resource.key, None)
+        keys = self._named[resource.plan_name]
+        keys.remove(resource.key)
         if not keys:
-            self._named.pop(resource.plan_name, None)
+            del self._named[resource.plan_name]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from controller.domain.reasons import Reason
 from controller.domain.resource import Key, Resource, Scope
 from controller.engine.index import Index
+from tests.bench.memory import CASES, bytes_a_plan
 from tests.unit.builders import KEY, MINUTE, SCOPE, condition, plan, settling, status
 
 ELSEWHERE = Scope("default", "us-east-1")
@@ -201,6 +202,15 @@ def test_object_that_we_let_go_leaves_no_ghost() -> None:
     assert known.lost(last) is None
 
 
+def test_object_that_we_let_go_holds_no_name_of_an_older_version() -> None:
+    former = plan(deleting=True, edgeDeploymentPlanName="former")
+    known = index(former)
+    known.put(plan(deleting=True, edgeDeploymentPlanName="latter", version=9, generation=2))
+    known.let_go(former)
+    known.remove(KEY, "uid-1", "10")
+    assert (known.namesakes("former", SCOPE), known.namesakes("latter", SCOPE)) == ([], [])
+
+
 def test_ghost_is_worked_on_before_the_object_that_has_its_name_now() -> None:
     known = index(plan(uid="old", edgeDeploymentPlanName="former"))
     ghost = known.lost(plan(uid="old", edgeDeploymentPlanName="former"))
@@ -304,3 +314,9 @@ def test_successor_that_comes_before_the_answer_that_lets_its_predecessor_go_sta
     known.put(successor)
     known.let_go(plan(deleting=True))
     assert known.get(KEY) == successor
+
+
+@pytest.mark.parametrize(("stages", "alike"), CASES.values(), ids=CASES)
+def test_object_takes_little_memory(stages: int, alike: bool) -> None:
+    # 4,000 bytes of 10,000; of so few the values that are kept once for all weigh some hundred bytes more.
+    assert bytes_a_plan(2_000, stages, alike=alike) <= 4_400
