@@ -20,7 +20,7 @@ BACKOFF_BASE = timedelta(seconds=1)
 BACKOFF_CAP = timedelta(minutes=5)
 LONGEST = BACKOFF_CAP * 1.1
 """No wait is longer, whatever the status says: the wall clock may have jumped since it was written."""
-_A_LOOK = timedelta(seconds=2)
+_A_LOOK = timedelta(seconds=3)  # with the listings that tell who moved, a thousand plans take under a call a second
 _CREDENTIALS_DELAY = timedelta(minutes=5)
 _THROTTLED_DELAY = timedelta(seconds=10)
 _CAP_EXPONENT = 9  # 2 ** 9 seconds is past the cap; keeps the power small after a thousand attempts
@@ -30,7 +30,7 @@ def stage_poll(started: datetime | None, now: datetime, crowd: int = 0) -> timed
     """How long until a stage under way is looked at again: a tenth of the time that it has taken, 2 to 30 s.
 
     What is over in seconds is seen in seconds, and a deployment of hours costs two calls a minute. Where a `crowd` of plans
-    has stages under way, a listing tells who moved, and all of them together are looked at once in two seconds.
+    has stages under way, a listing tells who moved, and all of them together are looked at once in three seconds.
     """
     alone = max(STAGE_POLL, min(SLOWEST_STAGE_POLL, (now - started) / 10)) if started is not None else STAGE_POLL
     return max(alone, _A_LOOK * crowd) if crowd > FEW else alone

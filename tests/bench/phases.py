@@ -314,17 +314,17 @@ def backlog(stand: Stand, result: Figures) -> None:
 
 
 def rollout(stand: Stand, result: Figures) -> None:
-    """N plans whose first stage is under way for an hour, looked at for half a minute."""
+    """N plans whose first stage is under way for an hour, looked at for two minutes: some listings fall into them."""
     _cleared(stand)
     stand.run("--sweep-interval", "60s")
     stand.sandbox.settings(deploy_duration_per_stage=3600, start_duration=0)
-    stages = [stage("canary", 10), stage("fleet", 100)]
+    stages, before = [stage("canary", 10), stage("fleet", 100)], stand.calls("StartEdgeDeploymentStage")
     stand.objects.create(stand.names, stages=stages, rollout={"strategy": "Sequential"})
-    _until(lambda: stand.calls("StartEdgeDeploymentStage") >= stand.count, stand.patience)
+    _until(lambda: stand.calls("StartEdgeDeploymentStage") >= before + stand.count, stand.patience)
     time.sleep(10)
 
     def work() -> float:
-        time.sleep(30)
+        time.sleep(120)
         return time.monotonic()
 
     stand.measure(result, work)
