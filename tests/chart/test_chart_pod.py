@@ -141,17 +141,18 @@ def played(
     until_served(cluster)
     name = f"deployment/{release if release == 'edgeplan' else release + '-edgeplan'}"
     deployment = json.loads(cluster.kubectl("get", name, f"--namespace={SYSTEM}", "--output=json").stdout)
+    user = f"system:serviceaccount:{SYSTEM}:{deployment['spec']['template']['spec']['serviceAccountName']}"
     with Pod(cluster, SYSTEM, deployment["spec"]["template"]["spec"], folder / "operator") as pod:
         probes = {kind: pod.passes(kind) for kind in ("startupProbe", "readinessProbe", "livenessProbe")}
         try:
             live(cluster, sandbox)
+            until_listed(cluster, user)
         except Exception as error:
             error.add_note(pod.log)
             raise
         metrics = pod.metrics()
         exit_code = pod.terminate()
         log = pod.log
-    user = f"system:serviceaccount:{SYSTEM}:{deployment['spec']['template']['spec']['serviceAccountName']}"
     asked = tuple(cluster.requests(user=user))
     (hook,) = hooks(helm, release)
     with Pod(cluster, SYSTEM, hook["spec"], folder / "check") as checking:
@@ -198,6 +199,14 @@ def live(cluster: Cluster, sandbox: Sandbox) -> None:
     # Deleted on both sides.
     kubectl("delete", "edp", "--all", shop, "--timeout=120s")
     assert not sandbox.plans("222222222222", "eu-west-1")
+
+
+def until_listed(cluster: Cluster, user: str) -> None:
+    """The watch is checked every ten seconds by a list of one object; other lists come as streams, which are watches."""
+    deadline = time.monotonic() + 60
+    while not cluster.requests(user=user, verb="list", resource="edgedeploymentplans"):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
 
 
 def manifest(name: str, plan: str | None = None, **spec: Any) -> str:
