@@ -49,15 +49,11 @@ _AT_ONCE = 50
 
 def listening(connector: aiohttp.BaseConnector, headers: Mapping[str, str], hear: Hear) -> aiohttp.ClientSession:
     """A session that tells of all objects of our kind in the answers to its lists and watches."""
-    listener = _Listener(hear)
-    listener.session = aiohttp.ClientSession(connector=connector, headers=headers, middlewares=(listener.listen,))
-    return listener.session
+    return aiohttp.ClientSession(connector=connector, headers=headers, middlewares=(_Listener(hear).listen,))
 
 
 class _Listener:
     """What the session does with each request and answer of Kopf's."""
-
-    session: aiohttp.ClientSession
 
     def __init__(self, hear: Hear) -> None:
         self._hear = hear
@@ -86,7 +82,7 @@ class _Listener:
         """The list that is asked for as a stream; None where the API server makes none."""
         path, url = request.url.path, request.url.without_query_params("limit").update_query(_STREAM)
         try:
-            response = await self.session.get(url, timeout=_PATIENCE, middlewares=())
+            response = await request.session.get(url, timeout=_PATIENCE, middlewares=())
         except TimeoutError:  # something in between keeps an answer until it is whole, and a watch never is
             self._broken.add(path)
             raise
