@@ -17,8 +17,10 @@ from rich.console import Console
 from controller.domain.api import API_VERSION, FINALIZER, KIND
 from controller.domain.resource import Scope, parse
 from controller.engine.index import Index
+from tests.integration.operators import stage
 
 _BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_NOT_ROUND: Final = timedelta(milliseconds=123)
 _SCOPE: Final = Scope("123456789012", "eu-west-1")
 CASES: Final = {"no stages": (0, True), "three stages": (3, True), "one of its own": (1, False), "three": (3, False)}
 """By name: how many stages a plan has, and whether all plans have the same. Of its own a stage has devices and times."""
@@ -72,14 +74,14 @@ def _body(number: int, stages: int, *, alike: bool) -> bytes:
                 "reason": "Deployed",
                 "message": "the plan is as the spec says",
                 "observedGeneration": 1,
-                "lastTransitionTime": _time(moment + timedelta(minutes=stages)),
+                "lastTransitionTime": moment + timedelta(minutes=stages),
             }
         ],
         "account": "123456789012",
         "region": "eu-west-1",
         "appliedTagKeys": ["edgeplan.dev/owner"],
-        "creationTime": _micro_time(moment),
-        "lastModifiedTime": _micro_time(moment + timedelta(minutes=stages)),
+        "creationTime": moment + _NOT_ROUND,
+        "lastModifiedTime": moment + timedelta(minutes=stages) + _NOT_ROUND,
     }
     if states:
         status |= {
@@ -97,20 +99,14 @@ def _body(number: int, stages: int, *, alike: bool) -> bytes:
             "uid": f"{number:08x}-1c1d-4a39-9d57-b1a1f2c3d4e5",
             "generation": 1,
             "resourceVersion": str(1000 + number),
-            "creationTimestamp": _time(moment),
+            "creationTimestamp": moment,
             "finalizers": [FINALIZER],
             "managedFields": [{"manager": "argocd-controller", "fieldsV1": {"f:spec": {}}}],
         },
         "spec": {
             "deviceFleetName": f"fleet-{number // 10}",
             "modelConfigs": [{"modelHandle": "people-counter", "edgePackagingJobName": "people-counter-v7"}],
-            "stages": [
-                {
-                    "stageName": f"stage-{place}",
-                    "deviceSelectionConfig": {"deviceSubsetType": "PERCENTAGE", "percentage": 10},
-                }
-                for place in range(stages)
-            ],
+            "stages": [stage(f"stage-{place}", 10) for place in range(stages)],
         },
         "status": status,
     }
@@ -122,13 +118,5 @@ def _state(place: int, number: int, moment: datetime, *, alike: bool) -> dict[st
     if alike:
         return state
     began = moment + timedelta(minutes=place)
-    times = {"startTime": _time(began), "deployedTime": _time(began + timedelta(seconds=40))}
+    times = {"startTime": began, "deployedTime": began + timedelta(seconds=40)}
     return state | times | {"devicesSucceeded": 300 + number % 1000}
-
-
-def _time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _micro_time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.123000Z")

@@ -136,6 +136,11 @@ class Stand:
     def calls(self, operation: str) -> int:
         return self.sandbox.counts().get(operation, 0)
 
+    def calls_from_now(self, operation: str) -> Callable[[], int]:
+        """How many there have been since this moment: an earlier phase may have made some."""
+        before = self.calls(operation)
+        return lambda: self.calls(operation) - before
+
     def calls_beside_lists(self) -> Counter[str]:
         return Counter(
             {name: count for name, count in self.sandbox.counts().items() if not name.startswith("ListEdge")}
@@ -292,11 +297,12 @@ def edit(stand: Stand, result: Figures) -> None:
 def backlog(stand: Stand, result: Figures) -> None:
     """Forty plans come and go one after the other, while all N are due for an audit."""
     _converged(stand)
+    audits = stand.calls_from_now("ListTags")
     # A sweep wakes all: the audits' share of a sweep is one.
     stand.run("--sweep-interval", "10s", "--audit-interval", "1s", "--audits-per-minute", "999999")
-    _until(lambda: stand.calls("ListTags") > 0, 60)
+    _until(lambda: audits() > 0, 60)
     names = [f"{stand.objects.namespace}-new-{number}" for number in range(40)]
-    audits = stand.calls("ListTags")
+    audits = stand.calls_from_now("ListTags")
 
     def work() -> float:
         began = stand.paced(names, lambda name: stand.objects.create([name]))
@@ -306,7 +312,7 @@ def backlog(stand: Stand, result: Figures) -> None:
         stand.objects.wait(lambda: not any(name in stand.objects.present for name in names), stand.patience)
         went = [stand.objects.gone[name] - began[name] for name in names]
         result.extra |= {"to_ready": _quantiles(came), "to_gone": _quantiles(went)}
-        result.extra["audits_meanwhile"] = stand.calls("ListTags") - audits
+        result.extra["audits_meanwhile"] = audits()
         return time.monotonic()
 
     stand.measure(result, work)
@@ -318,9 +324,9 @@ def rollout(stand: Stand, result: Figures) -> None:
     _cleared(stand)
     stand.run("--sweep-interval", "60s")
     stand.sandbox.settings(deploy_duration_per_stage=3600, start_duration=0)
-    stages, before = [stage("canary", 10), stage("fleet", 100)], stand.calls("StartEdgeDeploymentStage")
+    stages, starts = [stage("canary", 10), stage("fleet", 100)], stand.calls_from_now("StartEdgeDeploymentStage")
     stand.objects.create(stand.names, stages=stages, rollout={"strategy": "Sequential"})
-    _until(lambda: stand.calls("StartEdgeDeploymentStage") >= before + stand.count, stand.patience)
+    _until(lambda: starts() >= stand.count, stand.patience)
     time.sleep(10)
 
     def work() -> float:

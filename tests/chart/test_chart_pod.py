@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from controller.domain.api import FINALIZER
 from tests.chart.conftest import clean
 from tests.chart.helm import CHART, ROOT, Helm
 from tests.chart.pod import Pod, namespaces
+from tests.integration.operators import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,7 +146,9 @@ def played(
         probes = {kind: pod.passes(kind) for kind in ("startupProbe", "readinessProbe", "livenessProbe")}
         try:
             live(cluster, sandbox)
-            until_listed(cluster, user)
+            # The watch is checked every ten seconds by a list of one; other lists come as streams, which are watches.
+            lists = {"user": user, "verb": "list", "resource": "edgedeploymentplans"}
+            wait_until(lambda: cluster.requests(**lists), seconds=60)
         except Exception as error:
             error.add_note(pod.log)
             raise
@@ -164,13 +166,15 @@ def played(
 
 def until_served(cluster: Cluster) -> None:
     """A node takes longer to start a pod than the API server to serve a new kind, to its admission too; we do not."""
-    deadline = time.monotonic() + 60
     trial = ("create", "--dry-run=server", "--output=json", f"--filename={ROOT / 'examples' / 'minimal.yaml'}")
     # A policy is known a moment later than the kind, and what it needs of the kind later still: 503 in between.
     policy = cluster.kubectl("get", "mutatingadmissionpolicybindings", "--output=name").stdout.strip()
-    while (tried := cluster.kubectl(*trial, check=False)).returncode or (policy and FINALIZER not in tried.stdout):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+
+    def served() -> bool:
+        tried = cluster.kubectl(*trial, check=False)
+        return tried.returncode == 0 and (not policy or FINALIZER in tried.stdout)
+
+    wait_until(served, seconds=60, every=0.1)
 
 
 def live(cluster: Cluster, sandbox: Sandbox) -> None:
@@ -199,14 +203,6 @@ def live(cluster: Cluster, sandbox: Sandbox) -> None:
     # Deleted on both sides.
     kubectl("delete", "edp", "--all", shop, "--timeout=120s")
     assert not sandbox.plans("222222222222", "eu-west-1")
-
-
-def until_listed(cluster: Cluster, user: str) -> None:
-    """The watch is checked every ten seconds by a list of one object; other lists come as streams, which are watches."""
-    deadline = time.monotonic() + 60
-    while not cluster.requests(user=user, verb="list", resource="edgedeploymentplans"):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
 
 
 def manifest(name: str, plan: str | None = None, **spec: Any) -> str:

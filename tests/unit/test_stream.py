@@ -35,25 +35,20 @@ def bookmark(version: int) -> dict[str, Any]:
     }
 
 
-def run(
-    answer: Any, use: Callable[[aiohttp.ClientResponse], Awaitable[Any]], path: str = ALL, heard: Heard | None = None
-) -> tuple[Any, Heard]:
+def run(answer: Any, use: Callable[[aiohttp.ClientResponse], Awaitable[Any]], path: str = ALL) -> tuple[Any, Heard]:
     """What `use` makes of the answer to a GET of that path, and what was heard meanwhile.
 
     `answer` is a page of an API server without streams, or the parts of a watch: each is sent by itself.
     """
     server = ApiServer([answer], path)
-    if heard is not None:
-        server.heard = heard
-    if not isinstance(answer, web.Response):
-        return server.ask({"watch": "true"}, use=use)[0], server.heard
-    return server.ask({}, use=use)[0], server.heard
+    query = {} if isinstance(answer, web.Response) else {"watch": "true"}
+    return server.ask(query, use=use)[0], server.heard
 
 
 class ApiServer:
     """Answers each request by the next of its answers, and a request for a streamed list by the next of its streams.
 
-    A stream is made of parts too. An answer that is an exception closes the connection before any.
+    A stream is made of parts too; among them may be BREAK, which ends the connection, and SILENCE of a second.
     """
 
     def __init__(self, answers: Iterable[Any] = (), path: str = ALL, streams: Iterable[Any] = ()) -> None:
@@ -116,6 +111,10 @@ async def as_json(response: aiohttp.ClientResponse) -> Any:
     return await response.json(content_type=None)
 
 
+async def as_status(response: aiohttp.ClientResponse) -> int:
+    return response.status
+
+
 async def as_text(response: aiohttp.ClientResponse) -> str:
     return await response.text()
 
@@ -133,6 +132,28 @@ def page(*items: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def paged(*items: dict[str, Any]) -> web.Response:
+    return web.json_response(page(*items))
+
+
+def seen_meanwhile(server: ApiServer) -> set[int]:
+    """How many objects others find to be heard, in the turns that they have while a list is read."""
+    seen = set()
+
+    async def look() -> None:
+        while True:
+            seen.add(len(server.heard))
+            await asyncio.sleep(0)
+
+    async def read(response: aiohttp.ClientResponse) -> None:
+        looking = asyncio.create_task(look())
+        await as_json(response)
+        looking.cancel()
+
+    server.ask({}, use=read)
+    return seen
+
+
 @pytest.mark.parametrize("path", [ALL, "/apis/edgeplan.dev/v1alpha1/namespaces/fleet-a/edgedeploymentplans"])
 def test_the_items_of_a_page_are_told_and_the_rest_of_it_is_left(path: str) -> None:
     left, heard = run(web.json_response(page(body("a", 1), body("b", 2))), as_json, path)
@@ -141,21 +162,9 @@ def test_the_items_of_a_page_are_told_and_the_rest_of_it_is_left(path: str) -> N
 
 
 def test_others_have_their_turn_while_a_page_is_told() -> None:
-    heard: Heard = []
-    seen = set()
-
-    async def look() -> None:
-        while True:
-            seen.add(len(heard))
-            await asyncio.sleep(0)
-
-    async def read(response: aiohttp.ClientResponse) -> None:
-        looking = asyncio.create_task(look())
-        await as_json(response)
-        looking.cancel()
-
-    run(web.json_response(page(*(body(f"p{number}", number) for number in range(250)))), read, heard=heard)
-    assert len(heard) == 250
+    server = ApiServer([paged(*(body(f"p{number}", number) for number in range(250)))])
+    seen = seen_meanwhile(server)
+    assert len(server.heard) == 250
     assert seen - {0, 250}
 
 
@@ -252,10 +261,6 @@ def end(version: int) -> bytes:
     return line("BOOKMARK", mark)
 
 
-def paged(*items: dict[str, Any]) -> web.Response:
-    return web.json_response(page(*items))
-
-
 @pytest.mark.parametrize("path", [ALL, "/apis/edgeplan.dev/v1alpha1/namespaces/fleet-a/edgedeploymentplans"])
 def test_a_list_is_a_stream_that_is_told_as_a_list_and_ends_at_its_bookmark(path: str) -> None:
     after = line("ADDED", body("c", 10))
@@ -294,19 +299,7 @@ def test_objects_of_a_stream_may_come_in_pieces_and_larger_than_a_part() -> None
 
 def test_others_have_their_turn_while_a_stream_is_told() -> None:
     server = ApiServer(streams=[[b"".join(line("ADDED", body(f"p{n}", n)) for n in range(5_000)) + end(9)]])
-    seen = set()
-
-    async def look() -> None:
-        while True:
-            seen.add(len(server.heard))
-            await asyncio.sleep(0)
-
-    async def read(response: aiohttp.ClientResponse) -> None:
-        looking = asyncio.create_task(look())
-        await as_json(response)
-        looking.cancel()
-
-    server.ask(FIRST, use=read)
+    seen = seen_meanwhile(server)
     assert len(server.heard) == 5_000
     assert len(seen - {0, 5_000}) >= 3
 
@@ -331,7 +324,7 @@ def test_an_api_server_without_streams_is_asked_for_pages_at_once() -> None:
 def test_a_refusal_of_streams_and_pages_alike_is_left_to_kopf() -> None:
     refusals = [web.json_response({"code": 401}, status=401) for _ in range(2)]
     server = ApiServer(refusals[:1], streams=refusals[1:])
-    assert server.ask(FIRST, use=_status) == [401]
+    assert server.ask(FIRST, use=as_status) == [401]
 
 
 @pytest.mark.parametrize(
@@ -371,10 +364,6 @@ class Late(web.Response):
     async def prepare(self, request: web.BaseRequest) -> Any:
         await asyncio.sleep(1)
         return await super().prepare(request)
-
-
-async def _status(response: aiohttp.ClientResponse) -> int:
-    return response.status
 
 
 def test_half_an_event_at_the_end_of_a_watch_is_left_out() -> None:
